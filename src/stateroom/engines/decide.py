@@ -1,0 +1,89 @@
+"""What one write does to one row: the shared, pure meaning of writes and conditions.
+
+Rules of this file: values in, values out; the clock is handed in. Every engine that decides in our process uses
+these functions, so that memory and SQLite cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from stateroom.engines.port import Check, Delete, Put, Row, Update, Written
+from stateroom.expr.evaluate import evaluate
+from stateroom.model.codec import normalise
+from stateroom.model.errors import ConditionFailed, InvalidValue
+
+
+def alive(row: Row | None, now: float) -> Row | None:
+    """`row`, or None when it is past its expiry."""
+    return row if row is not None and (row.expires_at is None or row.expires_at > now) else None
+
+
+def decide(current: Row | None, write: Put | Update | Delete | Check, now: float, index: int = 0) -> Written:
+    """The row after `write` (None: there is none), or ConditionFailed. An expired `current` is absent."""
+    current = alive(current, now)
+    if isinstance(write, Put) and write.keep and current is not None:
+        return Written(current, changed=False)
+    if not _holds(current, write):
+        raise ConditionFailed(
+            f"{write.table}/{write.id}",
+            None if current is None else current.item,
+            version=0 if current is None else current.version,
+            index=index,
+        )
+    if isinstance(write, Put):
+        row = Row(write.id, dict(write.item), next_version(current, now), write.expires_at, write.team)
+        return Written(row, changed=True)
+    if isinstance(write, Update):
+        return Written(_updated(current, write, now), changed=True)
+    return Written(None, changed=isinstance(write, Delete) and current is not None)
+
+
+def next_version(current: Row | None, now: float) -> int:
+    """Versions grow by one; a new row starts at the time in microseconds, so that a deleted and remade row differs."""
+    return current.version + 1 if current is not None else max(1, int(now * 1_000_000))
+
+
+def _holds(current: Row | None, write: Put | Update | Delete | Check) -> bool:
+    if write.if_version is not None and write.if_version != (0 if current is None else current.version):
+        return False
+    if write.condition is None:
+        return True
+    if current is None and not isinstance(write, Put):
+        return False
+    return evaluate(write.condition, {} if current is None else current.item)
+
+
+def _updated(current: Row | None, write: Update, now: float) -> Row:
+    item = dict(write.base) if current is None else dict(current.item)
+    item.update(write.set)
+    for name, amount in write.add.items():
+        item[name] = _sum(item.get(name, 0), amount, name)
+    for name, entries in write.append.items():
+        item[name] = _joined(item.get(name, []), entries, name)
+    for name in write.remove:
+        item.pop(name, None)
+    expires = write.expires_at
+    if expires == "same":
+        expires = None if current is None else current.expires_at
+    return Row(write.id, item, next_version(current, now), expires, write.team)
+
+
+def _sum(left: Any, right: Any, name: str) -> Any:
+    if isinstance(left, bool) or not isinstance(left, (int, Decimal)):
+        raise InvalidValue(name, "is not a number, so nothing can be added to it")
+    return normalise(left + right, name)
+
+
+def _joined(left: Any, right: Any, name: str) -> list[Any]:
+    if not isinstance(left, list):
+        raise InvalidValue(name, "is not an array, so nothing can be appended to it")
+    return [*left, *right]
+
+
+def index_key(item: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """The row's place in an index, or None when it lacks an attribute (indexes are sparse)."""
+    values = tuple(item.get(name) for name in attributes)
+    return None if any(v is None for v in values) else values

@@ -1,0 +1,268 @@
+"""memory:// : rows in dictionaries, for tests and for trying things out.
+
+Rules of this file: as plain as the port allows, since other engines are compared with it; one commit runs without an
+await, so it is atomic among tasks. Nothing survives the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from stateroom.engines.decide import alive, decide, index_key
+from stateroom.engines.port import (
+    Append,
+    Capabilities,
+    Page,
+    Query,
+    Rewrite,
+    Row,
+    Table,
+    TableIndex,
+    Truncate,
+    Write,
+    Written,
+    log_id,
+)
+from stateroom.expr.evaluate import evaluate
+from stateroom.model.codec import encode
+from stateroom.model.errors import ConditionFailed, ItemTooLarge, StoreUnavailable, Unsupported
+
+ITEM_LIMIT: Final = 16 * 1024 * 1024
+
+
+@dataclass
+class _Stream:
+    rows: list[Row] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
+class MemoryEngine:
+    """The port over dictionaries."""
+
+    capabilities = Capabilities("memory", durable=False, atomic_rows=None, item_limit=ITEM_LIMIT)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tables: dict[str, Table] = {}
+        self._items: dict[str, dict[tuple[str, str], Row]] = {}
+        self._logs: dict[str, dict[tuple[str, str], _Stream]] = {}
+        self._open = False
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._open = False
+
+    async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
+        self._ready()
+        steps = [f"make table {t.name}" for t in tables if self._tables.get(t.name) != t]
+        if not dry_run:
+            for table in tables:
+                self._tables[table.name] = table
+                if table.log:
+                    self._logs.setdefault(table.name, {})
+                else:
+                    self._items.setdefault(table.name, {})
+        return steps
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        self._ready()
+        now = self._clock()
+        if self._table(table).log:
+            return [alive(self._entry(table, team, i), now) for i in ids]
+        return [_copy(alive(self._items[table].get((team, i)), now)) for i in ids]
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        self._ready()
+        now = self._clock()
+        undo: list[Callable[[], None]] = []
+        results: list[Written] = []
+        try:
+            for index, write in enumerate(writes):
+                results.append(self._write(write, now, index, undo))
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            raise
+        return results
+
+    async def query(self, query: Query) -> Page:
+        self._ready()
+        now = self._clock()
+        table = self._table(query.table)
+        index = _index(table, query) if query.index else None
+        if query.team is None and not (index and index.across_teams):
+            raise Unsupported("memory", "a query without a team on an index that is not declared across teams")
+        keyed = self._keyed(table, index, query)
+        keyed.sort(key=lambda pair: _order(pair[0]), reverse=query.descending)
+        rows: list[Row] = []
+        position: tuple[Any, ...] | None = None
+        for key, row in keyed:
+            if alive(row, now) is None or not _behind(key, query):
+                continue
+            if query.condition is not None and not evaluate(query.condition, row.item):
+                continue
+            if len(rows) == query.limit:
+                return Page(rows, position)
+            rows.append(Row(row.id, dict(row.item), row.version, row.expires_at, row.team))
+            position = key
+        return Page(rows, None)
+
+    def _ready(self) -> None:
+        if not self._open:
+            raise StoreUnavailable("memory", "closed", "the store is closed; open it first", retryable=False)
+
+    def _table(self, name: str) -> Table:
+        if name not in self._tables:
+            raise StoreUnavailable("memory", "missing", f"no table {name}; apply its definition first", retryable=False)
+        return self._tables[name]
+
+    def _entry(self, table: str, team: str, row_id: str) -> Row | None:
+        stream, _, turn_id = row_id.partition("/")
+        kept = self._logs[table].get((team, stream))
+        number = kept.numbers.get(turn_id) if kept else None
+        return None if kept is None or number is None else kept.rows[number - 1]
+
+    def _keyed(self, table: Table, index: TableIndex | None, query: Query) -> list[tuple[tuple[Any, ...], Row]]:
+        if table.log:
+            kept = self._logs[table.name].get((query.team or "", query.equals[0]))
+            pairs = [((row.version,), row) for row in kept.rows] if kept else []
+            return [(k, r) for k, r in pairs if _within(k[0], query)]
+        found: list[tuple[tuple[Any, ...], Row]] = []
+        for (team, row_id), row in self._items[table.name].items():
+            if query.team is not None and team != query.team:
+                continue
+            if index is None:
+                if _within(row_id, query):
+                    found.append(((row_id,), row))
+                continue
+            values = index_key(row.item, index.attributes)
+            width = len(query.equals)
+            if values is None or values[:width] != query.equals:
+                continue
+            if width == len(values) or _within(values[width], query):
+                found.append(((*values, team, row_id), row))
+        return found
+
+    def _write(self, write: Write, now: float, index: int, undo: list[Callable[[], None]]) -> Written:
+        if isinstance(write, (Append, Rewrite, Truncate)):
+            return self._log_write(write, now, index, undo)
+        self._table(write.table)
+        rows = self._items[write.table]
+        key = (write.team, write.id)
+        before = rows.get(key)
+        done = decide(before, write, now, index)
+        if not done.changed:
+            return done
+        if done.row is None:
+            rows.pop(key, None)
+        else:
+            _fits(write.table, done.row.item)
+            self._unique(write.table, done.row, now, index)
+            rows[key] = done.row
+
+        def back() -> None:
+            if before is None:
+                del rows[key]
+            else:
+                rows[key] = before
+
+        undo.append(back)
+        return Written(_copy(done.row), changed=True)
+
+    def _unique(self, table: str, row: Row, now: float, index: int) -> None:
+        for unique in (i for i in self._tables[table].indexes if i.unique):
+            mine = index_key(row.item, unique.attributes)
+            for (team, row_id), other in self._items[table].items():
+                if mine is None or team != row.team or row_id == row.id or alive(other, now) is None:
+                    continue
+                if index_key(other.item, unique.attributes) == mine:
+                    raise ConditionFailed(f"{table}/{row.id}", other.item, version=other.version, index=index)
+
+    def _log_write(
+        self, write: Append | Rewrite | Truncate, now: float, index: int, undo: list[Callable[[], None]]
+    ) -> Written:
+        self._table(write.table)
+        streams = self._logs[write.table]
+        key = (write.team, write.stream)
+        stream = streams.get(key)
+        if isinstance(write, Truncate):
+            if stream is not None:
+                del streams[key]
+                undo.append(lambda: streams.__setitem__(key, stream))
+            return Written(None, changed=stream is not None)
+        _fits(write.table, write.item)
+        if isinstance(write, Rewrite):
+            old = stream.rows[write.number - 1] if stream and 0 < write.number <= len(stream.rows) else None
+            if stream is None or old is None:
+                raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
+            rows, place = stream.rows, write.number - 1
+            rows[place] = Row(old.id, dict(write.item), old.version, old.expires_at, old.team)
+            undo.append(lambda: rows.__setitem__(place, old))
+            return Written(rows[place], changed=True)
+        return self._append(write, streams.setdefault(key, _Stream()), undo)
+
+    @staticmethod
+    def _append(write: Append, stream: _Stream, undo: list[Callable[[], None]]) -> Written:
+        known = stream.numbers.get(write.turn_id)
+        if known is not None:
+            return Written(stream.rows[known - 1], changed=False)
+        number = len(stream.rows) + 1
+        row = Row(log_id(write.stream, write.turn_id), dict(write.item), number, write.expires_at, write.team)
+        stream.rows.append(row)
+        stream.numbers[write.turn_id] = number
+
+        def back() -> None:
+            stream.rows.pop()
+            del stream.numbers[write.turn_id]
+
+        undo.append(back)
+        return Written(row, changed=True)
+
+
+def _copy(row: Row | None) -> Row | None:
+    return None if row is None else Row(row.id, dict(row.item), row.version, row.expires_at, row.team)
+
+
+def _fits(table: str, item: Any) -> None:
+    size = len(encode(item))
+    if size > ITEM_LIMIT:
+        raise ItemTooLarge(table, size, ITEM_LIMIT)
+
+
+def _index(table: Table, query: Query) -> TableIndex:
+    for index in table.indexes:
+        if index.name == query.index:
+            return index
+    raise Unsupported("memory", f"order by {query.index}, which is not a declared index of {table.name}")
+
+
+def _within(value: Any, query: Query) -> bool:
+    rank = _rank(value)
+    return (query.low is None or rank >= _rank(query.low)) and (query.high is None or rank < _rank(query.high))
+
+
+def _behind(key: tuple[Any, ...], query: Query) -> bool:
+    if query.after is None:
+        return True
+    mine, last = _order(key), _order(query.after)
+    return mine < last if query.descending else mine > last
+
+
+def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_rank(value) for value in key)
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Numbers before texts before the rest, as SQLite orders them."""
+    if isinstance(value, bool):
+        return (0, int(value))
+    if isinstance(value, (int, float, Decimal)):
+        return (0, value)
+    if isinstance(value, str):
+        return (1, value)
+    return (2, encode(value))

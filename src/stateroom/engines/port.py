@@ -1,0 +1,233 @@
+"""The storage port: what an engine must do, in six methods and a declared record of abilities.
+
+Rules of this file: it imports nothing of ours at run time. Everything here is a frozen value or a Protocol.
+What an engine does not declare it refuses with `Unsupported`; nothing is silently approximated.
+
+Two kinds of tables. *Items*: rows by (team, id), ordered by the UTF-8 bytes of the id. *Logs*: streams of entries by
+(team, stream, number); the engine gives the next number and refuses a repeated turn id. In a log a row's `id` is
+`log_id(stream, turn_id)` and its `version` is the entry's number (from 1, without gaps).
+
+A row whose `expires_at` has passed is absent for every read, condition and `absent` check, on every engine.
+Time is seconds since 1970 as float; engines are handed their clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from stateroom.expr.tree import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine declares. Tests check both ways: declared must work, undeclared must raise."""
+
+    name: str
+    durable: bool
+    atomic_rows: int | None  # rows that one commit may hold; None: any number
+    item_limit: int  # bytes of one item's JSON
+    append: bool = True
+    conditions: bool = True
+    indexes: bool = True
+    unique: bool = True
+    across_teams: bool = True
+    ttl_hidden: bool = True
+    processes: bool = False  # several processes may share the store
+    holds_inbox: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TableIndex:
+    """A sparse index: rows lacking one of `attributes` are not in it. Order: the values, then team, then id."""
+
+    name: str
+    attributes: tuple[str, ...]
+    unique: bool = False
+    across_teams: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What `apply` must make ready."""
+
+    name: str
+    log: bool = False
+    indexes: tuple[TableIndex, ...] = ()
+
+
+class Row(NamedTuple):
+    """A stored row. `version` is opaque and grows with every write of the row (in a log: the entry's number)."""
+
+    id: str
+    item: dict[str, Any]
+    version: int
+    expires_at: float | None = None
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Replace the whole row. `if_version=0`: it must be absent. `keep`: a row that is there stays (`changed=False`)."""
+
+    table: str
+    team: str
+    id: str
+    item: Mapping[str, Any]
+    expires_at: float | None = None
+    condition: Condition | None = None
+    if_version: int | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change attributes of a row: `set`, then `add` (numbers), `append` (to arrays), `remove`.
+
+    Without condition and version a missing row is inserted with `base` first; with one it is ConditionFailed.
+    `expires_at`: "same" keeps the row's.
+    """
+
+    table: str
+    team: str
+    id: str
+    set: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, Any] = field(default_factory=dict)
+    append: Mapping[str, Any] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    base: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: float | Literal["same"] | None = "same"
+    condition: Condition | None = None
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a row; a missing row is fine unless a condition or version is given."""
+
+    table: str
+    team: str
+    id: str
+    condition: Condition | None = None
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Write nothing, but the batch fails unless the row fulfils this (used for fencing tokens)."""
+
+    table: str
+    team: str
+    id: str
+    condition: Condition | None = None
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add an entry to a stream. A known turn id changes nothing and gives back its first number."""
+
+    table: str
+    team: str
+    stream: str
+    turn_id: str
+    item: Mapping[str, Any]
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Replace the item of an entry that exists (tombstones); its number and turn id stay. Missing: ConditionFailed."""
+
+    table: str
+    team: str
+    stream: str
+    number: int
+    item: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """Erase a stream with all entries and its numbering."""
+
+    table: str
+    team: str
+    stream: str
+
+
+Write = Put | Update | Delete | Check | Append | Rewrite | Truncate
+
+
+class Written(NamedTuple):
+    """What a write did: the row as it is now (None after Delete, Check and Truncate), and whether it changed anything.
+
+    For Append `row.version` is the entry's number and `row.item` is not filled on a fresh append.
+    """
+
+    row: Row | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One page of rows in order.
+
+    Items by key: `low <= id < high`. By index: the leading attributes equal `equals`, `low <= next attribute < high`.
+    Logs: `equals=(stream,)`, `low <= number < high`. `after` is the position of the last row of the page before.
+    `team=None` only with an index that is declared across teams. `condition` filters; `limit` counts matches.
+    """
+
+    table: str
+    team: str | None
+    limit: int
+    index: str | None = None
+    equals: tuple[Any, ...] = ()
+    low: Any = None
+    high: Any = None
+    after: tuple[Any, ...] | None = None
+    descending: bool = False
+    condition: Condition | None = None
+
+
+class Page(NamedTuple):
+    """Rows of one page; `position` continues behind them, None when there is nothing more.
+
+    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index.
+    """
+
+    rows: list[Row]
+    position: tuple[Any, ...] | None
+
+
+class Engine(Protocol):
+    """The port. Errors are those of model/errors.py."""
+
+    capabilities: Capabilities
+
+    async def open(self) -> None:
+        """Make ready; embedded engines create their files."""
+
+    async def close(self) -> None:
+        """Finish what is acknowledged or under way, then release everything. Closing twice is fine."""
+
+    async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
+        """Make the tables and indexes exist; returns the steps done (or, with `dry_run`, to do), empty when none."""
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        """Rows by id, in the order asked, None for each that is absent. Reads what was acknowledged before."""
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        """All writes or none, durable when it returns, one result each. The first refused one raises ConditionFailed.
+
+        Several writes to one row see each other in order.
+        """
+
+    async def query(self, query: Query) -> Page:
+        """One page."""
+
+
+def log_id(stream: str, turn_id: str) -> str:
+    """The id of a log row; a stream name never contains a slash."""
+    return f"{stream}/{turn_id}"

@@ -1,0 +1,180 @@
+"""The one tree of errors.
+
+Rules of this file: every error answers "what may I do now?" through two flags and its fields, never through prose
+alone. `retryable`: the same call may succeed later, unchanged. `maybe_applied`: the write may have happened; read
+before you write again, or repeat it with the same id. Messages carry no message text, no token and no item content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class StateroomError(Exception):
+    """Base of all errors that Stateroom raises on purpose. Never raised itself."""
+
+    retryable: bool = False
+    maybe_applied: bool = False
+
+
+class InvalidValue(StateroomError, ValueError):
+    """A value is refused at the door; nothing was stored. `.field` names the attribute or argument."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+        self.detail = detail
+
+
+class InvalidId(InvalidValue):
+    """An id that is not of Slack's shape (or of a key's) was refused before it became a key or a path."""
+
+
+class InvalidDefinition(StateroomError, ValueError):
+    """A datastore definition cannot be kept. `.datastore` and `.attribute` say where."""
+
+    def __init__(self, datastore: str, attribute: str | None, detail: str) -> None:
+        place = datastore if attribute is None else f"{datastore}.{attribute}"
+        super().__init__(f"{place}: {detail}")
+        self.datastore = datastore
+        self.attribute = attribute
+
+
+class InvalidCondition(StateroomError, ValueError):
+    """A condition cannot be read or means nothing. `.position` is the offending character (0-based) or None."""
+
+    def __init__(self, detail: str, position: int | None = None) -> None:
+        super().__init__(detail if position is None else f"{detail} (at character {position})")
+        self.position = position
+
+
+class InvalidCursor(StateroomError, ValueError):
+    """A cursor was made for another query or team, or is no cursor: start again without it."""
+
+
+class ItemTooLarge(StateroomError):
+    """An item is over the engine's or the profile's limit. `.size` and `.limit` in bytes."""
+
+    def __init__(self, place: str, size: int, limit: int) -> None:
+        super().__init__(f"{place}: the item has {size} bytes, the limit is {limit}; split it or store a reference")
+        self.size = size
+        self.limit = limit
+
+
+class ConditionFailed(StateroomError):
+    """A condition, a version or `if_absent` did not hold; nothing of the batch was written.
+
+    `.current` is the row as it is now (None: it does not exist), `.version` its version (0: it does not exist),
+    `.index` the position of the refused write in its batch.
+    """
+
+    def __init__(self, place: str, current: Mapping[str, Any] | None, *, version: int = 0, index: int = 0) -> None:
+        found = "no such item" if current is None else "the item differs"
+        super().__init__(f"{place}: the condition does not hold ({found}); read .current and decide again")
+        self.place = place
+        self.current = current
+        self.version = version
+        self.index = index
+
+
+class LeaseLost(StateroomError):
+    """Another holder has the lease, or it ran out: stop, write nothing, send nothing."""
+
+    def __init__(self, name: str, token: int) -> None:
+        super().__init__(f"lease {name} with fencing token {token} is lost; stop the work that it protected")
+        self.name = name
+        self.token = token
+
+
+class Unsupported(StateroomError):
+    """This engine does not declare the construct. `.construct` names it; another engine has it."""
+
+    def __init__(self, engine: str, construct: str) -> None:
+        super().__init__(f"{engine} does not support {construct}; docs/engines.md lists the engines that do")
+        self.engine = engine
+        self.construct = construct
+
+
+class UnknownDatastore(StateroomError):
+    """No definition of that name was given to the store."""
+
+
+class CorruptData(StateroomError):
+    """Stored bytes cannot be read as what they must be. Never answered with an empty result."""
+
+    def __init__(self, place: str, detail: str) -> None:
+        super().__init__(f"{place}: {detail}; nothing was changed, restore it from a backup or an export")
+        self.place = place
+
+
+class FormatTooNew(CorruptData):
+    """The row was written by a newer version of Stateroom or of your definitions: deploy that one."""
+
+
+class StoreUnavailable(StateroomError):
+    """The store cannot be reached or used now. `.reason` is one word: busy, full, readonly, closed, io, missing."""
+
+    def __init__(self, place: str, reason: str, detail: str, *, retryable: bool, maybe_applied: bool = False) -> None:
+        super().__init__(f"{place}: {detail}")
+        self.place = place
+        self.reason = reason
+        self.retryable = retryable
+        self.maybe_applied = maybe_applied
+
+
+class MigrationNeeded(StateroomError):
+    """The store's schema is older than the definitions: run `stateroom migrate plan`, then `apply`."""
+
+
+class Throttled(StateroomError):
+    """The other side asked to slow down. `.retry_after` in seconds."""
+
+    retryable = True
+
+    def __init__(self, place: str, retry_after: float) -> None:
+        super().__init__(f"{place}: throttled; try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class SlackError(StateroomError):
+    """Slack refused a call or could not be reached. `.code`: Slack's own, or `timeout`, `connection`."""
+
+    def __init__(self, method: str, code: str, *, retryable: bool = False, maybe_applied: bool = False) -> None:
+        super().__init__(f"{method}: {code}")
+        self.method = method
+        self.code = code
+        self.retryable = retryable
+        self.maybe_applied = maybe_applied
+
+
+class SignatureRefused(StateroomError):
+    """A request is not proven to come from Slack. `.reason` is safe to log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"request refused: {reason}")
+        self.reason = reason
+
+
+class PayloadRefused(StateroomError):
+    """A signed request body is not what Slack sends. `.status` is the HTTP status to answer, `.code` the error code."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class ModelError(StateroomError):
+    """The language model gave no usable answer. `.reason` is one word, safe to log."""
+
+    def __init__(self, reason: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(f"the model gave no answer: {reason}")
+        self.reason = reason
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class WrongUse(StateroomError, ValueError):
+    """The caller asked for what cannot be: a setting, an option, a combination. The message says what to give."""
