@@ -1,0 +1,82 @@
+# Every chore of the project. Needs python3 (3.11 to 3.13), make and git; the rest comes into .venv from requirements.lock.
+
+PYTHON     ?= python3
+PORT       ?= 8400
+JOBS       ?= 2
+UV_VERSION := 0.13.8
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+PYTEST  := $(BIN)/python -m pytest
+NO_LOAD := not soak
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo test check static unit service docs bench mutants soak lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with all extras and the test tools, from the hashed lock
+
+# The stamp depends on what decides the content of .venv, so an unchanged tree costs nothing.
+# uv is quicker; where no uv can be had, pip installs the same hashed lock.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Stateroom needs Python 3.11 to 3.13; $(PYTHON) is another. Try: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); then \
+	  set -x; $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	else \
+	  echo "uv $(UV_VERSION) cannot be had; pip does it, more slowly."; \
+	  set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+	@touch $@
+
+demo: install ## a local Slack workspace in the browser with the bot in it (PORT=8400)
+	@$(BIN)/stateroom dev --port $(PORT)
+
+# What `check` adds to `static` is in `unit` too, so `test` runs each test once.
+test: export STATEROOM_TEST_PROFILE = ci
+test: static unit service ## everything that must pass: check, unit tests, service tests
+
+check: static docs ## ruff, mypy --strict, the layer test, the docs tests
+
+static: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: install
+	$(PYTEST) -q tests/test_layers.py tests/docs
+
+unit: install ## the tests that need no server, browser or child process
+	$(PYTEST) -q -m "not service and $(NO_LOAD)" --durations=10
+
+# Whole files go to one worker: what a file starts, it starts once. JOBS=0 runs them in one process.
+service: install ## the tests with real servers, browsers and killed processes
+	$(PYTEST) -q -m "service and $(NO_LOAD)" -n $(JOBS) --dist loadfile --durations=20
+
+bench: install ## measure against the raw limits and the peers (CASES="import ...", ARGS=--write)
+	$(BIN)/python -m bench $(CASES) $(ARGS)
+
+mutants: install ## switch each mechanism off and expect its tests red (NAMES="...")
+	$(BIN)/python scripts/mutants.py $(NAMES)
+
+soak: export STATEROOM_TEST_PROFILE = soak
+soak: install ## the full sizes; hours
+	$(PYTEST) --soak --durations=20
+
+# Without index addresses, so that the lock says what is installed and never from where.
+lock: install ## make requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+	  --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+clean: ## remove .venv and all caches; keeps your databases
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
