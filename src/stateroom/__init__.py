@@ -1,1 +1,116 @@
+"""Durable state for Slack apps, and an AI assistant that runs on it.
 
+Rules of this file: names only; each is imported on first use, so that `import stateroom` costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stateroom.expr.builder import attr
+    from stateroom.model.content import Content
+    from stateroom.model.datastore import (
+        ChannelId,
+        Datastore,
+        MessageTs,
+        RichText,
+        TeamId,
+        Timestamp,
+        UsergroupId,
+        UserId,
+        encrypted,
+        key,
+        personal,
+        ttl,
+    )
+    from stateroom.model.definition import Definition, Index
+    from stateroom.model.errors import (
+        ConditionFailed,
+        CorruptData,
+        InvalidCondition,
+        InvalidCursor,
+        InvalidDefinition,
+        InvalidId,
+        InvalidValue,
+        ItemTooLarge,
+        KeyMissing,
+        LeaseLost,
+        MigrationNeeded,
+        StateroomError,
+        StoreUnavailable,
+        Throttled,
+        Unsupported,
+        WrongUse,
+    )
+    from stateroom.store import Store, Team, open
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "stateroom.expr.builder": ("attr",),
+    "stateroom.model.content": ("Content",),
+    "stateroom.model.datastore": (
+        *("ChannelId", "Datastore", "MessageTs", "RichText", "TeamId", "Timestamp", "UserId", "UsergroupId"),
+        *("encrypted", "key", "personal", "ttl"),
+    ),
+    "stateroom.model.definition": ("Definition", "Index"),
+    "stateroom.model.errors": (
+        *("ConditionFailed", "CorruptData", "InvalidCondition", "InvalidCursor", "InvalidDefinition", "InvalidId"),
+        *("InvalidValue", "ItemTooLarge", "KeyMissing", "LeaseLost", "MigrationNeeded", "StateroomError"),
+        *("StoreUnavailable", "Throttled", "Unsupported", "WrongUse"),
+    ),
+    "stateroom.store": ("Store", "Team", "open"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "ChannelId",
+    "ConditionFailed",
+    "Content",
+    "CorruptData",
+    "Datastore",
+    "Definition",
+    "Index",
+    "InvalidCondition",
+    "InvalidCursor",
+    "InvalidDefinition",
+    "InvalidId",
+    "InvalidValue",
+    "ItemTooLarge",
+    "KeyMissing",
+    "LeaseLost",
+    "MessageTs",
+    "MigrationNeeded",
+    "RichText",
+    "StateroomError",
+    "Store",
+    "StoreUnavailable",
+    "Team",
+    "TeamId",
+    "Throttled",
+    "Timestamp",
+    "Unsupported",
+    "UserId",
+    "UsergroupId",
+    "WrongUse",
+    "attr",
+    "encrypted",
+    "key",
+    "open",
+    "personal",
+    "ttl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'stateroom' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -37,6 +37,7 @@ class Capabilities:
     ttl_hidden: bool = True
     processes: bool = False  # several processes may share the store
     holds_inbox: bool = True
+    embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,3 +178,12 @@ class ModelError(StateroomError):
 
 class WrongUse(StateroomError, ValueError):
     """The caller asked for what cannot be: a setting, an option, a combination. The message says what to give."""
+
+
+class KeyMissing(StateroomError):
+    """An encrypted attribute needs a key and there is none: set STATEROOM_KEYS. `.datastore`, `.attribute`."""
+
+    def __init__(self, datastore: str, attribute: str) -> None:
+        super().__init__(f"{datastore}.{attribute} is encrypted and no key is configured; set STATEROOM_KEYS")
+        self.datastore = datastore
+        self.attribute = attribute
