@@ -1,0 +1,33 @@
+"""What the bot is told: one frozen record, handed down by `cli` (which alone reads environment and files).
+
+Rules of this file: numbers say their unit and where they come from; secrets never show in a repr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stateroom.model.content import FULL, Content
+
+
+@dataclass(frozen=True, slots=True)
+class BotConfig:
+    """Settings of ingress and worker. Seconds are floats."""
+
+    store: str = "sqlite:///stateroom.db"
+    content: Content = FULL
+    signing_secret: str = field(default="", repr=False)
+    bot_token: str = field(default="", repr=False)  # empty: installed teams only
+    slack_api_url: str = "https://slack.com/api/"
+    model: str = "offline"
+    models: tuple[str, ...] = ()  # the allow-list; empty: only `model`
+    lease_seconds: float = 10.0  # a crash delays an answer by at most 30 s: lease, poll, answer again
+    poll_seconds: float = 0.2  # how soon another process's message is seen
+    concurrency: int = 16  # conversations answered at once by one worker
+    max_attempts: int = 4
+    backoff_seconds: float = 1.0  # doubled for each attempt, jittered, at most 60 s
+    window_tokens: int = 8000
+    window_limit: int = 50  # messages
+    stream_interval: float = 0.5  # between two appends to a Slack stream
+    offline_pace: float = 0.03  # between two words of the offline responder
+    kept_seconds: float = 7 * 86400.0  # how long a finished turn is remembered for dedup and `turns list`
