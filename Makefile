@@ -9,7 +9,6 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 PYTEST  := $(BIN)/python -m pytest
-NO_LOAD := not soak
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -56,11 +55,11 @@ docs: install
 	$(PYTEST) -q tests/test_layers.py tests/docs
 
 unit: install ## the tests that need no server, browser or child process
-	$(PYTEST) -q -m "not service and $(NO_LOAD)" --durations=10
+	$(PYTEST) -q -m "not service" --durations=10
 
 # Whole files go to one worker: what a file starts, it starts once. JOBS=0 runs them in one process.
 service: install ## the tests with real servers, browsers and killed processes
-	$(PYTEST) -q -m "service and $(NO_LOAD)" -n $(JOBS) --dist loadfile --durations=20
+	$(PYTEST) -q -m service -n $(JOBS) --dist loadfile --durations=20
 
 bench: install ## measure against the raw limits and the peers (CASES="import ...", ARGS=--write)
 	$(BIN)/python -m bench $(CASES) $(ARGS)

@@ -1,4 +1,4 @@
-"""The layering (docs/architecture.md), read from the source: who imports whom, and which file uses which client library.
+"""The layering (docs/architecture.md), read from the source: who imports whom, which file uses which client library.
 
 Rules of this file: the tables are the agreement, the code below them only compares. A new file is checked without being
 registered; what several engines, layers or command groups share must be named in SHARED, on purpose.
@@ -22,7 +22,7 @@ ORDER = ["model", "expr", "slack", "engines", "layers", "store", "stateroom"]
 ORDER += ["design", "bot", "emulator", "console", "cli"]
 BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only users and cli import
 
-# Units whose files are brothers, and the stems of those that are not. `sqlite.py` and `sqlite_writer.py` are one brother.
+# Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
     "engines": {"__init__", "port", "decide", "handle", "leases", "conformance"},
     "layers": {"__init__"},
@@ -65,7 +65,7 @@ def imported_names(node: ast.AST, package: list[str]) -> list[str]:
         relative_to = package[: len(package) + 1 - node.level] if node.level else []
         return [".".join([*relative_to, *filter(None, [node.module]), alias.name]) for alias in node.names]
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
-        return [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
+        return [str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)]
     return []
 
 
