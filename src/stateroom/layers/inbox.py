@@ -1,0 +1,256 @@
+"""The inbox: every accepted message is one durable row, and the row is the turn (invariants 1 and 2).
+
+Rules of this file: one page over the port. The key is the message itself (channel and ts), never the delivery, so a
+redelivery and the `message`/`app_mention` pair are the same row. Changes of state are written only together with the
+lane's fencing token. Which state may follow which is not decided here but in bot/turn.py.
+
+A *lane* is a conversation: its turns run one after another, oldest message first. `lane` and `due_at` exist only
+while a row is open, so their sparse indexes hold just the work that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from stateroom.engines.port import Engine, Put, Query, Row, Update, Write
+from stateroom.expr.tree import And, Compare
+from stateroom.model.attributes import Attribute
+from stateroom.model.codec import normalise
+from stateroom.model.definition import Definition, Index
+from stateroom.model.errors import ConditionFailed
+from stateroom.slack.events import Deleted, Edited, FileRef, Message
+
+OPEN: Final = ("received", "claimed", "answering", "posted")
+CLOSED: Final = ("done", "failed", "refused")
+_CONTENT: Final = ("text", "files", "answer")  # what goes when a turn is done with
+
+INBOX: Final = Definition(
+    name="sr_inbox",
+    key="id",
+    attributes={
+        "id": Attribute("string", required=True),  # <channel>:<ts>, with :edit or :deleted for the side rows
+        "kind": Attribute("string", required=True),  # message | edit | deleted
+        "state": Attribute("string", required=True),
+        "channel": Attribute("slack#/types/channel_id", required=True),
+        "thread_ts": Attribute("slack#/types/message_ts", required=True),
+        "ts": Attribute("slack#/types/message_ts", required=True),
+        "user": Attribute("slack#/types/user_id", personal=True),
+        "text": Attribute("string", personal=True),
+        "files": Attribute("array", personal=True),
+        "own_user": Attribute("string"),
+        "event_id": Attribute("string"),
+        "edited_at": Attribute("string"),
+        "received_at": Attribute("number", required=True),
+        "lane": Attribute("string"),
+        "due_at": Attribute("number"),
+        "claims": Attribute("integer"),
+        "attempts": Attribute("integer"),
+        "reason": Attribute("string"),
+        "answer": Attribute("object", personal=True),  # what was prepared but is not known to be in Slack yet
+        "answer_kind": Attribute("string"),
+        "closed_at": Attribute("number"),
+    },
+    indexes=(
+        Index(("due_at",), across_teams=True),
+        Index(("lane", "ts")),
+        Index(("closed_at",), across_teams=True),
+    ),
+)
+DEFINITIONS: Final = (INBOX,)
+
+
+def arrival(message: Message, now: float) -> Put:
+    """The row of a message that was accepted; a row that is there stays."""
+    thread = message.thread
+    item: dict[str, Any] = {
+        "id": f"{message.channel}:{message.ts}",
+        "kind": "message",
+        "state": "received",
+        "channel": message.channel,
+        "thread_ts": thread,
+        "ts": message.ts,
+        "user": message.user,
+        "text": message.text,
+        "event_id": message.event_id,
+        "received_at": normalise(now),
+        "lane": f"{message.channel}:{thread}",
+        "due_at": normalise(now),
+        "claims": 0,
+        "attempts": 0,
+    }
+    if message.own_user:
+        item["own_user"] = message.own_user
+    if message.files:
+        item["files"] = _files(message.files)
+    return Put(INBOX.name, message.team, item["id"], item, keep=True)
+
+
+class Inbox:
+    """The rows of all teams, for ingress and workers."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def accept(self, message: Message, *also: Write) -> bool:
+        """Make the message durable, with other rows in the same commit; False when it was there before."""
+        done = await self._engine.commit([arrival(message, self._clock()), *also])
+        row = done[0].row
+        if not done[0].changed and message.files and row is not None and "files" not in row.item:
+            await self._adopt_files(message, row)
+        return done[0].changed
+
+    async def edited(self, event: Edited) -> str:
+        """An edit: `replaced` (the message was not claimed yet), `notice` (it is being answered), or `ignored`."""
+        row = await self.get(event.team, f"{event.channel}:{event.ts}")
+        if row is None or row.item["state"] in CLOSED or str(row.item.get("edited_at", "")) >= event.edited_at:
+            return "ignored"
+        if row.item["state"] == "received" and not row.item.get("claims"):
+            change = {"text": event.text, "edited_at": event.edited_at, "files": _files(event.files)}
+            try:
+                await self._engine.commit([_change(row, change, Compare(("state",), "=", "received"))])
+            except ConditionFailed:
+                return await self.edited(event)  # it was claimed just now: states only move on, so this ends
+            return "replaced"
+        if row.item.get("text") == event.text:
+            return "ignored"
+        await self._engine.commit([self._side(row.team, row.item, "edit", lane=f"{row.id}:edit")])
+        return "notice"
+
+    async def deleted(self, event: Deleted, *, followed: bool) -> str:
+        """A deletion: `withdrawn` (not claimed yet), `tombstone` (history is to forget it), or `ignored`."""
+        row = await self.get(event.team, f"{event.channel}:{event.ts}")
+        if row is None:
+            return await self._forgotten(event) if followed else "ignored"
+        if row.item["state"] == "received" and not row.item.get("claims"):
+            try:
+                condition = Compare(("state",), "=", "received")
+                await self._engine.commit([self.close(row, "refused", "deleted", condition=condition)])
+            except ConditionFailed:
+                return await self.deleted(event, followed=followed)
+            return "withdrawn"
+        await self._engine.commit([self._side(row.team, row.item, "deleted", lane=_lane(row.item))])
+        return "tombstone"
+
+    async def get(self, team: str, turn_id: str) -> Row | None:
+        """One row."""
+        (row,) = await self._engine.get(INBOX.name, team, [turn_id])
+        return row
+
+    async def due(
+        self, *, limit: int, after: tuple[Any, ...] | None = None
+    ) -> tuple[list[Row], tuple[Any, ...] | None]:
+        """Open rows of all teams whose time has come, longest due first, and where to go on."""
+        high = normalise(self._clock())
+        query = Query(INBOX.name, None, limit, index="due_at", high=high, after=after)
+        page = await self._engine.query(query)
+        return page.rows, page.position
+
+    async def lane(self, team: str, lane: str, *, limit: int = 20) -> list[Row]:
+        """The open rows of one conversation, oldest message first."""
+        query = Query(INBOX.name, team, limit, index="lane_ts", equals=(lane,))
+        return (await self._engine.query(query)).rows
+
+    def move(self, row: Row, state: str, *, due_at: float, **changes: Any) -> Update:
+        """Go to another open state. Add the lease's check to the same commit."""
+        body = {"state": state, "due_at": normalise(due_at), **changes}
+        return Update(INBOX.name, row.team, row.id, set=body, condition=Compare(("state",), "=", row.item["state"]))
+
+    def close(
+        self,
+        row: Row,
+        state: str,
+        reason: str = "",
+        *,
+        kept: float = 7 * 86400.0,
+        keep_words: bool = False,
+        condition: Compare | None = None,
+    ) -> Update:
+        """End the turn; its id stays for `kept` seconds, so that a late redelivery is known.
+
+        Its content goes, unless `keep_words` (a failed turn, so that it can be tried again).
+        """
+        now = self._clock()
+        body: dict[str, Any] = {"state": state, "closed_at": normalise(now)}
+        if reason:
+            body["reason"] = reason
+        return Update(
+            INBOX.name,
+            row.team,
+            row.id,
+            set=body,
+            remove=("answer", "lane", "due_at") if keep_words else (*_CONTENT, "lane", "due_at"),
+            expires_at=now + kept,
+            condition=condition or Compare(("state",), "=", row.item["state"]),
+        )
+
+    async def _forgotten(self, event: Deleted) -> str:
+        """The message's row has aged out of the inbox, but its words may be in the thread's history."""
+        about = {"channel": event.channel, "thread_ts": event.thread, "ts": event.ts, "user": event.user}
+        await self._engine.commit([self._side(event.team, about, "deleted", lane=_lane(about))])
+        return "tombstone"
+
+    def _side(self, team: str, about: Mapping[str, Any], kind: str, *, lane: str) -> Put:
+        """A row beside a message's own: a notice or a tombstone still to be made."""
+        now = normalise(self._clock())
+        item = {k: about[k] for k in ("channel", "thread_ts", "ts", "user", "own_user") if about.get(k)}
+        row_id = f"{about['channel']}:{about['ts']}:{kind}"
+        item |= {"id": row_id, "kind": kind, "state": "received", "lane": lane, "received_at": now, "due_at": now}
+        return Put(INBOX.name, team, row_id, {**item, "claims": 0, "attempts": 0}, keep=True)
+
+    async def _adopt_files(self, message: Message, row: Row) -> None:
+        """`app_mention` carries no files; the `message` event of the same message does, and may come second."""
+        try:
+            condition = Compare(("state",), "=", "received")
+            await self._engine.commit([_change(row, {"files": _files(message.files)}, condition)])
+        except ConditionFailed:
+            return  # it is being answered without them
+
+
+def _change(row: Row, body: Mapping[str, Any], condition: Compare) -> Update:
+    filled = {k: v for k, v in body.items() if v not in (None, [])}
+    gone = tuple(k for k, v in body.items() if v == [] and k in row.item)
+    both = And((condition, Compare(("claims",), "=", 0)))
+    return Update(INBOX.name, row.team, row.id, set=filled, remove=gone, condition=both)
+
+
+def _lane(item: Mapping[str, Any]) -> str:
+    return f"{item['channel']}:{item['thread_ts']}"
+
+
+def _files(files: Sequence[FileRef]) -> list[dict[str, Any]]:
+    return [{"id": f.id, "name": f.name, "mimetype": f.mimetype, "size": f.size} for f in files]
+
+
+def describe(row: Row) -> dict[str, Any]:
+    """A turn for people and machines: where it stands, without a word of its content."""
+    item = row.item
+    names = ("id", "kind", "state", "channel", "thread_ts", "ts", "user", "attempts", "claims", "reason", "answer_kind")
+    found: dict[str, Any] = {name: item[name] for name in names if name in item}
+    found |= {name: float(item[name]) for name in ("received_at", "due_at", "closed_at") if name in item}
+    return {"team": row.team, **found}
+
+
+async def turns(engine: Engine, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    """Turns of all teams: the open ones by due time, then the closed ones, newest first."""
+    condition = None if state is None else Compare(("state",), "=", state)
+    found: list[Row] = []
+    for index, descending in (("due_at", False), ("closed_at", True)):
+        if len(found) < limit:
+            query = Query(INBOX.name, None, limit - len(found), index=index, descending=descending, condition=condition)
+            found += (await engine.query(query)).rows
+    return [describe(row) for row in found]
+
+
+async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: str) -> dict[str, Any] | None:
+    """Make an open turn due now, or answer a failed one again; None when there is nothing to try again."""
+    (row,) = await engine.get(INBOX.name, team, [turn_id])
+    if row is None or row.item["state"] not in (*OPEN, "failed"):
+        return None
+    state = row.item["state"] if row.item["state"] in OPEN else "received"
+    body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
+    remove = ("closed_at", "reason", "answer", "answer_kind") if state != row.item["state"] else ()
+    write = Update(INBOX.name, team, turn_id, set=body, remove=remove, expires_at=None, if_version=row.version)
+    (done,) = await engine.commit([write])
+    return None if done.row is None else describe(done.row)
