@@ -1,0 +1,86 @@
+"""`stateroom serve` and `stateroom worker`: the bot in production, one process or many.
+
+Rules of this file: it checks that the settings fit together, then hands over to bot/server.py. Nothing that only a
+model or a person needs is imported on the way: `serve --no-worker` is ready in 300 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from stateroom.cli import logs, running, settings
+from stateroom.cli.output import store_option
+from stateroom.cli.settings import Settings
+from stateroom.model.errors import WrongUse
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+_supervised = click.option("--supervised", is_flag=True, hidden=True, help="Stop when stdin is closed.")
+_ephemeral = click.option(
+    "--allow-ephemeral", is_flag=True, help="Keep state on a disk that goes with the process; for trials."
+)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="Port; 0: a free one.")
+@_host
+@click.option("--worker/--no-worker", default=True, show_default=True, help="Also answer, in the same process.")
+@_ephemeral
+@store_option
+@_supervised
+def serve(*, port: int, host: str, worker: bool, allow_ephemeral: bool, store: str | None, supervised: bool) -> None:
+    """Take Slack's events over HTTP, make them durable, acknowledge them, and answer them.
+
+    Slack's request URL is /slack/events. Needs SLACK_SIGNING_SECRET. Prints `ready http://HOST:PORT`; logs go to
+    stderr; on SIGTERM it finishes or hands back what it holds within 10 s.
+    """
+    found = settings.load(store=store)
+    if not found.slack_signing_secret:
+        raise WrongUse("set SLACK_SIGNING_SECRET: your app's page at api.slack.com/apps, Basic Information")
+    check_store(found, allow_ephemeral=allow_ephemeral, alone=worker)
+    logs.set_up(found.log_level, found.log_format)
+    from stateroom.bot import server
+
+    async def work(stop: asyncio.Event) -> None:
+        config = found.bot_config()
+        await server.serve(config, host=host, port=port, worker=worker, on_ready=running.ready, stop=stop)
+
+    running.run(work, supervised=supervised)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Serve /healthz and /metrics there; 0: a free port.")
+@_host
+@_ephemeral
+@store_option
+@_supervised
+def worker(*, port: int | None, host: str, allow_ephemeral: bool, store: str | None, supervised: bool) -> None:
+    """Answer what `stateroom serve` received. Start as many as you like.
+
+    Prints `ready worker`, or `ready http://HOST:PORT` with --port; logs go to stderr; on SIGTERM it finishes or hands
+    back what it holds within 10 s.
+    """
+    found = settings.load(store=store)
+    check_store(found, allow_ephemeral=allow_ephemeral, alone=False)
+    logs.set_up(found.log_level, found.log_format)
+    from stateroom.bot import server
+
+    async def work(stop: asyncio.Event) -> None:
+        await server.work(found.bot_config(), port=port, host=host, on_ready=running.ready, stop=stop)
+
+    running.run(work, supervised=supervised)
+
+
+def check_store(found: Settings, *, allow_ephemeral: bool, alone: bool) -> None:
+    """WrongUse where what is acknowledged would be lost, or could never be answered."""
+    from stateroom.store import engine_of
+
+    able = engine_of(found.store, lambda: 0.0).capabilities
+    if not able.processes and not alone:
+        raise WrongUse(f"{able.name} is seen by one process alone: use `serve` with its worker, or --store sqlite:///…")
+    if able.embedded and found.ephemeral and not allow_ephemeral:
+        raise WrongUse(
+            f"the disk of {found.ephemeral} goes with the process, and {able.name} is kept on it: "
+            "give --store a server's URL, or --allow-ephemeral for a trial"
+        )

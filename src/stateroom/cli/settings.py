@@ -1,0 +1,248 @@
+"""Settings: the environment first, then `stateroom.toml`, then the default. The reference page is made from the table.
+
+Rules of this file: no other file of the project reads environment variables or `stateroom.toml`. A setting is one line
+of SETTINGS and one field of Settings. A wrong value is one line that names the variable and what to give, and never
+repeats the value: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from stateroom.model.content import FULL, Content
+from stateroom.model.errors import WrongUse
+
+if TYPE_CHECKING:
+    from stateroom.bot.config import BotConfig
+
+# Where the disk goes with the process: variables that the platform itself sets, and its name.
+EPHEMERAL: Final[Mapping[str, str]] = {
+    "K_SERVICE": "Cloud Run",
+    "CLOUD_RUN_JOB": "Cloud Run",
+    "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
+    "ECS_CONTAINER_METADATA_URI": "Amazon ECS",
+    "ECS_CONTAINER_METADATA_URI_V4": "Amazon ECS",
+    "DYNO": "Heroku",
+}
+LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+
+
+class Setting(NamedTuple):
+    """One setting. `default` as written in the environment; `parse` raises ValueError with what to give."""
+
+    name: str
+    default: str
+    help: str
+    parse: Callable[[str], Any] = str
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in `stateroom.toml`, and as a field of Settings."""
+        return self.name.removeprefix("STATEROOM_").lower()
+
+
+def _number(low: float, high: float, *, whole: bool = False) -> Callable[[str], Any]:
+    kind = "a whole number" if whole else "a number"
+
+    def parse(text: str) -> Any:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:  # NaN is not
+            raise ValueError(f"{kind} from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _choice(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return text.lower()
+
+    return parse
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _content(text: str) -> Content:
+    try:
+        return Content.parse(text)
+    except WrongUse:
+        raise ValueError("full, none or ttl:<number><s|m|h|d>, for example ttl:30d") from None
+
+
+def _api_url(text: str) -> str:
+    """Clients append the method's name to it, so it ends in a slash."""
+    url = text.rstrip("/") + "/"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.endswith("/api/"):
+        raise ValueError("an address that ends in /api/, for example https://slack.com/api/")
+    return url
+
+
+_SECONDS: Final = _number(0.01, 3600)
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("STATEROOM_STORE", "sqlite:///stateroom.db", "Where state is kept, as a URL; `--store` goes before it."),
+    Setting("STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", _content),
+    Setting("STATEROOM_MODEL", "offline", "The model that answers: a pydantic-ai model string, or `offline`."),
+    Setting("STATEROOM_MODELS", "", "Models that may be used, separated by commas; empty: only that one.", _names),
+    Setting("STATEROOM_LOG_LEVEL", "info", "Least severity that is logged: debug … critical.", _choice(*LOG_LEVELS)),
+    Setting(
+        "STATEROOM_LOG_FORMAT", "", "`json` or `text`; empty: text on a terminal, else json.", _choice("json", "text")
+    ),
+    Setting("STATEROOM_DEFINITIONS", "", "Modules with your datastores, separated by commas.", _names),
+    Setting(
+        "STATEROOM_LEASE_SECONDS",
+        "10",
+        "How long a worker holds a conversation without renewing: what a crash delays an answer by.",
+        _number(1, 60),
+    ),
+    Setting("STATEROOM_POLL_SECONDS", "0.2", "How soon a worker sees what another process received.", _SECONDS),
+    Setting(
+        "STATEROOM_CONCURRENCY", "16", "Conversations that one worker answers at once.", _number(1, 1000, whole=True)
+    ),
+    Setting(
+        "STATEROOM_MAX_ATTEMPTS", "4", "Tries before the person is told that it failed.", _number(1, 100, whole=True)
+    ),
+    Setting(
+        "STATEROOM_WINDOW_TOKENS",
+        "8000",
+        "Tokens of history that the model is given, at most.",
+        _number(1, 10_000_000, whole=True),
+    ),
+    Setting(
+        "STATEROOM_WINDOW_LIMIT",
+        "50",
+        "Messages of history that the model is given, at most.",
+        _number(1, 10_000, whole=True),
+    ),
+    Setting("STATEROOM_STREAM_INTERVAL", "0.5", "Seconds between two appends to a streamed answer.", _SECONDS),
+    Setting(
+        "STATEROOM_OFFLINE_PACE", "0.03", "Seconds between two words of the offline responder.", _number(0.0, 10.0)
+    ),
+    Setting("STATEROOM_BACKOFF_SECONDS", "1", "Wait before the second try; doubled each time, at most 60.", _SECONDS),
+    Setting("STATEROOM_CONFIG", "stateroom.toml", "The settings file; only from the environment.", Path),
+    Setting("SLACK_BOT_TOKEN", "", "Bot token of the one workspace served; empty: installed teams only.", secret=True),
+    Setting("SLACK_SIGNING_SECRET", "", "Proves that a request comes from Slack; `serve` needs it.", secret=True),
+    Setting("SLACK_API_URL", "https://slack.com/api/", "Where Slack's Web API is; ends in `/api/`.", _api_url),
+)
+_BY_KEY: Final = {setting.key: setting for setting in SETTINGS if setting.name != "STATEROOM_CONFIG"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, parsed. `given` names those that were set, by environment or file; `ephemeral` the platform."""
+
+    store: str = "sqlite:///stateroom.db"
+    content: Content = FULL
+    model: str = "offline"
+    models: tuple[str, ...] = ()
+    log_level: str = "info"
+    log_format: str = ""
+    definitions: tuple[str, ...] = ()
+    lease_seconds: float = 10.0
+    poll_seconds: float = 0.2
+    concurrency: int = 16
+    max_attempts: int = 4
+    window_tokens: int = 8000
+    window_limit: int = 50
+    stream_interval: float = 0.5
+    offline_pace: float = 0.03
+    backoff_seconds: float = 1.0
+    config: Path = Path("stateroom.toml")
+    slack_bot_token: str = field(default="", repr=False)
+    slack_signing_secret: str = field(default="", repr=False)
+    slack_api_url: str = "https://slack.com/api/"
+    given: frozenset[str] = frozenset()
+    ephemeral: str = ""
+    has_display: bool = False
+
+    def bot_config(self) -> BotConfig:
+        """What the bot is told."""
+        from stateroom.bot.config import BotConfig
+
+        return BotConfig(
+            store=self.store,
+            content=self.content,
+            signing_secret=self.slack_signing_secret,
+            bot_token=self.slack_bot_token,
+            slack_api_url=self.slack_api_url,
+            model=self.model,
+            models=self.models,
+            lease_seconds=self.lease_seconds,
+            poll_seconds=self.poll_seconds,
+            concurrency=self.concurrency,
+            max_attempts=self.max_attempts,
+            backoff_seconds=self.backoff_seconds,
+            window_tokens=self.window_tokens,
+            window_limit=self.window_limit,
+            stream_interval=self.stream_interval,
+            offline_pace=self.offline_pace,
+        )
+
+
+def load(environ: Mapping[str, str] = os.environ, *, store: str | None = None) -> Settings:
+    """The settings as they are now; `store` is a `--store` option. WrongUse names what is wrong."""
+    config = Path(environ.get("STATEROOM_CONFIG") or "stateroom.toml")
+    texts = _from_file(config, must_exist=bool(environ.get("STATEROOM_CONFIG")))
+    texts |= {s.key: (s.name, environ[s.name]) for s in _BY_KEY.values() if environ.get(s.name)}
+    if store:
+        texts["store"] = ("--store", store)
+    values = {key: _parsed(_BY_KEY[key], origin, text) for key, (origin, text) in texts.items()}
+    return Settings(
+        **values,
+        config=config,
+        given=frozenset(_BY_KEY[key].name for key in values),
+        ephemeral=next((name for variable, name in EPHEMERAL.items() if environ.get(variable)), ""),
+        has_display=bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")),
+    )
+
+
+def child_environment(changes: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a process of ours: as it is, with `changes`."""
+    return {**environ, **changes}
+
+
+def _parsed(setting: Setting, origin: str, text: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise WrongUse(f"{origin}: give {error}") from None
+
+
+def _from_file(path: Path, *, must_exist: bool) -> dict[str, tuple[str, str]]:
+    """Key to (where it stands, text). Values are written as TOML has them: numbers, strings, lists of strings."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise WrongUse("STATEROOM_CONFIG names a file that is not there") from None
+        return {}
+    except OSError as error:
+        raise WrongUse(f"{path.name} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise WrongUse(f'{path.name} is not valid TOML; write lines such as store = "sqlite:///state.db"') from None
+    if unknown := sorted(table.keys() - _BY_KEY.keys()):
+        raise WrongUse(f"{path.name}: {unknown[0]} is no setting; docs/settings.md lists them")
+    return {key: (f"{path.name}: {key}", text) for key, value in table.items() if (text := _text(path, key, value))}
+
+
+def _text(path: Path, key: str, value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise WrongUse(f"{path.name}: {key}: give a string, a number or a list of strings")
