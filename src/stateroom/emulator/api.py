@@ -1,0 +1,217 @@
+"""`/api/<method>`: one Web API call from bytes to reply.
+
+Rules of this file: the order of Slack's checks (method, token, allowance, scope, arguments), then the handler, then the
+journal, then the answer: what a client was told has happened survives a kill -9. A refusal is HTTP 200 with
+`ok: false`, a spent allowance 429 with `Retry-After`. Each call is recorded without its token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from stateroom.emulator.faults import Fault
+from stateroom.emulator.records import App, Install, Json
+from stateroom.emulator.webapi import METHODS
+from stateroom.emulator.webapi.arguments import coerce, read_body
+from stateroom.emulator.webapi.method import Call, Method, Refused
+from stateroom.emulator.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One HTTP request to the Web API."""
+
+    method: str
+    content_type: str
+    authorization: str
+    query: str
+    body: bytes
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a JSON object, an HTTP status, headers."""
+
+    content: Json
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self.content)
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is written down about a call while it runs."""
+
+    args: Json = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    app_id: str | None = None
+    team: str | None = None
+    fault: str | None = None
+
+    @property
+    def channel(self) -> str | None:
+        channel = self.args.get("channel") or self.args.get("channel_id")
+        return channel if isinstance(channel, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls what."""
+
+    method: Method
+    app: App
+    install: Install
+
+
+_CarryOut = Callable[[], Awaitable[Answer]]
+
+
+async def answer(workspace: Workspace, asked: Asked) -> Answer:
+    """Run one call. Raises StoreUnavailable when its effect could not be made durable."""
+    started, record = time.perf_counter(), _Record()
+    try:
+        reply = await _run(workspace, asked, record)
+    except Refused as refused:
+        reply = Answer({"ok": False, "error": refused.code, **refused.extra})
+    _write_down(workspace, asked.method, reply, record, (time.perf_counter() - started) * 1000)
+    return reply
+
+
+async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
+    raw, record.warnings = read_body(asked.content_type, asked.body, asked.query)
+    token = raw.pop("token", None) or asked.authorization.removeprefix("Bearer ").strip()
+    record.args = raw
+    if asked.method == "api.test":
+        return _api_test(raw)
+    method = METHODS.get(asked.method)
+    if method is None:
+        raise Refused("unknown_method", req_method=asked.method)
+    caller = _Caller(method, *_who(workspace, str(token)))
+    record.app_id, record.team = caller.app.app_id, caller.install.team
+    fault = workspace.faults.meet_method(method.name, record.channel)
+    if fault is not None:
+        workspace.tell_faults()
+        record.fault = fault.kind
+    throttled = _allowance(workspace, caller, record, fault)
+    if throttled is not None:
+        return throttled
+    if fault is None:
+        return await _carry_out(workspace, caller, record, asked.base_url)
+    return await _misbehave(workspace, fault, lambda: _carry_out(workspace, caller, record, asked.base_url))
+
+
+def _api_test(raw: Json) -> Answer:
+    content: Json = {"ok": "error" not in raw}
+    if raw:
+        content["args"] = raw
+    if "error" in raw:
+        content["error"] = raw["error"]
+    return Answer(content)
+
+
+def _who(workspace: Workspace, token: str) -> tuple[App, Install]:
+    if not token:
+        raise Refused("not_authed")
+    found = workspace.world.by_token(token)
+    if found is None:
+        raise Refused("invalid_auth")
+    return found
+
+
+def _allowance(workspace: Workspace, caller: _Caller, record: _Record, fault: Fault | None) -> Answer | None:
+    method = caller.method
+    if fault is not None and fault.kind == "throttle":
+        return _too_many(method, fault.retry_after)
+    if not workspace.config.tiers:
+        return None
+    place = str(record.channel) if method.tier.per_channel else ""
+    key = (caller.app.app_id, caller.install.team, method.name, place)
+    wait = workspace.allowances.take(key, method.tier, workspace.clock(), workspace.config.time_scale)
+    return None if wait is None else _too_many(method, wait)
+
+
+def _too_many(method: Method, seconds: int) -> Answer:
+    return Answer({"ok": False, "error": method.tier.error}, 429, {"Retry-After": str(seconds)})
+
+
+async def _carry_out(workspace: Workspace, caller: _Caller, record: _Record, base_url: str) -> Answer:
+    method, granted = caller.method, caller.app.scopes
+    headers = {"X-OAuth-Scopes": ",".join(granted or ()), "X-Accepted-OAuth-Scopes": ",".join(method.scopes)}
+    if granted is not None and method.scopes and not set(granted) & set(method.scopes):
+        raise Refused("missing_scope", needed=method.scopes[0], provided=",".join(granted))
+    args = coerce(method.args, record.args)
+    record.args = record.args | args
+    workspace.expire()
+    call = Call(
+        world=workspace.world,
+        config=workspace.config,
+        app=caller.app,
+        install=caller.install,
+        args=args,
+        now=workspace.clock(),
+        new_id=workspace.new_id,
+        base_url=base_url,
+        warnings=record.warnings,
+    )
+    content = {"ok": True, **method.handler(call)}
+    await workspace.settle()
+    return Answer(_warned(content, call.warnings), headers=headers)
+
+
+def _warned(content: Json, warnings: list[str]) -> Json:
+    if not warnings:
+        return content
+    metadata = {**content.get("response_metadata", {}), "warnings": warnings}
+    return {**content, "warning": ",".join(warnings), "response_metadata": metadata}
+
+
+async def _misbehave(workspace: Workspace, fault: Fault, carry_out: _CarryOut) -> Answer:
+    """Carry out a fault; what the call would do happens before it, after it, or never."""
+    if fault.kind == "delay":
+        await _hold(workspace, fault.seconds)
+        return await carry_out()
+    if fault.applies:
+        await carry_out()
+    if fault.kind == "timeout":
+        await _hold(workspace, fault.seconds)
+        return Answer({"ok": False, "error": "request_timeout"}, 504)
+    return Answer({"ok": False, "error": fault.code}, fault.http)
+
+
+async def _hold(workspace: Workspace, seconds: float) -> None:
+    """Wait, but not longer than this server lives."""
+    try:
+        async with asyncio.timeout(seconds):
+            await workspace.closing.wait()
+    except TimeoutError:
+        return
+
+
+def _write_down(workspace: Workspace, method: str, reply: Answer, record: _Record, ms: float) -> None:
+    entry: Json = {
+        "method": method,
+        "args": record.args,
+        "at": workspace.clock(),
+        "ok": reply.content["ok"],
+        "status": reply.status,
+        "ms": round(ms, 1),
+        "app": record.app_id,
+        "team": record.team,
+    }
+    if "error" in reply.content:
+        entry["error"] = reply.content["error"]
+    if "Retry-After" in reply.headers:
+        entry["retry_after"] = int(reply.headers["Retry-After"])
+    if record.fault is not None:
+        entry["fault"] = record.fault
+    workspace.calls.add(method, entry)
+    shown = {name: value for name, value in entry.items() if name != "args"}
+    workspace.feed.publish({"type": "call", "call": shown})

@@ -1,0 +1,235 @@
+"""`/_sim/*`: the control plane, for the page and for tests.
+
+Rules of this file: HTTP in, the workspace asked, JSON out; nothing is decided here. Errors are one shape,
+`{"error": code, "detail": text}`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from stateroom.emulator import acts, bots, seed, state
+from stateroom.emulator.acts import ActRequest, Denied, SayRequest
+from stateroom.emulator.bodies import read_limited
+from stateroom.emulator.faults import Fault
+from stateroom.emulator.records import Json
+from stateroom.emulator.workspace import Workspace
+from stateroom.model.errors import WrongUse
+
+BODY_LIMIT = 1 << 20
+
+_Shape = TypeVar("_Shape")
+
+
+class AppRequest(msgspec.Struct, kw_only=True):
+    app_id: str
+    manifest: Json | None = None
+    event_url: str | None = None
+    signing_secret: str | None = None
+    bot_token: str | None = None
+    team: str | None = None
+    name: str | None = None
+
+
+class TeamRequest(msgspec.Struct, kw_only=True):
+    id: str
+    name: str = "Another workspace"
+    channel: str | None = None
+    dm: str | None = None
+    users: list[str] | None = None
+    bot_user: str | None = None
+    bot_token: str | None = None
+
+
+class AgainRequest(msgspec.Struct, kw_only=True):
+    channel: str | None = None
+    ts: str | None = None
+
+
+def reply(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def workspace_of(request: Request) -> Workspace:
+    workspace: Workspace = request.app.state.workspace
+    return workspace
+
+
+async def body_of(request: Request, shape: type[_Shape]) -> _Shape:
+    """The request body as `shape`. Raises Denied (400, 413)."""
+    body = await read_limited(request, BODY_LIMIT)
+    try:
+        return msgspec.json.decode(body or b"{}", type=shape)
+    except msgspec.ValidationError as error:
+        raise Denied(400, "invalid_arguments", str(error)) from None
+    except msgspec.DecodeError:
+        raise Denied(400, "invalid_json", "the body is not JSON") from None
+
+
+async def register_app(request: Request) -> Response:
+    workspace, asked = workspace_of(request), await body_of(request, AppRequest)
+    if not asked.app_id.strip():
+        raise Denied(400, "invalid_arguments", "app_id is empty")
+    team = acts.team_of(workspace.world, asked.team)
+    said = seed.spec_from_manifest(asked.app_id, asked.manifest or {})
+    spec = seed.AppSpec(
+        app_id=asked.app_id,
+        name=asked.name or said.name,
+        event_url=asked.event_url or said.event_url,
+        signing_secret=asked.signing_secret,
+        bot_token=asked.bot_token,
+        scopes=said.scopes,
+        bot_events=said.bot_events,
+    )
+    app = workspace.register(spec, team)
+    await workspace.settle()
+    workspace.resend(app.app_id, parked_only=True)
+    install = app.installs[team]
+    answer = {"app_id": app.app_id, "name": app.name, "team": team, "event_url": app.event_url}
+    bot = {"bot_user_id": install.bot_user_id, "bot_id": install.bot_id, "bot_token": install.bot_token}
+    return reply({"ok": True, **answer, **bot})
+
+
+async def add_team(request: Request) -> Response:
+    workspace, asked = workspace_of(request), await body_of(request, TeamRequest)
+    if asked.id in workspace.world.teams:
+        raise Denied(409, "team_taken", f"team {asked.id[:40]} is there already")
+    if not asked.id.startswith("T") or (asked.users is not None and len(asked.users) != 2):
+        raise Denied(400, "invalid_arguments", "id starts with T, users are two ids")
+    made = seed.add_team(workspace.world, seed.TeamSpec(**msgspec.structs.asdict(asked)), workspace.clock())
+    workspace.world.tell("reset")
+    await workspace.settle()
+    return reply({"ok": True, **made})
+
+
+async def say(request: Request) -> Response:
+    workspace, asked = workspace_of(request), await body_of(request, SayRequest)
+    message = acts.say(workspace.world, asked, workspace.clock(), workspace.new_id)
+    await workspace.settle()
+    return reply({"ok": True, "ts": message.ts, "message": workspace.world.sim_view(message)})
+
+
+async def messages(request: Request) -> Response:
+    workspace, query = workspace_of(request), request.query_params
+    team = acts.team_of(workspace.world, query.get("team"))
+    if "channel" not in query:
+        raise Denied(400, "invalid_arguments", "name a channel")
+    room = acts.room_of(workspace.world, team, query["channel"])
+    workspace.expire()
+    shown = state.shown(workspace, room, query.get("thread_ts"))
+    await workspace.settle()
+    return reply({"messages": shown})
+
+
+async def act(request: Request) -> Response:
+    workspace, asked = workspace_of(request), await body_of(request, ActRequest)
+    message = acts.act(workspace.world, asked, workspace.clock())
+    await workspace.settle()
+    return reply({"ok": True, "ts": message.ts})
+
+
+async def add_fault(request: Request) -> Response:
+    workspace, fault = workspace_of(request), await body_of(request, Fault)
+    added = msgspec.to_builtins(workspace.faults.add(fault))
+    workspace.tell_faults()
+    return reply({"ok": True, "fault": added})
+
+
+async def list_faults(request: Request) -> Response:
+    return reply({"faults": workspace_of(request).faults.listed()})
+
+
+async def clear_faults(request: Request) -> Response:
+    workspace, fault_id = workspace_of(request), request.path_params.get("fault_id")
+    if not workspace.faults.clear(fault_id):
+        raise Denied(404, "fault_not_found", "no such fault; GET /_sim/faults lists them")
+    workspace.tell_faults()
+    return reply({"ok": True})
+
+
+async def calls(request: Request) -> Response:
+    page = workspace_of(request).calls.page(request.query_params.get("method"))
+    return Response(page, media_type="application/json")
+
+
+async def deliveries(request: Request) -> Response:
+    page = workspace_of(request).deliveries.page(request.query_params.get("event_id"))
+    return Response(page, media_type="application/json")
+
+
+async def whole_state(request: Request) -> Response:
+    return reply(state.whole(workspace_of(request)))
+
+
+async def stats(request: Request) -> Response:
+    return reply(workspace_of(request).counts())
+
+
+async def stream(request: Request) -> Response:
+    workspace = workspace_of(request)
+    given = request.headers.get("last-event-id") or request.query_params.get("after")
+    if given is not None and not given.isdecimal():
+        raise Denied(400, "invalid_arguments", "after is a number from /_sim/state or from an earlier event")
+    frames = workspace.feed.follow(None if given is None else int(given))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+
+
+async def crash(request: Request) -> Response:
+    return reply({"ok": True, "pid": bots.crash(workspace_of(request).config.bot_pid_file)})
+
+
+async def duplicate(request: Request) -> Response:
+    workspace, asked = workspace_of(request), await body_of(request, AgainRequest)
+    sent = workspace.deliver_again(asked.channel, asked.ts)
+    if sent == 0:
+        raise Denied(404, "nothing_delivered", "no app has taken an event of such a message yet")
+    await workspace.settle()
+    return reply({"ok": True, "deliveries": sent})
+
+
+async def reset(request: Request) -> Response:
+    workspace = workspace_of(request)
+    workspace.forget_everything_said()
+    await workspace.settle()
+    return reply({"ok": True})
+
+
+async def not_yet(request: Request) -> Response:
+    raise Denied(400, "not_yet", "uninstalling and revoking are not there yet")
+
+
+def deny(request: Request, error: Exception) -> Response:
+    """Denied and WrongUse as HTTP answers."""
+    if isinstance(error, Denied):
+        return reply({"error": error.code, "detail": error.detail}, error.status)
+    assert isinstance(error, WrongUse)
+    return reply({"error": "invalid_arguments", "detail": str(error)}, 400)
+
+
+ROUTES = [
+    Route("/_sim/apps", register_app, methods=["POST"]),
+    Route("/_sim/apps/{app_id}/uninstall", not_yet, methods=["POST"]),
+    Route("/_sim/apps/{app_id}/revoke", not_yet, methods=["POST"]),
+    Route("/_sim/teams", add_team, methods=["POST"]),
+    Route("/_sim/messages", say, methods=["POST"]),
+    Route("/_sim/messages", messages, methods=["GET"]),
+    Route("/_sim/actions", act, methods=["POST"]),
+    Route("/_sim/faults", add_fault, methods=["POST"]),
+    Route("/_sim/faults", list_faults, methods=["GET"]),
+    Route("/_sim/faults", clear_faults, methods=["DELETE"]),
+    Route("/_sim/faults/{fault_id}", clear_faults, methods=["DELETE"]),
+    Route("/_sim/calls", calls, methods=["GET"]),
+    Route("/_sim/deliveries", deliveries, methods=["GET"]),
+    Route("/_sim/state", whole_state, methods=["GET"]),
+    Route("/_sim/stats", stats, methods=["GET"]),
+    Route("/_sim/stream", stream, methods=["GET"]),
+    Route("/_sim/crash", crash, methods=["POST"]),
+    Route("/_sim/duplicate", duplicate, methods=["POST"]),
+    Route("/_sim/reset", reset, methods=["POST"]),
+]

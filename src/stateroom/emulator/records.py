@@ -1,0 +1,167 @@
+"""What a local Slack holds: plain records, as they are kept in the journal.
+
+Rules of this file: data only, no clock, no I/O. Each record knows its journal key; a key names the team, so two teams
+may hold the same channel id and the same timestamp. Every field has a default or is an id, so a journal written by an
+older version still loads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class Team(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    name: str
+    domain: str = "local"
+
+    @property
+    def key(self) -> str:
+        return f"team/{self.id}"
+
+
+class User(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    team: str
+    name: str
+    real_name: str = ""
+    is_bot: bool = False
+    app_id: str | None = None
+    bot_id: str | None = None
+    color: str = "4a6fa5"
+
+    @property
+    def key(self) -> str:
+        return f"user/{self.team}/{self.id}"
+
+
+class Channel(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`user` is the person's side of a direct message."""
+
+    id: str
+    team: str
+    name: str = ""
+    is_im: bool = False
+    user: str | None = None
+    topic: str = ""
+    members: list[str] = []
+    created: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"channel/{self.team}/{self.id}"
+
+    @property
+    def kind(self) -> str:
+        return "im" if self.is_im else "channel"
+
+
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`acked` lists the apps that acknowledged its event, `touched` is when a stream last moved (Unix s)."""
+
+    team: str
+    channel: str
+    ts: str
+    user: str
+    text: str = ""
+    thread_ts: str | None = None
+    bot_id: str | None = None
+    app_id: str | None = None
+    username: str | None = None
+    subtype: str | None = None
+    client_msg_id: str | None = None
+    ephemeral_to: str | None = None
+    blocks: list[Any] = []
+    attachments: list[Any] = []
+    files: list[Json] = []
+    chunks: list[Json] = []
+    metadata: Json | None = None
+    edited: Json | None = None
+    reactions: dict[str, list[str]] = {}
+    streaming: bool = False
+    touched: float = 0.0
+    deleted: bool = False
+    acked: list[str] = []
+
+    @property
+    def key(self) -> str:
+        return f"message/{self.team}/{self.channel}/{self.ts}"
+
+    @property
+    def thread(self) -> str:
+        """The thread that it belongs to or would start."""
+        return self.thread_ts or self.ts
+
+    @property
+    def is_reply(self) -> bool:
+        return self.thread_ts is not None and self.thread_ts != self.ts
+
+
+class Install(msgspec.Struct, kw_only=True, omit_defaults=True):
+    team: str
+    bot_user_id: str
+    bot_id: str
+    bot_token: str
+
+
+class App(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`scopes` and `bot_events` are None when no manifest narrows them: everything is granted and sent."""
+
+    app_id: str
+    name: str
+    signing_secret: str
+    event_url: str | None = None
+    scopes: list[str] | None = None
+    bot_events: list[str] | None = None
+    installs: dict[str, Install] = {}
+
+    @property
+    def key(self) -> str:
+        return f"app/{self.app_id}"
+
+
+class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An event on its way to an app. `sent` counts attempts, `due` is Unix s, `parked` means that retries ran out."""
+
+    event_id: str
+    app_id: str
+    team: str
+    type: str
+    channel: str
+    ts: str
+    body: str
+    subtype: str | None = None
+    copy: int = 0
+    sent: int = 0
+    due: float = 0.0
+    reason: str | None = None
+    parked: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"pending/{self.event_id}/{self.app_id}/{self.copy}"
+
+
+Record = Team | User | Channel | Message | App | Pending
+
+KINDS: dict[str, type[Record]] = {
+    "team": Team,
+    "user": User,
+    "channel": Channel,
+    "message": Message,
+    "app": App,
+    "pending": Pending,
+}
+
+
+def encode(record: Record) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def decode(key: str, data: bytes) -> Record:
+    """The record behind a journal key. Raises msgspec.ValidationError or DecodeError when the bytes are not one."""
+    return msgspec.json.decode(data, type=KINDS[key.split("/", 1)[0]])

@@ -1,0 +1,71 @@
+"""What the page and the tests see of a workspace, as one JSON value.
+
+Rules of this file: reading only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stateroom.emulator import views
+from stateroom.emulator.records import App, Json
+from stateroom.emulator.workspace import Workspace
+from stateroom.emulator.world import Room
+
+
+def shown(workspace: Workspace, room: Room, thread_ts: str | None = None) -> list[Json]:
+    """The messages of a channel, or of one of its threads with the message that started it, oldest first."""
+    chosen = [one for one in room.listed() if thread_ts is None or one.thread == thread_ts]
+    return [workspace.world.sim_view(message) for message in chosen]
+
+
+def whole(workspace: Workspace) -> Json:
+    """`GET /_sim/state`."""
+    world, me = workspace.world, workspace.world.people(next(iter(workspace.world.teams)))[0].id
+    rooms: dict[str, list[Json]] = {}
+    for room in world.rooms.values():
+        rooms.setdefault(room.channel.id, []).extend(shown(workspace, room))
+    return {
+        "me": me,
+        "teams": [msgspec.to_builtins(team) | {"domain": team.domain} for team in world.teams.values()],
+        "users": [views.sim_user(user) for user in world.users.values()],
+        "channels": [views.sim_channel(room.channel, me) for room in world.rooms.values()],
+        "apps": [_app(workspace, app) for app in world.apps.values()],
+        "messages": rooms,
+        "statuses": [
+            {"team": team, "channel": channel, "thread_ts": thread_ts, "status": status.text}
+            for (team, channel, thread_ts), status in world.statuses.items()
+        ],
+        "faults": workspace.faults.listed(),
+        "turns": list(workspace.turns.values()),
+        "stats": workspace.counts(),
+        "cursor": workspace.feed.cursor,
+        "caps": {
+            "crash": workspace.config.bot_pid_file is not None,
+            "turns": workspace.config.watch is not None,
+            "reset": True,
+        },
+        "hints": _hint(workspace),
+    }
+
+
+def _app(workspace: Workspace, app: App) -> Json:
+    install = next(iter(app.installs.values()), None)
+    online = workspace.online.get(app.app_id) if app.event_url is not None else None
+    return {
+        "app_id": app.app_id,
+        "name": app.name,
+        "bot_user_id": install.bot_user_id if install is not None else None,
+        "online": online,
+    }
+
+
+def _hint(workspace: Workspace) -> Json:
+    """What a newcomer may write where."""
+    world = workspace.world
+    team = next(iter(world.teams))
+    channel = next((one.id for one in world.channels_of(team) if not one.is_im), None)
+    bot = next((user for user in world.members_of(team) if user.is_bot), None)
+    if channel is None or bot is None:
+        return {}
+    return {"channel": channel, "prompt": f"@{bot.name} hello", "text": f"<@{bot.id}> hello"}

@@ -1,0 +1,135 @@
+"""What a Web API method is: its arguments, its scope, its rate tier, its handler.
+
+Rules of this file: values and the checks that every method shares; no method of its own. A handler is a plain function
+from a `Call` to the reply's fields; it raises `Refused` with Slack's own error code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stateroom.emulator.config import EmulatorConfig
+from stateroom.emulator.records import App, Channel, Install, Json, Message
+from stateroom.emulator.tiers import TIER_3, Tier
+from stateroom.emulator.world import TS_PATTERN, Room, World
+from stateroom.model.errors import StateroomError
+
+
+class Refused(StateroomError):
+    """Slack says no: `.code` is the `error` of the reply, `.extra` what stands beside it."""
+
+    def __init__(self, code: str, **extra: Any) -> None:
+        super().__init__(f"the local Slack refuses: {code}")
+        self.code = code
+        self.extra = extra
+
+
+def invalid_arguments(problem: str) -> Refused:
+    return Refused("invalid_arguments", response_metadata={"messages": [f"[ERROR] {problem}"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """`kind` is text, flag, number, list, object, or ids (a list or comma-separated text)."""
+
+    name: str
+    kind: str = "text"
+    required: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One call by one app in one team. `warnings` are added to the reply."""
+
+    world: World
+    config: EmulatorConfig
+    app: App
+    install: Install
+    args: Mapping[str, Any]
+    now: float
+    new_id: Callable[[str], str]
+    base_url: str
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def team(self) -> str:
+        return self.install.team
+
+    def text(self, name: str) -> str | None:
+        """An argument as text; an empty one counts as absent."""
+        value = self.args.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def items(self, name: str) -> list[Any]:
+        value = self.args.get(name)
+        return value if isinstance(value, list) else []
+
+    def room(self, name: str = "channel", *, member: bool = True) -> Room:
+        """The channel named by an argument: an id, `#name`, or a person (their direct message with the bot)."""
+        given = self.text(name) or ""
+        room = self.world.rooms.get((self.team, given)) or self._by_name(given) or self._by_person(given)
+        if room is None or (room.channel.is_im and not self.is_member(room.channel)):
+            raise Refused("channel_not_found")
+        if member and not self.is_member(room.channel):
+            raise Refused("not_in_channel")
+        return room
+
+    def is_member(self, channel: Channel) -> bool:
+        return self.install.bot_user_id in channel.members
+
+    def _by_name(self, given: str) -> Room | None:
+        name = given.removeprefix("#")
+        for channel in self.world.channels_of(self.team):
+            if name and channel.name == name and not channel.is_im:
+                return self.world.rooms[self.team, channel.id]
+        return None
+
+    def _by_person(self, given: str) -> Room | None:
+        if (self.team, given) not in self.world.users:
+            return None
+        return self.world.rooms[self.team, self.open_dm(given).id]
+
+    def open_dm(self, user: str) -> Channel:
+        """The direct message between a person and this bot, made when it is first needed."""
+        found = self.world.dm_between(self.team, user, self.install.bot_user_id)
+        if found is not None:
+            return found
+        members = [user, self.install.bot_user_id]
+        channel = Channel(
+            id=self.new_id("D"), team=self.team, is_im=True, user=user, members=members, created=int(self.now)
+        )
+        return self.world.add_channel(channel).channel
+
+    def timestamp(self, name: str, code: str) -> str | None:
+        """A timestamp argument of Slack's shape, else the error `code`."""
+        value = self.text(name)
+        if value is not None and TS_PATTERN.fullmatch(value) is None:
+            raise Refused(code)
+        return value
+
+    def message(self, room: Room, name: str = "ts", code: str = "message_not_found") -> Message:
+        """The message that an argument names, visible to apps."""
+        found = room.messages.get(self.text(name) or "")
+        if found is None or found.ephemeral_to is not None or found.deleted:
+            raise Refused(code)
+        return found
+
+
+Handler = Callable[[Call], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`scopes`: any one of them is enough; none are needed when empty."""
+
+    name: str
+    handler: Handler
+    args: tuple[Arg, ...] = ()
+    scopes: tuple[str, ...] = ()
+    tier: Tier = TIER_3
+
+
+READ_SCOPES = ("channels:read", "groups:read", "im:read", "mpim:read")
+HISTORY_SCOPES = ("channels:history", "groups:history", "im:history", "mpim:history")

@@ -1,0 +1,241 @@
+"""The state of a local Slack: who is there, what was said, and what has just changed.
+
+Rules of this file: no I/O, no clock, no randomness: the moment and new ids are handed in. Every change goes through a
+method that also notes its effects (records to keep, news for the page, happenings to tell apps about); whoever called
+drains them in the same step, so a half-noted change never leaves the process. Timestamps are unique and rising per
+channel; a caller that names one (tests with the same timestamp in two teams) may name an old one.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from stateroom.emulator import views
+from stateroom.emulator.records import App, Channel, Install, Json, Message, Pending, Record, Team, User, encode
+
+NewId = Callable[[str], str]
+
+TS_PATTERN = re.compile(r"[0-9]{10}\.[0-9]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that apps may be told. `kind` is said, changed, deleted, reaction_added or reaction_removed."""
+
+    kind: str
+    team: str
+    channel: str
+    ts: str
+    at: str
+    message: Json
+    previous: Json | None = None
+    user: str | None = None
+    reaction: str | None = None
+
+
+@dataclass(slots=True)
+class Effects:
+    """What changes did: journal records (None: forget the key), news for the page, happenings for apps."""
+
+    records: dict[str, bytes | None] = field(default_factory=dict)
+    news: list[Json] = field(default_factory=list)
+    happenings: list[Happening] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Status:
+    """The line "is thinking…" under a thread; `since` in Unix s."""
+
+    channel: str
+    thread_ts: str
+    app_id: str
+    text: str
+    since: float
+
+
+class Room:
+    """A channel with its messages, oldest first, and its threads."""
+
+    __slots__ = ("by_client_id", "channel", "last_us", "messages", "order", "threads")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.messages: dict[str, Message] = {}
+        self.order: list[str] = []
+        self.threads: dict[str, list[str]] = {}
+        self.by_client_id: dict[str, str] = {}
+        self.last_us = 0
+
+    def next_ts(self, now: float) -> str:
+        self.last_us = max(round(now * 1e6), self.last_us + 1)
+        return f"{self.last_us // 1_000_000:010d}.{self.last_us % 1_000_000:06d}"
+
+    def add(self, message: Message) -> None:
+        insort(self.order, message.ts)
+        self.messages[message.ts] = message
+        self.last_us = max(self.last_us, int(message.ts.replace(".", "")))
+        if message.is_reply and message.thread_ts is not None:
+            insort(self.threads.setdefault(message.thread_ts, []), message.ts)
+        if message.client_msg_id is not None:
+            self.by_client_id[message.client_msg_id] = message.ts
+
+    def remove(self, message: Message) -> None:
+        del self.messages[message.ts]
+        self.order.remove(message.ts)
+        if message.is_reply and message.thread_ts is not None:
+            self.threads[message.thread_ts].remove(message.ts)
+
+    def replies(self, ts: str) -> list[Message]:
+        return [self.messages[reply] for reply in self.threads.get(ts, ())]
+
+    def listed(self) -> list[Message]:
+        return [self.messages[ts] for ts in self.order]
+
+
+class World:
+    """Everything a local Slack knows."""
+
+    def __init__(self) -> None:
+        self.teams: dict[str, Team] = {}
+        self.users: dict[tuple[str, str], User] = {}
+        self.rooms: dict[tuple[str, str], Room] = {}
+        self.apps: dict[str, App] = {}
+        self.pending: dict[str, Pending] = {}
+        self.statuses: dict[tuple[str, str, str], Status] = {}
+        self.streams: dict[str, Message] = {}
+        self._effects = Effects()
+
+    # ---- effects
+
+    def drain(self) -> Effects:
+        """What changed since the last drain."""
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    def keep(self, record: Record) -> None:
+        self._effects.records[record.key] = encode(record)
+
+    def forget(self, key: str) -> None:
+        self._effects.records[key] = None
+
+    def tell(self, kind: str, **fields: object) -> None:
+        self._effects.news.append({"type": kind, **fields})
+
+    def happen(self, happening: Happening) -> None:
+        self._effects.happenings.append(happening)
+
+    # ---- who is there
+
+    def load(self, records: Iterable[Record]) -> None:
+        """Take in journal records, in any order."""
+        takers = {Team: self._load_team, User: self._load_user, Channel: self._load_channel}
+        late = []
+        for record in records:
+            taker = takers.get(type(record))
+            if taker is None:
+                late.append(record)
+            else:
+                taker(record)  # type: ignore[operator]
+        messages = []
+        for record in late:
+            if isinstance(record, App):
+                self.apps[record.app_id] = record
+            elif isinstance(record, Pending):
+                self.pending[record.key] = record
+            elif isinstance(record, Message):
+                messages.append(record)
+        for message in sorted(messages, key=attrgetter("ts")):
+            self._load_message(message)
+
+    def _load_team(self, team: Team) -> None:
+        self.teams[team.id] = team
+
+    def _load_user(self, user: User) -> None:
+        self.users[user.team, user.id] = user
+
+    def _load_channel(self, channel: Channel) -> None:
+        self.rooms[channel.team, channel.id] = Room(channel)
+
+    def _load_message(self, message: Message) -> None:
+        self.rooms[message.team, message.channel].add(message)
+        if message.streaming:
+            self.streams[message.key] = message
+
+    def add_team(self, team: Team) -> None:
+        self._load_team(team)
+        self.keep(team)
+
+    def add_user(self, user: User) -> None:
+        self._load_user(user)
+        self.keep(user)
+
+    def add_channel(self, channel: Channel) -> Room:
+        self._load_channel(channel)
+        self.keep(channel)
+        return self.rooms[channel.team, channel.id]
+
+    def add_app(self, app: App) -> None:
+        self.apps[app.app_id] = app
+        self.keep(app)
+
+    def by_token(self, token: str) -> tuple[App, Install] | None:
+        for app in self.apps.values():
+            for install in app.installs.values():
+                if install.bot_token == token:
+                    return app, install
+        return None
+
+    def people(self, team: str) -> list[User]:
+        return [user for user in self.users.values() if user.team == team and not user.is_bot]
+
+    def members_of(self, team: str) -> list[User]:
+        return [user for user in self.users.values() if user.team == team]
+
+    def channels_of(self, team: str) -> list[Channel]:
+        return [room.channel for room in self.rooms.values() if room.channel.team == team]
+
+    def dm_between(self, team: str, user: str, other: str) -> Channel | None:
+        for channel in self.channels_of(team):
+            if channel.is_im and set(channel.members) == {user, other}:
+                return channel
+        return None
+
+    # ---- how a message looks now
+
+    def slack_view(self, message: Message, *, metadata: bool = False) -> Json:
+        room = self.rooms[message.team, message.channel]
+        parent = room.messages.get(message.thread_ts) if message.thread_ts else None
+        return views.slack_message(message, parent, room.replies(message.ts), metadata=metadata)
+
+    def sim_view(self, message: Message) -> Json:
+        room = self.rooms[message.team, message.channel]
+        return views.sim_message(message, len(room.threads.get(message.ts, ())))
+
+    def show(self, message: Message) -> None:
+        """Keep a changed message and let the page draw it again, with the parent whose reply count it changes."""
+        self.keep(message)
+        self.tell("message", team=message.team, channel=message.channel, ts=message.ts)
+        if message.is_reply and message.thread_ts in self.rooms[message.team, message.channel].messages:
+            self.tell("message", team=message.team, channel=message.channel, ts=message.thread_ts)
+
+    # ---- reset
+
+    def forget_messages(self) -> None:
+        """Every message, stream, status line and pending event is gone; teams, people and apps stay."""
+        for room in self.rooms.values():
+            for message in room.messages.values():
+                self.forget(message.key)
+        for key in self.pending:
+            self.forget(key)
+        for place, room in list(self.rooms.items()):
+            fresh = Room(room.channel)
+            fresh.last_us = room.last_us
+            self.rooms[place] = fresh
+        self.pending.clear()
+        self.statuses.clear()
+        self.streams.clear()
+        self.tell("reset")
