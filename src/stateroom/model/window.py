@@ -1,0 +1,137 @@
+"""Which messages of a thread the model sees: the newest that fit, and how much they weigh.
+
+Rules of this file: pure. A window never exceeds its budgets and never begins with a tool's return or in the middle of
+an exchange with a tool: providers refuse a return without its call. Weights are estimates without any tokenizer, by the
+width of characters in UTF-8, so that scripts without spaces count, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from stateroom.model.errors import InvalidValue
+
+RETURNS: Final = frozenset({"tool-return", "builtin-tool-return", "retry-prompt"})
+CALLS: Final = frozenset({"tool-call", "builtin-tool-call"})
+FOLLOW_UPS: Final = RETURNS | {"retry-feedback"}  # parts that answer what came before
+WEIGHED: Final = ("content", "args", "transcript", "tool_name")
+OVERHEAD: Final = 4  # tokens a message and a part, for what providers put around them
+FILE_URL: Final = 1000  # tokens of a picture or document behind a URL, which the provider fetches
+
+_HIGH: Final = bytes(range(0x80, 0x100))
+_LEADS: Final = (bytes(range(0xC2, 0xE0)), bytes(range(0xE0, 0xF0)), bytes(range(0xF0, 0xF5)))
+
+
+class Window(NamedTuple):
+    """Messages oldest first, how many entries they come from, and whether older ones were left out."""
+
+    messages: list[dict[str, Any]]
+    entries: int
+    truncated: bool
+
+
+class Chooser:
+    """Chooses a window while entries are handed in, newest first.
+
+    A window begins with a request in which somebody speaks. Only when not one such request fits does it begin with a
+    response that is clear of open tool calls; when that does not fit either, it is empty and `truncated`.
+    """
+
+    def __init__(self, *, limit: int | None = None, max_tokens: int | None = None) -> None:
+        for name, value in (("limit", limit), ("max_tokens", max_tokens)):
+            if value is not None and value < 1:
+                raise InvalidValue(name, "must be 1 or more")
+        self._limit = limit
+        self._tokens_left = max_tokens
+        self._newest_first: list[dict[str, Any]] = []
+        self._entry_of: list[int] = []
+        self._unanswered: set[object] = set()  # returns whose call is further back
+        self._spoken = 0  # how many of the newest messages make a window that begins with a person
+        self._answered = 0  # the same, beginning with a response
+        self._left_out = False
+        self._entries = 0
+
+    def add(self, messages: list[dict[str, Any]]) -> bool:
+        """Takes the messages of the next older entry, oldest first; whether there is room for more."""
+        self._entries += 1
+        for message in reversed(messages):
+            if not self._fits(message):
+                self._left_out = True
+                return False
+            self._take(message)
+        return not self.is_full
+
+    @property
+    def is_full(self) -> bool:
+        """No older message can be taken."""
+        return self._left_out or (self._limit is not None and len(self._newest_first) >= self._limit)
+
+    def window(self, *, more: bool = False) -> Window:
+        """The window so far; `more`: there are entries that were not handed in."""
+        size = self._spoken or self._answered
+        kept = self._newest_first[:size]
+        kept.reverse()
+        left_out = more or self._left_out or size < len(self._newest_first)
+        return Window(kept, self._entry_of[size - 1] if size else 0, left_out)
+
+    def _fits(self, message: dict[str, Any]) -> bool:
+        if self._limit is not None and len(self._newest_first) >= self._limit:
+            return False
+        if self._tokens_left is None:
+            return True
+        self._tokens_left -= message_tokens(message)
+        return self._tokens_left >= 0
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._newest_first.append(message)
+        self._entry_of.append(self._entries)
+        is_request, parts = message["kind"] == "request", message["parts"]
+        follows_up = False
+        for part in reversed(parts):
+            kind = part.get("part_kind")
+            if kind in FOLLOW_UPS:
+                follows_up = True
+                if kind in RETURNS and (kind != "retry-prompt" or part.get("tool_name")):
+                    self._unanswered.add(part.get("tool_call_id"))
+            elif kind in CALLS:
+                self._unanswered.discard(part.get("tool_call_id"))
+        if self._unanswered:
+            return
+        if not is_request:
+            self._answered = len(self._newest_first)
+        elif parts and not follows_up:
+            self._spoken = len(self._newest_first)
+
+
+def text_tokens(text: str) -> int:
+    """An estimate that is rather too high: ASCII 4 characters a token, Latin with marks, Greek, Cyrillic, Hebrew and
+    Arabic 4 for 3 tokens, Chinese, Japanese, Korean and other scripts 1 each, emoji and rare characters 2 tokens each.
+    """
+    if text.isascii():
+        return -(-len(text) // 4)
+    data = text.encode("utf-8", "replace")
+    ascii_only = len(data.translate(None, _HIGH))
+    two, three, four = (len(data) - len(data.translate(None, leads)) for leads in _LEADS)
+    return -(-(ascii_only + 3 * two + 4 * three + 8 * four) // 4)
+
+
+def message_tokens(message: dict[str, Any]) -> int:
+    """An estimate of what a message costs: texts, tool names, arguments and returns, and instructions."""
+    total = OVERHEAD + text_tokens(message.get("instructions") or "")
+    for part in message["parts"]:
+        total += OVERHEAD
+        for name in WEIGHED:
+            total += _weight(part.get(name))
+    return total
+
+
+def _weight(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        return text_tokens(value)
+    pieces = value if isinstance(value, list) else [value]
+    files = sum(isinstance(p, dict) and str(p.get("kind")).endswith("-url") for p in pieces)
+    return files * FILE_URL + text_tokens(msgspec.json.encode(value).decode())
