@@ -94,10 +94,11 @@ class Store:
         return f"<Store {urlsplit(self.url).scheme}>"  # never the URL: some carry credentials
 
     async def __aenter__(self) -> Store:
-        from stateroom.layers import DEFINITIONS
+        from stateroom.layers import inbox, outbox, threads
 
         await self.engine.open()
-        await self.prepare([table_of(d) for d in DEFINITIONS] + [leases.TABLE])
+        definitions = (*threads.DEFINITIONS, *inbox.DEFINITIONS, *outbox.DEFINITIONS)
+        await self.prepare([*(table_of(d) for d in definitions), leases.TABLE])
         return self
 
     async def __aexit__(

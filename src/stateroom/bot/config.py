@@ -26,6 +26,7 @@ class BotConfig:
     concurrency: int = 16  # conversations answered at once by one worker
     max_attempts: int = 4
     backoff_seconds: float = 1.0  # doubled for each attempt, jittered, at most 60 s
+    model_seconds: float = 120.0  # patience with one answer of the model
     window_tokens: int = 8000
     window_limit: int = 50  # messages
     stream_interval: float = 0.5  # between two appends to a Slack stream

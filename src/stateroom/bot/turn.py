@@ -29,7 +29,7 @@ TRANSITIONS: Final[Mapping[tuple[str, str], str]] = {
     ("posted", "finish"): "done",
     ("posted", "refuse"): "refused",
     ("posted", "fail"): "failed",
-    ("posted", "retry"): "posted",
+    ("posted", "retry"): "received",
     ("failed", "again"): "received",  # `stateroom turns retry`
 }
 STATES: Final = ("received", "claimed", "answering", "posted", "done", "failed", "refused")

@@ -11,10 +11,11 @@ the turns of a thread are serial.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from stateroom.engines.port import Engine, Put, Query, Row, Update
+from stateroom.engines.port import Delete, Engine, Put, Query, Row, Update
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
@@ -25,7 +26,7 @@ OUTBOX: Final = Definition(
     name="sr_outbox",
     key="id",
     attributes={
-        "id": Attribute("string", required=True),  # <channel>:<thread_ts>:<ts of the message answered>:<kind>:<part>
+        "id": Attribute("string", required=True),  # <channel>:<thread_ts>:<ts of the message answered>:<voice>:<part>
         "turn": Attribute("string", required=True),
         "kind": Attribute("string", required=True),  # answer | help | failed | notice
         "part": Attribute("integer", required=True),
@@ -36,6 +37,7 @@ OUTBOX: Final = Definition(
         "state": Attribute("string", required=True),  # intended | open | posted
         "stream": Attribute("boolean", required=True),
         "ts": Attribute("slack#/types/message_ts"),
+        "digest": Attribute("string"),  # of the text that Slack shows, once posted: not the text
     },
 )
 DEFINITIONS: Final = (OUTBOX,)
@@ -46,7 +48,7 @@ def intend(row: Row, kind: str, part: int, *, stream: bool, deadline: float) -> 
     item = row.item
     turn = f"{item['channel']}:{item['ts']}"
     body = {
-        "id": f"{item['channel']}:{item['thread_ts']}:{item['ts']}:{kind}:{part:03d}",
+        "id": f"{item['channel']}:{item['thread_ts']}:{item['ts']}:{voice(kind)}:{part:03d}",
         "turn": turn,
         "kind": kind,
         "part": part,
@@ -60,9 +62,25 @@ def intend(row: Row, kind: str, part: int, *, stream: bool, deadline: float) -> 
     return Put(OUTBOX.name, row.team, str(body["id"]), body)
 
 
-def sent(row: Row, ts: str, *, posted: bool) -> Update:
-    """Slack gave the message `ts`; `posted` when it is also whole."""
-    return Update(OUTBOX.name, row.team, row.id, set={"ts": ts, "state": "posted" if posted else "open"})
+def voice(kind: str) -> str:
+    """Answer, help and apology are one message of a turn, whichever it becomes; a notice stands beside it."""
+    return "notice" if kind == "notice" else "answer"
+
+
+def sent(row: Row, ts: str) -> Update:
+    """Slack gave the message `ts`; it may not be whole yet."""
+    return Update(OUTBOX.name, row.team, row.id, set={"ts": ts, "state": "open"})
+
+
+def posted(row: Row, ts: str, kind: str, text: str) -> Update:
+    """Slack shows exactly `text` in the message `ts`."""
+    body = {"ts": ts, "state": "posted", "kind": kind, "digest": digest(text)}
+    return Update(OUTBOX.name, row.team, row.id, set=body)
+
+
+def digest(text: str) -> str:
+    """Tells whether Slack already shows a text, without keeping the text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def aged(row: Row, until: float) -> Update:
@@ -70,10 +88,22 @@ def aged(row: Row, until: float) -> Update:
     return Update(OUTBOX.name, row.team, row.id, expires_at=until)
 
 
-def metadata(row: Row) -> dict[str, Any]:
+def forget(row: Row) -> Delete:
+    """The message was taken back."""
+    return Delete(OUTBOX.name, row.team, row.id)
+
+
+def metadata(row: Row, kind: str) -> dict[str, Any]:
     """What the Slack message carries, so that it can be recognised: ids only."""
-    payload = {"turn": row.item["turn"], "kind": row.item["kind"], "part": row.item["part"]}
-    return {"event_type": METADATA_EVENT, "event_payload": payload}
+    return {
+        "event_type": METADATA_EVENT,
+        "event_payload": {"turn": row.item["turn"], "kind": kind, "part": row.item["part"]},
+    }
+
+
+def _is_ours(row: Row, payload: Mapping[str, Any]) -> bool:
+    same = payload.get("turn") == row.item["turn"] and payload.get("part") == row.item["part"]
+    return same and voice(str(payload.get("kind"))) == voice(row.item["kind"])
 
 
 async def of_turn(engine: Engine, row: Row) -> list[Row]:
@@ -108,7 +138,7 @@ def adopt(row: Row, messages: Iterable[Mapping[str, Any]], own: Sequence[str], c
             continue
         about = message.get("metadata") or {}
         if about.get("event_type") == METADATA_EVENT:
-            if about.get("event_payload") == metadata(row)["event_payload"]:
+            if _is_ours(row, about.get("event_payload") or {}):
                 return ts
             continue
         if ts > row.item["since"] and ts not in taken:

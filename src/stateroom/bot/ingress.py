@@ -1,0 +1,212 @@
+"""Ingress: Slack's requests over ASGI; signature, parse, one durable row, 200.
+
+Rules of this file: the order is the safety: size, signature over the raw bytes, parse, store, answer. Nothing here
+calls Slack or a model (invariant 10). A 200 is sent only after the commit returned (invariant 1); when the store
+cannot take the row the answer is 503, so that Slack redelivers. Plain ASGI, because this is the hot path.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from stateroom.engines.port import Engine, Write
+from stateroom.layers.inbox import Inbox
+from stateroom.layers.threads import THREADS, Thread
+from stateroom.model.errors import ItemTooLarge, PayloadRefused, SignatureRefused, StateroomError
+from stateroom.slack.events import Deleted, Edited, Event, Ignored, Message, UrlVerification, parse
+from stateroom.slack.signing import Verifier
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Reply = tuple[int, bytes, bytes]  # status, content type, body
+
+BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
+_REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
+_JSON: Final = b"application/json"
+_OK: Final = (200, _JSON, b'{"ok":true}')
+_HEADERS: Final = {
+    len(_OK[2]): [(b"content-type", _JSON), (b"content-length", str(len(_OK[2])).encode())],
+}
+log = logging.getLogger("stateroom.ingress")
+
+
+def error(status: int, code: str, detail: str) -> Reply:
+    """The one shape of errors."""
+    return status, _JSON, msgspec.json.encode({"error": code, "detail": detail})
+
+
+class Ingress:
+    """The ASGI application. `serves(team)`: True, False, or None while that is not settled; `wake` tells the worker."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        secret: str,
+        *,
+        serves: Callable[[str], bool | None],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._verifier = Verifier(secret)
+        self._inbox = Inbox(engine, clock)
+        self._serves = serves
+        self._wake = wake
+        self._followed: dict[tuple[str, str], None] = {}
+        self.counts: Counter[str] = Counter()
+        self._routes: Mapping[str, tuple[str, Callable[..., Awaitable[Reply]]]] = {
+            "/slack/events": ("POST", self._events),
+            "/healthz": ("GET", self._healthz),
+            "/readyz": ("GET", self._readyz),
+            "/metrics": ("GET", self._metrics),
+        }
+        self._takers: Mapping[type[Any], Callable[[Any], Awaitable[str]]] = {
+            Message: self._message,
+            Edited: self._edited,
+            Deleted: self._deleted,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        status, kind, body = await self._answer(scope, receive)
+        headers = _HEADERS[len(body)] if body is _OK[2] else _headers(kind, body)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        route = self._routes.get(scope["path"])
+        if route is None:
+            return error(404, "not_found", "there is nothing at this address")
+        method, handler = route
+        if scope["method"] != method:
+            return error(405, "method_not_allowed", f"use {method}")
+        return await handler(scope, receive)
+
+    async def _events(self, scope: Scope, receive: Receive) -> Reply:
+        body = await _body(scope["headers"], receive)
+        if body is None:
+            return error(413, "too_large", f"a body has at most {BODY_LIMIT} bytes")
+        try:
+            self._verifier.verify(scope["headers"], body, self._clock())
+            event = parse(body)
+        except SignatureRefused as refused:
+            self.counts["refused"] += 1
+            log.warning("request refused: %s", refused.reason)
+            return error(401, "invalid_signature", refused.reason)
+        except PayloadRefused as refused:
+            self.counts["malformed"] += 1
+            log.warning("payload refused: %s", refused)
+            return error(refused.status, refused.code, refused.detail)
+        if isinstance(event, UrlVerification):
+            return 200, _JSON, msgspec.json.encode({"challenge": event.challenge})
+        return await self._take(event)
+
+    async def _take(self, event: Event) -> Reply:
+        taker = self._takers.get(type(event))
+        if taker is None:
+            self.counts["ignored"] += 1
+            log.debug("event ignored: %s", event.reason if isinstance(event, Ignored) else type(event).__name__)
+            return _OK
+        team = event.team  # type: ignore[union-attr]
+        if self._serves(team or "") is False:
+            self.counts["dropped"] += 1
+            log.warning("event dropped: team %s is not installed", team)
+            return _OK
+        try:
+            outcome = await taker(event)
+        except ItemTooLarge:
+            self.counts["malformed"] += 1
+            return error(400, "too_large", "the message is larger than the store keeps")
+        except StateroomError as failed:
+            self.counts["unavailable"] += 1
+            log.error("event not stored, Slack will redeliver: %s", failed)
+            return error(503, "unavailable", "the store cannot take the event now")
+        self.counts[outcome] += 1
+        return _OK
+
+    async def _message(self, event: Message) -> str:
+        lane = (event.team, f"{event.channel}:{event.thread}")
+        if event.source == "channel" and not await self._is_followed(lane):
+            return "ignored"
+        also: tuple[Write, ...] = ()
+        if event.source == "mention" and lane not in self._followed:
+            also = (Thread(self._engine, self._clock, event.team, event.channel, event.thread).follow(),)
+        fresh = await self._inbox.accept(event, *also)
+        if also:
+            self._remember(lane)
+        if not fresh:
+            return "repeated"
+        self._wake()
+        return "accepted"
+
+    async def _edited(self, event: Edited) -> str:
+        outcome = await self._inbox.edited(event)
+        if outcome == "notice":
+            self._wake()
+        return f"edit_{outcome}"
+
+    async def _deleted(self, event: Deleted) -> str:
+        lane = (event.team, f"{event.channel}:{event.thread}")
+        outcome = await self._inbox.deleted(event, followed=await self._is_followed(lane))
+        if outcome == "tombstone":
+            self._wake()
+        return f"delete_{outcome}"
+
+    async def _is_followed(self, lane: tuple[str, str]) -> bool:
+        if lane in self._followed:
+            return True
+        (row,) = await self._engine.get(THREADS.name, lane[0], [lane[1]])
+        if row is not None:
+            self._remember(lane)
+        return row is not None
+
+    def _remember(self, lane: tuple[str, str]) -> None:
+        if len(self._followed) >= _REMEMBERED:
+            self._followed.pop(next(iter(self._followed)))
+        self._followed[lane] = None
+
+    async def _healthz(self, _scope: Scope, _receive: Receive) -> Reply:
+        return _OK
+
+    async def _readyz(self, _scope: Scope, _receive: Receive) -> Reply:
+        try:
+            await self._inbox.due(limit=1)
+        except StateroomError as failed:
+            log.error("not ready: %s", failed)
+            return error(503, "unavailable", "the store cannot be read")
+        return _OK
+
+    async def _metrics(self, _scope: Scope, _receive: Receive) -> Reply:
+        lines = [
+            "# HELP stateroom_events_total Requests to /slack/events by outcome.",
+            "# TYPE stateroom_events_total counter",
+        ]
+        lines += [f'stateroom_events_total{{outcome="{name}"}} {count}' for name, count in sorted(self.counts.items())]
+        return 200, b"text/plain; version=0.0.4", ("\n".join(lines) + "\n").encode()
+
+
+def _headers(kind: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+
+
+async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
+    """The raw body, or None when it is over the limit."""
+    for name, value in headers:
+        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT):
+            return None
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            return None
+    return body

@@ -1,0 +1,286 @@
+"""One conversation while we hold its lease: its turns, one after another, oldest first.
+
+Rules of this file: every write carries the fencing token; LeaseLost ends everything at once. What happens to a turn is
+`bot/turn.py`'s table; this file does the work between two states, in an order from which a rerun recovers:
+claim, intend, say, post, then answer, history and outbox in one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stateroom.bot.config import BotConfig
+from stateroom.bot.responder import Answer, Ask, Responder
+from stateroom.bot.speaker import Slack, Speaker
+from stateroom.bot.turn import backoff, step
+from stateroom.engines.leases import Lease
+from stateroom.engines.port import Engine, Row, Write
+from stateroom.layers import outbox
+from stateroom.layers.inbox import Inbox
+from stateroom.layers.threads import Thread
+from stateroom.model import codec
+from stateroom.model.errors import (
+    ConditionFailed,
+    LeaseLost,
+    ModelError,
+    SlackError,
+    StateroomError,
+    StoreUnavailable,
+    Throttled,
+)
+from stateroom.slack.text import strip_mention
+
+HELP: Final = (
+    "Hello! Write your question after my name, or just write to me here in the thread, and I will answer. "
+    "I remember what was said in this thread."
+)
+SORRY: Final = "Sorry, I could not answer this one. Please try again in a few minutes."
+NOTICE: Final = "I was already answering your first version. Please send what you changed as a new message."
+_SLACK_TRIES: Final = 5  # times `max_attempts`: an outage of Slack is waited out longer than one of the model
+_CLAIMS: Final = 25  # a turn that was begun this often and never ended kills its worker: give up
+_MENTION: Final = re.compile(r"<@([UWB][A-Z0-9]+)")
+log = logging.getLogger("stateroom.turn")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who we are in a team: our user and bot ids."""
+
+    team: str
+    user: str
+    bot: str = ""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a lane works with; all of it handed in."""
+
+    config: BotConfig
+    engine: Engine
+    clock: Callable[[], float]
+    chance: Callable[[], float] = random.random
+
+
+class Lane:
+    """The open turns of one conversation."""
+
+    def __init__(
+        self, tools: Tools, lease: Lease, lane: str, *, slack: Slack, identity: Identity, responder: Responder
+    ) -> None:
+        self._tools = tools
+        self._lease = lease
+        self._name = lane
+        self._slack = slack
+        self._identity = identity
+        self._responder = responder
+        self._inbox = Inbox(tools.engine, tools.clock)
+        self._kinds = {"message": self._message, "edit": self._notice, "deleted": self._tombstone}
+
+    async def run(self) -> None:
+        """Every turn that is due, until the head of the line has to wait."""
+        while True:
+            rows = await self._inbox.lane(self._lease.team, self._name, limit=1)
+            if not rows or self._waits(rows[0]):
+                return
+            await self._turn(rows[0])
+
+    def _waits(self, row: Row) -> bool:
+        """Whether its next try is later. In any other state its worker is gone, since we have its lease."""
+        return row.item["state"] == "received" and float(row.item["due_at"]) > self._tools.clock()
+
+    async def _turn(self, row: Row) -> None:
+        claims = int(row.item.get("claims", 0)) + 1
+        row = await self._move(row, step(row.item["state"], "claim"), claims=claims)
+        log.info("turn claimed", extra={"turn": row.id, "team": row.team, "claims": claims})
+        if claims > _CLAIMS:
+            await self._close(row, "fail", "crashed")
+            return
+        try:
+            await self._kinds[row.item["kind"]](row)
+        except (Throttled, SlackError, ModelError, StoreUnavailable) as failed:
+            await self._failed(row, failed)
+
+    # --- the three kinds of rows
+
+    async def _message(self, row: Row) -> None:
+        kind, prepared = str(row.item.get("answer_kind", "answer")), row.item.get("answer")
+        own_user = row.item.get("own_user", self._identity.user)
+        text = strip_mention(str(row.item.get("text", "")), own_user)
+        if prepared is None and not text.strip() and not row.item.get("files"):
+            kind, prepared = "help", {"text": HELP}
+            row = await self._prepare(row, kind, prepared)
+        speaker = self._speaker(row, kind, allowed=[*_MENTION.findall(text), str(row.item.get("user", ""))])
+        await speaker.load()
+        if prepared is None:
+            row = await self._move(row, step(row.item["state"], "intend"))
+            prepared = await self._ask(row, text, speaker)
+            row = await self._prepare(row, kind, prepared)
+        elif row.item["state"] == "claimed":
+            row = await self._move(row, step(row.item["state"], "intend"))
+        await speaker.settle(str(prepared["text"]))
+        if row.item["state"] == "answering":
+            row = await self._move(row, step("answering", "post"))
+        await self._finish(row, kind, prepared, speaker.rows)
+
+    async def _notice(self, row: Row) -> None:
+        row = await self._move(row, step(row.item["state"], "intend")) if row.item["state"] != "posted" else row
+        speaker = self._speaker(row, "notice", allowed=())
+        await speaker.load()
+        await speaker.settle(NOTICE)
+        row = await self._move(row, step(row.item["state"], "post")) if row.item["state"] != "posted" else row
+        await self._finish(row, "notice", {"text": NOTICE}, speaker.rows)
+
+    async def _tombstone(self, row: Row) -> None:
+        await self._thread(row).tombstone(f"{row.item['channel']}:{row.item['ts']}")
+        await self._close(row, "finish", "tombstone")
+
+    # --- the steps
+
+    async def _ask(self, row: Row, text: str, speaker: Speaker) -> dict[str, Any]:
+        """The model's answer, streamed while it grows."""
+        await self._status(row)
+        thread, config = self._thread(row), self._tools.config
+        window = await thread.messages(max_tokens=config.window_tokens, limit=config.window_limit)
+        first = await thread.first()
+        ask = Ask(
+            text=text,
+            history=window.messages,
+            turns=await thread.count(),
+            first=_first_words(first.messages) if first is not None else "",
+            files=[str(f.get("name", "")) for f in row.item.get("files", [])],
+            now=self._tools.clock(),
+        )
+        result = Answer()
+        try:
+            async with asyncio.timeout(config.model_seconds), aclosing(self._responder.answer(ask, result)) as growing:
+                async for grown in growing:
+                    await speaker.grow(grown)
+        except TimeoutError:
+            raise ModelError("timeout", retryable=True) from None
+        if not result.text.strip():
+            raise ModelError("empty", retryable=True)
+        return {"text": result.text, "messages": codec.encode(result.messages).decode()}
+
+    async def _status(self, row: Row) -> None:
+        """Comfort: a failure costs nothing."""
+        try:
+            await self._slack.set_status(
+                channel=row.item["channel"],
+                thread_ts=row.item["thread_ts"],
+                status="is thinking…",
+                deadline=min(self._tools.clock() + 2.0, self._lease.until),
+            )
+        except (SlackError, Throttled) as failed:
+            log.debug("no status line: %s", failed)
+
+    async def _prepare(self, row: Row, kind: str, answer: dict[str, Any]) -> Row:
+        """The whole answer is durable before Slack shows the end of it."""
+        changes: dict[str, Any] = {"answer": answer, "answer_kind": kind}
+        return await self._move(row, row.item["state"], **changes)
+
+    async def _finish(self, row: Row, kind: str, answer: dict[str, Any], rows: Sequence[Row]) -> None:
+        """History, outbox and inbox in one commit: the turn is over."""
+        until = self._tools.clock() + self._tools.config.kept_seconds
+        writes: list[Write] = [outbox.aged(r, until) for r in rows]
+        if kind == "answer":
+            messages = codec.decode(answer["messages"], f"{row.id} answer")
+            user = row.item.get("user")
+            writes += self._thread(row).writes(messages, turn_id=row.id, author=user, ts=row.item["ts"])
+        event, reason = ("fail", str(row.item.get("reason", "model"))) if kind == "failed" else ("finish", "")
+        await self._close(row, event, reason or kind, *writes)
+
+    async def _failed(self, row: Row, failed: StateroomError) -> None:
+        """Try again later, or tell the person that it ends here."""
+        fresh = await self._inbox.get(row.team, row.id)
+        if fresh is None:
+            return
+        config, row = self._tools.config, fresh
+        attempts = int(row.item.get("attempts", 0)) + 1
+        of_model = isinstance(failed, ModelError)
+        reason = getattr(failed, "code", None) or getattr(failed, "reason", None) or type(failed).__name__
+        log.warning("turn failed: %s", failed, extra={"turn": row.id, "team": row.team, "attempts": attempts})
+        told = row.item.get("answer_kind") == "failed"
+        last = attempts >= config.max_attempts * (1 if of_model else _SLACK_TRIES)
+        if failed.retryable and not last:
+            asked = getattr(failed, "retry_after", None) or 0.0
+            wait = backoff(attempts, config.backoff_seconds, self._tools.chance, asked=asked)
+            state = step(row.item["state"], "retry")
+            await self._move(row, state, due_at=self._tools.clock() + wait, attempts=attempts, reason=reason)
+        elif of_model and not told and row.item["kind"] == "message":
+            apology: dict[str, Any] = {"answer": {"text": SORRY}, "answer_kind": "failed"}
+            await self._move(row, row.item["state"], attempts=0, reason=reason, **apology)
+            await self._message_again(row)
+        else:
+            await self._close(row, "fail", reason)
+
+    async def _message_again(self, row: Row) -> None:
+        """Say the one friendly sentence in the same claim."""
+        fresh = await self._inbox.get(row.team, row.id)
+        if fresh is None:
+            return
+        try:
+            await self._message(fresh)
+        except (Throttled, SlackError, StoreUnavailable) as failed:
+            await self._failed(fresh, failed)
+
+    # --- writing under the lease
+
+    async def commit(self, *writes: Write) -> list[Row]:
+        """All writes or none, and none when somebody else has the lane."""
+        try:
+            done = await self._tools.engine.commit([self._lease.check(), *writes])
+        except ConditionFailed as failed:
+            if failed.index == 0:
+                raise LeaseLost(self._lease.name, self._lease.token) from None
+            raise
+        return [d.row for d in done[1:] if d.row is not None]
+
+    async def _move(self, row: Row, state: str, *, due_at: float | None = None, **changes: Any) -> Row:
+        due = self._lease.until if due_at is None else due_at
+        (moved,) = await self.commit(self._inbox.move(row, state, due_at=due, **changes))
+        return moved
+
+    async def _close(self, row: Row, event: str, reason: str, *writes: Write) -> None:
+        state = step(row.item["state"], event)
+        config = self._tools.config
+        keep_words = state == "failed" and config.content.kind != "none"
+        closing = self._inbox.close(row, state, reason, kept=config.kept_seconds, keep_words=keep_words)
+        await self.commit(closing, *writes)
+        log.info("turn %s", state, extra={"turn": row.id, "team": row.team, "reason": reason})
+
+    def _thread(self, row: Row) -> Thread:
+        tools = self._tools
+        channel, thread_ts = str(row.item["channel"]), str(row.item["thread_ts"])
+        return Thread(tools.engine, tools.clock, row.team, channel, thread_ts, content=tools.config.content)
+
+    def _speaker(self, row: Row, kind: str, *, allowed: Sequence[str]) -> Speaker:
+        config = self._tools.config
+        return Speaker(
+            self._tools.engine,
+            self._slack,
+            self._lease,
+            row,
+            kind=kind,
+            own=[i for i in (self._identity.user, self._identity.bot) if i],
+            allowed=frozenset(allowed),
+            commit=self.commit,
+            clock=self._tools.clock,
+            interval=config.stream_interval,
+            margin=config.lease_seconds / 5,
+        )
+
+
+def _first_words(messages: Sequence[dict[str, Any]]) -> str:
+    """The first thing a person said, from pydantic-ai's message JSON."""
+    for message in messages:
+        for part in message.get("parts", ()):
+            if part.get("part_kind") == "user-prompt" and isinstance(part.get("content"), str):
+                return str(part["content"])
+    return ""

@@ -1,0 +1,176 @@
+"""Runs ingress and workers as processes: `serve` and `work`.
+
+Rules of this file: serving begins before Slack or a model is asked anything (invariant 10); uvicorn serves our
+sockets, signals belong to the caller, who sets `stop`. What the worker alone needs is imported by the worker alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from stateroom.bot.config import BotConfig
+from stateroom.bot.ingress import Ingress, Receive, Scope, Send
+from stateroom.model.errors import WrongUse
+from stateroom.store import Store
+
+if TYPE_CHECKING:
+    from stateroom.bot.worker import Worker
+
+GRACE: Final = 5.0  # seconds for open requests and lanes after a SIGTERM; the whole stop takes at most 10
+_SWITCH: Final = 0.0005  # seconds between threads' turns; the default of 5 ms makes the commit thread wait for the loop
+
+Ready = Callable[[str], None]
+
+
+async def serve(config: BotConfig, *, host: str, port: int, worker: bool, on_ready: Ready, stop: asyncio.Event) -> None:
+    """Ingress on host:port, and a worker beside it unless told otherwise, until `stop`."""
+    sys.setswitchinterval(_SWITCH)
+    async with Store(config.store, content=config.content) as store:
+        _must_hold_inbox(store)
+        async with _worker(config, store, stop) if worker else _nobody() as working:
+            app = Ingress(
+                store.engine,
+                time.time,
+                config.signing_secret,
+                # Without a worker here nobody asks Slack which team the token is for; the worker elsewhere drops.
+                serves=working.serves if working else lambda _: None if config.bot_token else False,
+                wake=working.wake if working else lambda: None,
+            )
+            await _listen(app, host, port, on_ready, stop)
+
+
+async def work(config: BotConfig, *, port: int | None, host: str, on_ready: Ready, stop: asyncio.Event) -> None:
+    """A worker alone; with a port it also answers /healthz, /readyz and /metrics."""
+    async with Store(config.store, content=config.content) as store:
+        _must_hold_inbox(store)
+        async with _worker(config, store, stop):
+            if port is None:
+                on_ready("worker")
+                await stop.wait()
+                return
+            app = Ingress(store.engine, time.time, config.signing_secret or "unused", serves=lambda _: False)
+            await _listen(_without_slack(app), host, port, on_ready, stop)
+
+
+def _must_hold_inbox(store: Store) -> None:
+    if not store.engine.capabilities.holds_inbox:
+        raise WrongUse(
+            f"{store.engine.capabilities.name} cannot hold the inbox; docs/engines.md lists the engines that can"
+        )
+
+
+@asynccontextmanager
+async def _worker(config: BotConfig, store: Store, stop: asyncio.Event) -> AsyncIterator[Worker]:
+    """A running worker; leaving the block waits until it handed back what it held."""
+    from stateroom.bot.lane import Tools
+    from stateroom.bot.worker import Worker, responder_of
+    from stateroom.slack.client import SlackClient
+
+    tools = Tools(config, store.engine, time.time)
+    slack = SlackClient(config.bot_token, config.slack_api_url, clock=time.time) if config.bot_token else None
+    working = Worker(tools, slack, responder_of(tools))
+    task = asyncio.create_task(working.run(stop))
+    task.add_done_callback(lambda _: stop.set())  # a worker that ended by a defect ends the process, visibly
+    try:
+        yield working
+    finally:
+        stop.set()
+        await task
+        if slack is not None:
+            await slack.close()
+
+
+@asynccontextmanager
+async def _nobody() -> AsyncIterator[None]:
+    yield None
+
+
+def _without_slack(app: Ingress) -> Callable[[Scope, Receive, Send], Any]:
+    async def health_only(scope: Scope, receive: Receive, send: Send) -> None:
+        hidden: Mapping[str, Any] = scope
+        if scope["type"] == "http" and str(scope["path"]).startswith("/slack/"):
+            hidden = {**scope, "path": "/"}
+        await app(hidden, receive, send)
+
+    return health_only
+
+
+async def _listen(
+    app: Callable[[Scope, Receive, Send], Any], host: str, port: int, on_ready: Ready, stop: asyncio.Event
+) -> None:
+    """Serve `app` until `stop`; `on_ready` gets the address when it accepts work."""
+    listener = _bind(host, port)
+    options = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=int(GRACE),
+    )
+    server = _Server(options)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _first(server.accepting.wait(), serving)
+        shown = f"[{host}]" if ":" in host else host
+        on_ready(f"http://{shown}:{listener.getsockname()[1]}")
+        await _first(stop.wait(), serving)
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+async def _first(waiting: Any, serving: asyncio.Task[None]) -> None:
+    """Until the awaitable or the server ends; the server's error comes through."""
+    task = asyncio.ensure_future(waiting)
+    await asyncio.wait({task, serving}, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    if serving.done():
+        serving.result()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves signals alone and says when it accepts."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    def install_signal_handlers(self) -> None:
+        """Signals belong to the caller."""
+
+    def capture_signals(self) -> Any:
+        """Signals belong to the caller."""
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise WrongUse(f"cannot listen on {host}:{port}: {error.strerror}; give another --port") from None
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
