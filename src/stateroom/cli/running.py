@@ -8,6 +8,7 @@ that runs out, so leaving is always safe and always 0.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from stateroom.cli import logs
 
 GRACE_SECONDS: Final = 9.0  # Cloud Run and most others kill after 10
 Work = Callable[[asyncio.Event], Awaitable[None]]
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def ready(address: str) -> None:
@@ -27,14 +29,23 @@ def ready(address: str) -> None:
 
 
 def run(work: Work, *, supervised: bool = False) -> None:
-    """Run `work(stop)` until it returns; it should soon after `stop` is set. Its errors pass through."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if sys.platform != "win32":
-        import uvloop
+    """Run `work(stop)` until it returns, which it should soon after `stop` is set. Its errors pass through.
 
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    `supervised`: the process ends with the one that started it, however that ended.
+    """
+    if supervised:
+        _die_with_parent()
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
         runner.run(_until_stopped(work, supervised))
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where its extra is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _until_stopped(work: Work, supervised: bool) -> None:
@@ -57,6 +68,12 @@ async def _until_stopped(work: Work, supervised: bool) -> None:
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
+
+
+def _die_with_parent() -> None:
+    """Linux ends us when the parent ends, even while we are stopped or busy; elsewhere stdin alone tells."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _parent_gone(loop: asyncio.AbstractEventLoop) -> None:
