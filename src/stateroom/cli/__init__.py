@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "serve": "serve",
     "worker": "serve",
     "emulator": "emulator",
+    "threads": "threads",
+    "turns": "turns",
 }
 
 

@@ -14,6 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from stateroom.model.errors import StateroomError
@@ -45,6 +46,12 @@ def set_up(level: str, form: str) -> None:
     root.setLevel(max(logging.WARNING, _number(level)))
     logging.getLogger("stateroom").setLevel(_number(level))
     logging.captureWarnings(True)
+    sys.excepthook = _last_words
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A defect ends the process; Python's own traceback would show its message, which may hold anything."""
+    logging.getLogger("stateroom.cli").critical("ended by a defect; please report it", exc_info=(kind, error, trace))
 
 
 def watch_loop(loop: asyncio.AbstractEventLoop) -> None:

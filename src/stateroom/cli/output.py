@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
 from stateroom.model.errors import InvalidValue, StateroomError, WrongUse
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WRONG_USE: Final = (WrongUse, InvalidValue)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON for machines: one object a line where there are many."
@@ -65,3 +70,34 @@ def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     more = f" Try: {context.command_path} --help" if context is not None else ""
     return error.format_message() + more
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people on stdout; beyond a terminal it is as wide as it needs to be."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(printable(str(cell)) for cell in row))
+    console().print(table)
+
+
+def console() -> Console:
+    """rich on stdout, without markup: what people wrote is never read as instructions to the terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 200
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def printable(text: str) -> str:
+    """Text that a terminal takes as text: control characters (escape sequences begin with one) are replaced."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def moment(seconds: float | None) -> str:
+    """A time as people here read it: local, to the second."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,38 @@
+"""How commands reach a store: opened, used, closed, in one event loop.
+
+Rules of this file: a command that only reads never makes a store; a path that is wrong is said, not created.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from stateroom.cli.settings import Settings
+from stateroom.model.errors import StoreUnavailable
+from stateroom.store import Store
+
+R = TypeVar("R")
+_SQLITE: Final = "sqlite:///"
+
+
+def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = False) -> R:
+    """`job(store)`, run to its end. `makes`: the store may be new; else StoreUnavailable when it is not there."""
+    if not makes:
+        check_there(found.store)
+
+    async def whole() -> R:
+        async with Store(found.store, content=found.content) as store:
+            return await job(store)
+
+    return asyncio.run(whole())
+
+
+def check_there(url: str) -> None:
+    """StoreUnavailable when the URL names a file that does not exist."""
+    path = Path(url.removeprefix(_SQLITE))
+    if url.startswith(_SQLITE) and path.name and not path.exists():
+        detail = "there is no such database; give --store, or set STATEROOM_STORE"
+        raise StoreUnavailable(path.name, "missing", detail, retryable=False)
