@@ -19,14 +19,14 @@ SRC = Path(__file__).parents[1] / "src"
 
 # Leftwards only. "stateroom" is the package's own __init__: the Python face, over `store` and all left of it.
 ORDER = ["model", "expr", "slack", "engines", "layers", "store", "stateroom"]
-ORDER += ["design", "bot", "emulator", "console", "cli"]
+ORDER += ["design", "bot", "emulator", "console", "cli", "__main__"]
 BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only users and cli import
 
 # Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
     "engines": {"__init__", "port", "decide", "handle", "leases", "conformance"},
     "layers": {"__init__"},
-    "cli": {"__init__", "__main__", "settings", "output", "logs", "running"},
+    "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores"},
 }
 
 # Every library that is not Python's own, and sqlite3: where it may be imported.
