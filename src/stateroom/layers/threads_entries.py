@@ -13,7 +13,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.content import Content
 from stateroom.model.definition import Definition, Index
-from stateroom.model.errors import CorruptData
+from stateroom.model.errors import CorruptData, InvalidValue
 from stateroom.model.ids import check_id, check_turn_id
 from stateroom.model.messages import FORMAT, VERSION, check_format, from_text
 
@@ -45,6 +45,7 @@ ENTRIES: Final = Definition(
     log=True,
 )
 DEFINITIONS: Final = (THREADS, ENTRIES)
+FAR_FUTURE: Final = 1e11  # the year 5138: what is beyond was given in milliseconds
 
 
 class Entry(NamedTuple):
@@ -80,7 +81,12 @@ def place_of(team: object, channel: object, thread_ts: object) -> Place:
 def thread_write(place: Place, created_at: float) -> Put:
     """The thread's own row; one that is there stays as it is."""
     channel, thread_ts = place.channel, place.thread_ts
-    item = {"id": place.stream, "channel": channel, "thread_ts": thread_ts, "created_at": int(created_at)}
+    item = {
+        "id": place.stream,
+        "channel": channel,
+        "thread_ts": thread_ts,
+        "created_at": int(_time(created_at, "created_at")),
+    }
     return Put(THREADS.name, place.team, place.stream, item, keep=True)
 
 
@@ -95,7 +101,7 @@ def entry_write(
     ts: str | None = None,
 ) -> Append:
     """The append of one turn. `text` as of `model.messages.to_text`; None makes a tombstone."""
-    item: dict[str, Any] = {"at": normalise(round(at, 6), "at")}
+    item: dict[str, Any] = {"at": normalise(round(_time(at, "at"), 6), "at")}
     if author is not None:
         item["author"] = check_id("user", author, "author")
     if ts is not None:
@@ -138,3 +144,9 @@ def tombstone_of(item: Mapping[str, Any]) -> dict[str, Any]:
 def place_in_words(row: Row) -> str:
     """Where a row is, for errors: the thread and the number, no turn id and no words."""
     return f"{ENTRIES.name}/{row.id.partition('/')[0]}/{row.version}"
+
+
+def _time(value: float, field: str) -> float:
+    if not 0 <= value < FAR_FUTURE:
+        raise InvalidValue(field, "is no time in seconds since 1970")
+    return value

@@ -180,7 +180,7 @@ class _Importer:
         """The turns of a file of messages; none when it was refused and noted."""
         try:
             place = place_of(team, channel, path.stem)
-            turns = turns_of(from_text(to_text(path.read_bytes()), path.name))
+            turns = turns_of(to_text(path.read_bytes()))
             return [self._found(path.name, place, number, turn) for number, turn in enumerate(turns, start=1)]
         except (StateroomError, OSError) as error:
             reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -219,11 +219,11 @@ class _Importer:
         )
         return _Turn(where, append, thread_write(place, at if read.created_at is None else read.created_at))
 
-    def _found(self, name: str, place: Place, number: int, messages: list[dict[str, Any]]) -> _Turn:
+    def _found(self, name: str, place: Place, number: int, text: str) -> _Turn:
         started = float(place.thread_ts)
         turn_id = f"import:{place.thread_ts}:{number:06d}"
-        at = _said_at(messages) or started
-        append = entry_write(place, turn_id, at=at, content=self._content, text=to_text(messages))
+        at = _said_at(from_text(text, name)) or started
+        append = entry_write(place, turn_id, at=at, content=self._content, text=text)
         return _Turn(f"{name}, turn {number}", append, thread_write(place, started))
 
     async def _flush(self) -> None:

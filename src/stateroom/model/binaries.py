@@ -67,8 +67,9 @@ def _facts(value: object) -> dict[str, Any] | None:
     data, url = value.get("data"), value.get("url")
     if value.get("kind") == "binary" and isinstance(data, str):
         return _described(value.get("media_type"), data, value.get("identifier"))
-    if isinstance(url, str) and isinstance(value.get("kind"), str) and (found := _DATA_URL.fullmatch(url)):
-        return _described(found[1], found[2], value.get("identifier"))
+    if isinstance(url, str) and isinstance(value.get("kind"), str) and url.startswith("data:") and ";base64," in url:
+        head, _, content = url.removeprefix("data:").partition(";base64,")
+        return _described(head.partition(";")[0] or None, content, value.get("identifier"))
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from stateroom.model.errors import WrongUse
 
-_TTL: Final = re.compile(r"ttl:([1-9][0-9]{0,5})([smhd])")
+_TTL: Final = re.compile(r"ttl:([1-9][0-9]{0,8})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -20,12 +20,13 @@ from stateroom.model.errors import CorruptData, FormatTooNew, InvalidValue
 
 FORMAT: Final = "pydantic-ai"
 VERSION: Final = 1
-KINDS: Final = frozenset({"request", "response"})
+KINDS: Final = ("request", "response")
 
 Messages = Sequence[Any] | bytes | bytearray | str
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder()
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # One escape at a time, so that an escaped backslash is never taken for the start of the next escape.
 _PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -91,15 +92,16 @@ def fault_of(found: object) -> tuple[str, str] | None:
     return None
 
 
-def turns_of(messages: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """A whole conversation as its turns: each begins with a request in which a person speaks."""
-    turns: list[list[dict[str, Any]]] = []
-    for message in messages:
+def turns_of(text: str) -> list[str]:
+    """A whole conversation (as of `to_text`) as its turns: each begins with a request in which a person speaks."""
+    turns: list[list[str]] = []
+    for raw in _raws.decode(text):
+        message = _decoder.decode(raw)
         spoken = any(part.get("part_kind") == "user-prompt" for part in message["parts"])
         if not turns or (message["kind"] == "request" and spoken):
             turns.append([])
-        turns[-1].append(message)
-    return turns
+        turns[-1].append(bytes(raw).decode())
+    return [f"[{','.join(turn)}]" for turn in turns]
 
 
 def _json(messages: Messages) -> str:

@@ -13,10 +13,11 @@ import msgspec
 
 from stateroom.model.errors import InvalidValue
 
-RETURNS: Final = frozenset({"tool-return", "builtin-tool-return", "retry-prompt"})
-CALLS: Final = frozenset({"tool-call", "builtin-tool-call"})
-FOLLOW_UPS: Final = RETURNS | {"retry-feedback"}  # parts that answer what came before
-WEIGHED: Final = ("content", "args", "transcript", "tool_name")
+# Tuples, because a part kind is foreign and need not be hashable.
+RETURNS: Final = ("tool-return", "builtin-tool-return", "retry-prompt")
+CALLS: Final = ("tool-call", "builtin-tool-call")
+FOLLOW_UPS: Final = (*RETURNS, "retry-feedback")  # parts that answer what came before
+WEIGHED: Final = ("content", "args", "transcript", "tool_name", "signature")
 OVERHEAD: Final = 4  # tokens a message and a part, for what providers put around them
 FILE_URL: Final = 1000  # tokens of a picture or document behind a URL, which the provider fetches
 
@@ -47,7 +48,7 @@ class Chooser:
         self._tokens_left = max_tokens
         self._newest_first: list[dict[str, Any]] = []
         self._entry_of: list[int] = []
-        self._unanswered: set[object] = set()  # returns whose call is further back
+        self._unanswered: set[str] = set()  # returns whose call is further back
         self._spoken = 0  # how many of the newest messages make a window that begins with a person
         self._answered = 0  # the same, beginning with a response
         self._left_out = False
@@ -87,21 +88,18 @@ class Chooser:
     def _take(self, message: dict[str, Any]) -> None:
         self._newest_first.append(message)
         self._entry_of.append(self._entries)
-        is_request, parts = message["kind"] == "request", message["parts"]
-        follows_up = False
+        parts = message["parts"]
         for part in reversed(parts):
             kind = part.get("part_kind")
-            if kind in FOLLOW_UPS:
-                follows_up = True
-                if kind in RETURNS and (kind != "retry-prompt" or part.get("tool_name")):
-                    self._unanswered.add(part.get("tool_call_id"))
+            if kind in RETURNS and (kind != "retry-prompt" or part.get("tool_name")):
+                self._unanswered.add(str(part.get("tool_call_id")))
             elif kind in CALLS:
-                self._unanswered.discard(part.get("tool_call_id"))
+                self._unanswered.discard(str(part.get("tool_call_id")))
         if self._unanswered:
             return
-        if not is_request:
+        if message["kind"] == "response":
             self._answered = len(self._newest_first)
-        elif parts and not follows_up:
+        elif parts and not any(part.get("part_kind") in FOLLOW_UPS for part in parts):
             self._spoken = len(self._newest_first)
 
 
@@ -119,7 +117,7 @@ def text_tokens(text: str) -> int:
 
 def message_tokens(message: dict[str, Any]) -> int:
     """An estimate of what a message costs: texts, tool names, arguments and returns, and instructions."""
-    total = OVERHEAD + text_tokens(message.get("instructions") or "")
+    total = OVERHEAD + _weight(message.get("instructions"))
     for part in message["parts"]:
         total += OVERHEAD
         for name in WEIGHED:
