@@ -12,7 +12,7 @@ PYTEST  := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test check static unit service docs bench mutants soak lock clean
+.PHONY: help install demo test check static unit service docs bench mutants soak reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ mutants: install ## switch each mechanism off and expect its tests red (NAMES=".
 soak: export STATEROOM_TEST_PROFILE = soak
 soak: install ## the full sizes; hours
 	$(PYTEST) --soak --durations=20
+
+reference: install ## make the reference pages (docs/cli.md, settings.md, api.md, turn.md) from the program
+	$(BIN)/python scripts/gen_docs.py
 
 # Without index addresses, so that the lock says what is installed and never from where.
 lock: install ## make requirements.lock anew from pyproject.toml

@@ -3,12 +3,15 @@
 Rules of this file: no event loop fixture (pytest-asyncio runs in auto mode), nothing that knows a unit of the project.
 """
 
+import importlib.util
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -93,3 +96,18 @@ def cannot_start() -> Callable[[str], NoReturn]:
         pytest.skip(reason)
 
     return give_up
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """Imports `scripts/<name>.py`: that folder is no package, and is not installed."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "scripts" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+        spec.loader.exec_module(module)
+        return module
+
+    return load
