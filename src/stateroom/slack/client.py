@@ -273,7 +273,7 @@ def _is_loopback(host: str) -> bool:
 def _refusal(method: str, refused: SlackApiError) -> StateroomError:
     """Read slack_sdk's error, whose response is its own, or aiohttp's where the body was not JSON."""
     response: Any = refused.response
-    status = getattr(response, "status_code", None) or getattr(response, "status", 0)
+    status: int = response.status_code if hasattr(response, "status_code") else response.status
     return error_of_answer(method, status, response.headers, getattr(response, "data", None))
 
 

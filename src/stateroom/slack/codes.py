@@ -81,11 +81,12 @@ def error_of(method: str, code: str, *, sent: bool = True) -> SlackError:
 
 def error_of_answer(method: str, status: int, headers: Mapping[str, str], data: Any) -> StateroomError:
     """Return the error that an HTTP answer other than 200 with `ok: true` stands for."""
-    code = data.get("error") if isinstance(data, dict) else None
+    told = data.get("error") if isinstance(data, dict) else None
+    # A code is Slack's own word; anything else there could be text that belongs in no log.
+    code = told if isinstance(told, str) and _CODE.fullmatch(told) else None
     if status == 429 or code in THROTTLED:
         return Throttled(method, _retry_after(headers))
-    # A code is Slack's own word; anything else there could be text that belongs in no log.
-    if isinstance(code, str) and _CODE.fullmatch(code) and (status < 500 or code in MEANINGS):
+    if code is not None and (status < 500 or code in MEANINGS):
         return error_of(method, code)
     if status >= 500:
         return error_of(method, SERVER_ERROR)
