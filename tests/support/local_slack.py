@@ -25,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 
 from stateroom.emulator.config import SEED_APP, SEED_CHANNEL, SEED_SECRET, SEED_TOKEN, EmulatorConfig
 from stateroom.emulator.server import Server, address, create_app, listen
+from stateroom.model.errors import StateroomError
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -156,22 +157,27 @@ class _Thread(threading.Thread):
         super().__init__(name="local-slack", daemon=True)
         self._sock = listen(config)
         self._ready = threading.Event()
+        self._failure: StateroomError | None = None
         self.url = address(self._sock)
         self._server = Server(create_app(config), self._ready.set)
 
     def run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
         try:
-            await self._server.serve(sockets=[self._sock])
+            asyncio.run(self._serve())
+        except StateroomError as error:
+            self._failure = error
         finally:
             self._sock.close()
             self._ready.set()
 
+    async def _serve(self) -> None:
+        await self._server.run_on(self._sock)
+
     def begin(self) -> None:
         self.start()
         assert self._ready.wait(PATIENCE), "the local Slack did not start"
+        if self._failure is not None:
+            raise self._failure
         assert self._server.started, "the local Slack ended before it was ready"
 
     def end(self) -> None:

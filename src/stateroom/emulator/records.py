@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from stateroom.model.errors import CorruptData
+
 Json = dict[str, Any]
 
 
@@ -163,5 +165,11 @@ def encode(record: Record) -> bytes:
 
 
 def decode(key: str, data: bytes) -> Record:
-    """The record behind a journal key. Raises msgspec.ValidationError or DecodeError when the bytes are not one."""
-    return msgspec.json.decode(data, type=KINDS[key.split("/", 1)[0]])
+    """The record behind a journal key. Raises CorruptData."""
+    kind = KINDS.get(key.split("/", 1)[0])
+    if kind is None:
+        raise CorruptData("the local Slack's state", "it holds a kind of record that this version does not know")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise CorruptData("the local Slack's state", f"a {kind.__name__} record cannot be read ({error})") from None

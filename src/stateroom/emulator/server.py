@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http="httptools",
-            lifespan="on",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -149,6 +149,11 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def run_on(self, sock: socket.socket) -> None:
+        """Serve until told to end. What goes wrong before the first request is raised, not logged away."""
+        async with self._app.router.lifespan_context(self._app):
+            await self.serve(sockets=[sock])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -182,7 +187,11 @@ def address(sock: socket.socket) -> str:
 
 
 async def serve(config: EmulatorConfig) -> None:
-    """Run until SIGTERM or SIGINT; prints `ready http://127.0.0.1:N` when it accepts work. Raises WrongUse."""
+    """Run until SIGTERM or SIGINT; prints `ready http://127.0.0.1:N` when it accepts work.
+
+    Raises WrongUse for a host, port, manifest or state URL that cannot be, StoreUnavailable and CorruptData for a state
+    that cannot be read.
+    """
     sock = listen(config)
 
     def ready() -> None:
@@ -194,7 +203,7 @@ async def serve(config: EmulatorConfig) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, setattr, server, "should_exit", True)
     try:
-        await server.serve(sockets=[sock])
+        await server.run_on(sock)
     finally:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(signum)

@@ -14,18 +14,21 @@ from stateroom.emulator.world import Happening, Room, World
 
 _AT_NAME = re.compile(r"(?<![\w<@/.])@([a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9])", re.IGNORECASE)
 
+_CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
+
 STATUS_SECONDS = 120.0
 
 
 def resolve_names(world: World, team: str, text: str) -> str:
-    """`@stateroom` becomes `<@UB…>`, as Slack's composer does before a message is sent; unknown names stay."""
+    """`@stateroom` becomes `<@UB…>`, as Slack's composer does before sending; unknown names and code stay."""
     ids = {user.name.lower(): user.id for user in world.members_of(team)}
 
     def put(match: re.Match[str]) -> str:
         user = ids.get(match.group(1).lower())
         return match.group(0) if user is None else f"<@{user}>"
 
-    return _AT_NAME.sub(put, text)
+    parts = _CODE.split(text)
+    return "".join(part if number % 2 else _AT_NAME.sub(put, part) for number, part in enumerate(parts))
 
 
 def thread_root(room: Room, thread_ts: str | None) -> str | None:
