@@ -1,0 +1,77 @@
+"""The door: what is refused, what is acknowledged, and when."""
+
+import time
+
+import pytest
+
+from stateroom.slack.signing import sign
+from support.bot import bot, envelope, mention, post_async
+from support.local_slack import LocalSlack
+
+pytestmark = pytest.mark.service
+NOW = f"{int(time.time())}.000100"
+
+
+def signed(body: bytes, *, age: float = 0.0, secret: str = "local-signing-secret") -> dict[str, str]:
+    return sign(secret, int(time.time() - age), body)
+
+
+def refused() -> list[tuple[str, dict[str, str]]]:
+    body = envelope(mention("x", NOW))
+    good = signed(body)
+    name = {key.lower(): key for key in good}
+    signature, stamp = name["x-slack-signature"], name["x-slack-request-timestamp"]
+    return [
+        ("nothing", {}),
+        ("no signature", {stamp: good[stamp]}),
+        ("no timestamp", {signature: good[signature]}),
+        ("another secret", signed(body, secret="wrong")),
+        ("stale", signed(body, age=301)),
+        ("future", signed(body, age=-305)),
+        ("another version", {**good, signature: "v1" + good[signature][2:]}),
+        ("no number", {**good, stamp: "1e9"}),
+    ]
+
+
+@pytest.mark.parametrize(("case", "headers"), refused(), ids=lambda v: v if isinstance(v, str) else "")
+async def test_what_is_not_proven_to_be_slack_is_401(slack: LocalSlack, case: str, headers: dict[str, str]) -> None:
+    async with bot(slack, worker=False) as url:
+        status, answer = await post_async(url, envelope(mention("x", NOW)), headers)
+        assert (status, answer["error"]) == (401, "invalid_signature"), case
+
+
+async def test_url_verification_is_signed_too(slack: LocalSlack) -> None:
+    body = b'{"type":"url_verification","challenge":"c-1"}'
+    async with bot(slack, worker=False) as url:
+        assert (await post_async(url, body, {}))[0] == 401
+        assert await post_async(url, body) == (200, {"challenge": "c-1"})
+
+
+async def test_header_names_in_capitals_work(slack: LocalSlack) -> None:
+    body = envelope(mention("x", NOW))
+    async with bot(slack, worker=False) as url:
+        assert (await post_async(url, body, {k.upper(): v for k, v in signed(body).items()}))[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"x", b"{", b"\xff", b'"a"'])
+async def test_what_is_no_object_is_400(slack: LocalSlack, body: bytes) -> None:
+    async with bot(slack, worker=False) as url:
+        status, answer = await post_async(url, body)
+        assert status == 400
+        assert set(answer) == {"error", "detail"}
+
+
+async def test_a_body_over_one_mebibyte_is_413(slack: LocalSlack) -> None:
+    async with bot(slack, worker=False) as url:
+        assert (await post_async(url, b"x" * (1024 * 1024 + 1)))[0] == 413
+
+
+async def test_a_malformed_id_is_refused_and_not_stored(slack: LocalSlack) -> None:
+    async with bot(slack, worker=False) as url:
+        body = envelope(mention("x", NOW, channel="../../etc/passwd"))
+        assert (await post_async(url, body))[0] == 400
+
+
+async def test_without_a_token_events_of_unknown_teams_are_dropped(slack: LocalSlack) -> None:
+    async with bot(slack, bot_token="") as url:
+        assert await post_async(url, envelope(mention("x", NOW))) == (200, {"ok": True})
