@@ -1,0 +1,256 @@
+// Puts the page together: state and stream in, views out, the keys that work everywhere.
+import { api } from "./api.js";
+import { on, emit } from "./bus.js";
+import { closeTopDrawer, Drawer } from "./dialog.js";
+import { byId, fill, h, iconButton, porthole } from "./dom.js";
+import { settle } from "./outgoing.js";
+import { Panel, stripOf } from "./panel.js";
+import { recall, remember } from "./prefs.js";
+import { problemNode, problemsAt } from "./problems.js";
+import { firstVisit, unreadIn } from "./reading.js";
+import { Sidebar } from "./sidebar.js";
+import { apply, load, logOf, messageOf, people, state } from "./store.js";
+import { Stream } from "./stream.js";
+import { openSwitcher } from "./switcher.js";
+import { themeButton } from "./theme.js";
+import { watchTroubles } from "./troubles.js";
+import { ChannelView, ThreadView } from "./views.js";
+
+const AUTO_OPEN_MILLIS = 60_000;
+const NARROW = "(max-width: 799px)";
+const MIDDLE = "(max-width: 1099px)";
+const WIDE = "(max-width: 1239px)";
+
+const areas = ["topbar", "sidebar", "main", "thread", "panel"].map(byId);
+const drawerOf = (id, query, onClose) => new Drawer(byId(id), { query, scrim: byId("scrim"), others: areas.filter((area) => area.id !== id), onClose });
+
+const sideDrawer = drawerOf("sidebar", NARROW);
+const threadDrawer = drawerOf("thread", MIDDLE, () => {
+  thread.forget();
+  rememberPlace();
+});
+const panelDrawer = drawerOf("panel", WIDE, () => {
+  if (!panelDrawer.covers) remember("panel", "closed");
+  drawToggles();
+});
+
+const channel = new ChannelView({ openThread: (ts) => openThread(ts) });
+const thread = new ThreadView({ drawer: threadDrawer });
+const justSaid = new Map();
+
+function openChannel(id, { focus = true, keepThread = false } = {}) {
+  if (!state.channels.has(id)) return;
+  if (!keepThread && threadDrawer.isOpen) threadDrawer.close();
+  sideDrawer.covers && sideDrawer.close();
+  channel.open(id);
+  emit("read", id);
+  rememberPlace();
+  if (focus) channel.talk.composer.focus();
+}
+
+function openThread(ts, focus = true) {
+  thread.open(state.here, ts, focus);
+  rememberPlace();
+}
+
+function rememberPlace() {
+  const place = thread.isOpen ? `${state.here}/${thread.root}` : state.here;
+  history.replaceState(null, "", `#${place}`);
+}
+
+function startPlace() {
+  const [id, ts] = location.hash.slice(1).split("/");
+  const known = state.channels.has(id) ? id : "";
+  const first = state.hints.channel || [...state.channels.keys()][0];
+  openChannel(known || first, { focus: !matchMedia("(pointer: coarse)").matches });
+  if (known && messageOf(known, ts)) openThread(ts, false);
+}
+
+// ---- the bars
+
+function buildBars() {
+  byId("brand").append(
+    iconButton("menu", "Channels", () => sideDrawer.toggle(byId("sidebar").querySelector("button")), { class: "icon-button only-narrow", "aria-controls": "sidebar" }),
+    porthole(22),
+    h("span", { class: "brand-name" }, h("b", { text: "Stateroom" }), h("span", { class: "brand-sub", text: " · local workspace" })),
+  );
+  byId("topbar-tools").append(themeButton(), iconButton("pulse", "Durability panel", () => togglePanel(), { id: "panel-toggle", "aria-controls": "panel" }));
+  byId("channel-tools").append(iconButton("search", "Jump to a conversation (Ctrl+K)", () => openSwitcher(openChannel), { class: "icon-button only-narrow" }));
+  byId("thread-tools").append(iconButton("close", "Close the thread", () => thread.close()));
+}
+
+function togglePanel() {
+  panelDrawer.toggle(panelDrawer.covers ? byId("panel").querySelector("button") : null);
+  if (panelDrawer.isOpen && !panelDrawer.covers) remember("panel", null);
+  drawToggles();
+}
+
+function drawToggles() {
+  const toggle = byId("panel-toggle");
+  toggle?.setAttribute("aria-expanded", String(panelDrawer.isOpen));
+  document.body.classList.toggle("has-panel", panelDrawer.isOpen);
+}
+
+function reveal(id, root, ts) {
+  if (panelDrawer.covers) panelDrawer.close();
+  if (id !== state.here) openChannel(id);
+  channel.talk.timeline.reveal(root);
+  if (ts !== root || logOf(id).replies(root).length) openThread(root);
+}
+
+// ---- changes
+
+function onMessages(changes) {
+  for (const [id, set] of changes) {
+    for (const ts of [...set]) {
+      const root = messageOf(id, ts)?.thread_ts;
+      if (root) set.add(root);
+      maybeOpenThread(id, messageOf(id, ts));
+    }
+    if (id === state.here) channel.changed(set);
+    thread.changed(id, set);
+  }
+  drawTitle();
+}
+
+// The first answer to what was just said here opens its thread beside the channel, where there is room beside it.
+function maybeOpenThread(id, message) {
+  if (!message?.bot_id || id !== state.here || thread.isOpen || threadDrawer.covers) return;
+  const said = justSaid.get(message.thread_ts);
+  if (!said || Date.now() - said > AUTO_OPEN_MILLIS) return;
+  justSaid.delete(message.thread_ts);
+  openThread(message.thread_ts, false);
+}
+
+function refreshAll() {
+  channel.talk.allow();
+  thread.talk.allow();
+  channel.changed();
+  thread.changed(thread.channel);
+}
+
+function drawTitle() {
+  const total = [...state.channels.keys()].reduce((sum, id) => sum + (id === state.here && document.hasFocus() ? 0 : unreadIn(id).count), 0);
+  document.title = `${total ? `(${total}) ` : ""}Stateroom · local workspace`;
+}
+
+function onProblems(place) {
+  if (place === "page") fill(byId("page-problems"), problemsAt("page").map((one) => problemNode("page", one)));
+  if (!place.startsWith("msg:")) return;
+  const ts = new Set([place.split("/")[1]]);
+  channel.talk.timeline.sync(ts);
+  thread.changed(thread.channel, ts);
+}
+
+function listen() {
+  on("messages", onMessages);
+  on("problems", onProblems);
+  on("outgoing", () => [channel, thread].forEach((view) => view.talk.timeline.sync(new Set())));
+  on("bot", () => refreshAll());
+  on("me", () => {
+    if (threadDrawer.isOpen && !threadDrawer.covers) thread.talk.allow();
+    openChannel(state.here, { focus: false, keepThread: true });
+    refreshAll();
+  });
+  on("sent", (one) => one.thread || justSaid.set(one.ts, Date.now()));
+  on("reset", () => stream.retry());
+  addEventListener("focus", () => {
+    channel.seen();
+    drawTitle();
+  });
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("visibilitychange", () => document.hidden || channel.seen());
+}
+
+function onKey(event) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !event.shiftKey) {
+    event.preventDefault();
+    openSwitcher(openChannel);
+  } else if (event.key === "F6") {
+    event.preventDefault();
+    nextArea(event.shiftKey ? -1 : 1);
+  } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    if (closeTopDrawer()) return;
+    if (byId("thread").contains(event.target)) thread.close();
+    else if (!byId("main").contains(event.target)) channel.talk.composer.focus();
+  }
+}
+
+// F6 goes round the areas of the page, as in Slack.
+function nextArea(step) {
+  const stops = [
+    [byId("sidebar"), () => byId("sidebar").querySelector("[aria-current]")],
+    [byId("channel-scroll"), () => byId("channel-scroll").querySelector("article.is-current") || byId("channel-scroll")],
+    [byId("composer-slot"), () => channel.talk.composer.area],
+    [byId("thread"), () => thread.talk.composer.area],
+    [byId("panel"), () => byId("panel").querySelector("button")],
+  ].filter(([area, target]) => !area.inert && area.offsetParent && target());
+  const at = stops.findIndex(([area]) => area.contains(document.activeElement));
+  const [, target] = stops[(at + step + stops.length) % stops.length];
+  target()?.focus();
+}
+
+// ---- start
+
+let started = false;
+
+async function reload() {
+  const raw = await api.state();
+  load(raw);
+  settle();
+  if (!started) return raw.cursor;
+  if (!state.channels.has(state.here)) startPlace();
+  refreshAll();
+  return raw.cursor;
+}
+
+const stream = new Stream({
+  onEvents: apply,
+  reload,
+  onState: (conn) => {
+    if (state.conn === conn) return;
+    state.conn = conn;
+    document.body.dataset.conn = conn;
+    emit("conn");
+  },
+});
+
+// What went over the wire before the page was opened.
+async function pastTraffic() {
+  const [{ deliveries }, { calls }] = await Promise.all([api.deliveries(), api.calls()]);
+  state.deliveries = [...deliveries.slice(-200).filter((one) => !state.deliveries.some((known) => known.event_id === one.event_id && known.attempt === one.attempt)), ...state.deliveries];
+  state.calls = [...calls.slice(-200), ...state.calls];
+  emit("traffic");
+}
+
+async function start() {
+  buildBars();
+  stripOf(byId("strip"));
+  new Sidebar(byId("sidebar"), { open: (id) => openChannel(id), search: () => openSwitcher(openChannel) });
+  new Panel(byId("panel"), { closeButton: iconButton("close", "Close the panel", () => togglePanel()), reveal });
+  watchTroubles({ retryConnection: () => stream.retry() });
+  listen();
+  if (!panelDrawer.covers && recall("panel") !== "closed") panelDrawer.open();
+  drawToggles();
+  state.me = recall("me", "") || "";
+  await begin();
+}
+
+async function begin() {
+  try {
+    const cursor = await reload();
+    if (!people().some((user) => user.id === state.me)) state.me = people()[0]?.id || state.me;
+    firstVisit();
+    byId("skeleton").remove();
+    startPlace();
+    started = true;
+    stream.start(cursor);
+    performance.mark("stateroom:shown");
+    await pastTraffic();
+  } catch (error) {
+    if (started) return;
+    fill(byId("page-problems"), problemNode("page", { key: "start", tone: "error", sticky: true, text: error.message, next: "", actions: [{ label: "Try again", run: () => location.reload() }] }));
+  }
+}
+
+start();

@@ -1,0 +1,89 @@
+// Dialogs and drawers: the focus moves in, stays in, and goes back. Dialogs are the browser's own <dialog>, which does
+// all of that; a drawer is an aside which, where the window is narrow, covers the rest and makes it inert.
+import { h } from "./dom.js";
+
+/** Asks yes or no; the promise holds the answer. Esc and a click outside are a no. */
+export function confirmDialog({ title, text, action }) {
+  return new Promise((resolve) => {
+    let answer = false;
+    const close = (value) => {
+      answer = value;
+      dialog.close();
+    };
+    const yes = h("button", { type: "button", class: "button button-danger", on: { click: () => close(true) }, text: action });
+    const no = h("button", { type: "button", class: "button", on: { click: () => close(false) }, text: "Cancel" });
+    const dialog = h("dialog", { class: "dialog", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text" }, h("h2", { id: "confirm-title", text: title }), h("p", { id: "confirm-text", text }), h("div", { class: "dialog-buttons" }, no, yes));
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(answer);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    yes.focus();
+  });
+}
+
+const stack = [];
+
+/** A side pane that is part of the page on a wide window and a modal drawer on a narrow one. */
+export class Drawer {
+  /** `query`: the media query under which it covers the rest; `others`: what is inert meanwhile. */
+  constructor(el, { query, others, scrim, onClose }) {
+    Object.assign(this, { el, others, scrim, onClose, isOpen: false, opener: null });
+    this.media = matchMedia(query);
+    this.media.addEventListener("change", () => this.settle());
+    scrim.addEventListener("click", () => this.covers && this.isOpen && this.close());
+    this.settle();
+  }
+
+  get covers() {
+    return this.media.matches;
+  }
+
+  /** Opens and, if `focus` names something inside, moves the focus there. */
+  open(focus) {
+    if (!this.isOpen) this.opener = document.activeElement;
+    this.isOpen = true;
+    this.settle();
+    focus?.focus({ preventScroll: true });
+  }
+
+  close() {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    const inside = this.el.contains(document.activeElement);
+    this.settle();
+    if (inside || this.covers) this.giveBack();
+    this.onClose?.();
+  }
+
+  giveBack() {
+    if (this.opener?.isConnected && this.opener !== document.body) this.opener.focus({ preventScroll: true });
+  }
+
+  toggle(focus) {
+    if (this.isOpen) this.close();
+    else this.open(focus);
+  }
+
+  settle() {
+    const at = stack.indexOf(this);
+    if (this.isOpen && this.covers && at < 0) stack.push(this);
+    if (!(this.isOpen && this.covers) && at >= 0) stack.splice(at, 1);
+    this.el.classList.toggle("is-open", this.isOpen);
+    this.el.classList.toggle("is-drawer", this.covers);
+    this.el.inert = this.covers && !this.isOpen;
+    const top = stack.at(-1);
+    for (const one of this.others) one.inert = Boolean(top) && top.el !== one && !one.contains(top.el);
+    if (top) top.el.inert = false;
+    this.scrim.hidden = !top;
+  }
+}
+
+/** Esc closes the topmost drawer; false if there was none. */
+export function closeTopDrawer() {
+  const top = stack.at(-1);
+  top?.close();
+  return Boolean(top);
+}

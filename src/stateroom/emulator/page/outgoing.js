@@ -1,0 +1,70 @@
+// What you said and the server has not confirmed. Kept in the browser until it is, so nothing typed is ever lost:
+// pending -> (confirmed and gone | failed, with Retry). The same client_msg_id again never posts twice.
+import { api } from "./api.js";
+import { emit } from "./bus.js";
+import { apply, logOf, teamOf } from "./store.js";
+import { recall, remember } from "./prefs.js";
+
+const KEY = "outgoing";
+const INTERRUPTED = "The page was closed before the local Slack confirmed it. Retry is safe: it posts once.";
+
+let queue = (recall(KEY, []) || []).map((one) => (one.state === "pending" ? { ...one, state: "failed", error: INTERRUPTED } : one));
+
+/** Unconfirmed messages of one place, oldest first; `thread` is "" for the channel itself. */
+export const outgoingOf = (channel, thread) => queue.filter((one) => one.channel === channel && one.thread === (thread || ""));
+
+/** Forgets what the server turned out to have: a confirmation that was lost on the way. */
+export function settle() {
+  change(queue.filter((one) => !confirmed(one)));
+}
+
+function confirmed(one) {
+  for (const message of logOf(one.channel).byTs.values()) if (message.client_msg_id === one.id) return true;
+  return false;
+}
+
+export function say({ channel, thread = "", user, text }) {
+  const one = { id: crypto.randomUUID(), channel, thread, user, text, at: Date.now(), state: "pending", error: "" };
+  change([...queue, one]);
+  return post(one);
+}
+
+export function retry(id) {
+  const one = queue.find((item) => item.id === id);
+  if (!one || one.state === "pending") return null;
+  update(id, { state: "pending", error: "" });
+  return post(one);
+}
+
+export function discard(id) {
+  change(queue.filter((one) => one.id !== id));
+}
+
+async function post(one) {
+  const message = { team: teamOf(one.channel), channel: one.channel, user: one.user, text: one.text, client_msg_id: one.id };
+  if (one.thread) message.thread_ts = one.thread;
+  try {
+    const { ts } = await api.send(message);
+    apply([{ type: "message", channel: one.channel, message: arrived(one, ts) }]);
+    change(queue.filter((item) => item.id !== one.id));
+    emit("sent", { ...one, ts });
+  } catch (error) {
+    update(one.id, { state: "failed", error: error.message });
+  }
+}
+
+// Shown from the answer to the request; the stream brings the server's own view a moment later (or already has).
+function arrived(one, ts) {
+  const known = logOf(one.channel).byTs.get(ts);
+  return known || { ts, user: one.user, text: one.text, client_msg_id: one.id, ...(one.thread ? { thread_ts: one.thread } : {}) };
+}
+
+function update(id, facts) {
+  change(queue.map((one) => (one.id === id ? { ...one, ...facts } : one)));
+}
+
+function change(next) {
+  queue = next;
+  remember(KEY, queue.length ? queue : null);
+  emit("outgoing");
+}

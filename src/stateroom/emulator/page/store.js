@@ -1,0 +1,205 @@
+// What the page knows: the server's state, brought forward by the stream's events. No DOM here; changes go out on the bus.
+// Events are a table by type; each tells which topics changed, and a batch of events tells each topic once.
+import { emit } from "./bus.js";
+import { later } from "./time.js";
+
+const KEEP = 300;
+
+export const state = empty();
+
+function empty() {
+  return {
+    me: "", team: "", users: new Map(), channels: new Map(), apps: new Map(), logs: new Map(), statuses: new Map(), faults: [],
+    turns: new Map(), deliveries: [], calls: [], stats: null, caps: {}, hints: {}, conn: "loading", bots: new Map(), needsReload: false,
+  };
+}
+
+/** The messages of one channel: by ts, with the order of the main list and of each thread kept sorted. */
+class Log {
+  constructor() {
+    this.byTs = new Map();
+    this.main = [];
+    this.threads = new Map();
+  }
+
+  upsert(message) {
+    const known = this.byTs.has(message.ts);
+    this.byTs.set(message.ts, message);
+    if (known) return;
+    const root = message.thread_ts && message.thread_ts !== message.ts ? message.thread_ts : "";
+    if (!root || message.subtype === "thread_broadcast") insert(this.main, message.ts);
+    if (root) insert(this.replies(root), message.ts);
+  }
+
+  remove(ts) {
+    const message = this.byTs.get(ts);
+    if (!message) return;
+    if (this.replies(ts).length) {
+      this.byTs.set(ts, { ...message, deleted: true, text: "", blocks: undefined, reactions: [] });
+      return;
+    }
+    this.byTs.delete(ts);
+    drop(this.main, ts);
+    if (message.thread_ts) drop(this.replies(message.thread_ts), ts);
+  }
+
+  replies(root) {
+    if (!this.threads.has(root)) this.threads.set(root, []);
+    return this.threads.get(root);
+  }
+}
+
+// Nearly always an append; a late one finds its place from the end.
+function insert(list, ts) {
+  let at = list.length;
+  while (at > 0 && list[at - 1] > ts) at--;
+  if (list[at - 1] !== ts) list.splice(at, 0, ts);
+}
+
+function drop(list, ts) {
+  const at = list.indexOf(ts);
+  if (at >= 0) list.splice(at, 1);
+}
+
+export function logOf(channel) {
+  if (!state.logs.has(channel)) state.logs.set(channel, new Log());
+  return state.logs.get(channel);
+}
+
+export const messageOf = (channel, ts) => logOf(channel).byTs.get(ts);
+
+/** Takes `/_sim/state` whole; what only the stream tells (turns, calls) is kept over a reload of the same server. */
+export function load(raw) {
+  state.me ||= raw.me;
+  state.team = (raw.users.find((user) => user.id === (state.me || raw.me)) || raw.users[0])?.team;
+  state.users = index(raw.users.filter(ours));
+  state.channels = index(raw.channels.filter(ours));
+  state.apps = index(raw.apps, "app_id");
+  if (!state.users.has(state.me)) state.me = raw.me;
+  state.logs = new Map();
+  for (const [channel, messages] of Object.entries(raw.messages || {})) for (const one of messages.filter(ours)) logOf(channel).upsert(one);
+  state.statuses = new Map((raw.statuses || []).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
+  state.faults = raw.faults || [];
+  state.caps = raw.caps || {};
+  state.hints = raw.hints || {};
+  for (const app of state.apps.values()) state.bots.set(app.app_id, { ...state.bots.get(app.app_id), ...known(app) });
+  for (const turn of raw.turns || []) EVENTS.turn({ turn });
+  if (raw.stats) state.stats = raw.stats;
+  emit("loaded");
+}
+
+// Two teams may hold the same channel id and even the same ts; the page shows one team.
+const ours = (one) => !one.team || one.team === state.team;
+
+const known = (app) => Object.fromEntries(["online", "pid", "restarts"].filter((key) => app[key] !== undefined).map((key) => [key, app[key]]));
+
+const index = (list, key = "id") => new Map((list || []).map((one) => [one[key], one]));
+
+const EVENTS = {
+  message({ channel, message }) {
+    logOf(channel).upsert(message);
+    return [`messages`, channel, message.ts];
+  },
+  message_deleted({ channel, ts }) {
+    logOf(channel).remove(ts);
+    return ["messages", channel, ts];
+  },
+  status(one) {
+    const key = `${one.channel}/${one.thread_ts}`;
+    if (one.status) state.statuses.set(key, one);
+    else state.statuses.delete(key);
+    return ["messages", one.channel, one.thread_ts];
+  },
+  delivery({ delivery }) {
+    push(state.deliveries, delivery);
+    return ["traffic"];
+  },
+  call({ call }) {
+    push(state.calls, call);
+    return ["traffic"];
+  },
+  fault({ faults }) {
+    state.faults = faults || [];
+    return ["faults"];
+  },
+  stats({ type, ...stats }) {
+    state.stats = stats;
+    return ["stats"];
+  },
+  turn({ turn }) {
+    const old = state.turns.get(turn.id);
+    const steps = [...(old?.steps || [])];
+    if (steps.at(-1)?.state !== turn.state || steps.at(-1)?.attempts !== turn.attempts) steps.push({ state: turn.state, attempts: turn.attempts, at: later(turn.at) });
+    state.turns.delete(turn.id);
+    state.turns.set(turn.id, { ...old, ...turn, steps });
+    if (state.turns.size > KEEP) state.turns.delete(state.turns.keys().next().value);
+    return ["turns"];
+  },
+  bot({ type, app_id, ...facts }) {
+    const old = state.bots.get(app_id) || {};
+    const restarting = old.restarting && !(facts.online && facts.pid !== old.pid);
+    state.bots.set(app_id, { ...old, ...facts, restarting });
+    return ["bot"];
+  },
+  reset() {
+    state.needsReload = true;
+    return ["reset"];
+  },
+};
+
+function push(list, item) {
+  const same = item.event_id && list.findIndex((one) => one.event_id === item.event_id && one.attempt === item.attempt && one.type === item.type);
+  if (typeof same === "number" && same >= 0) list[same] = item;
+  else list.push(item);
+  if (list.length > KEEP) list.splice(0, list.length - KEEP);
+}
+
+/** Applies a batch of stream events and tells each topic once. Unknown types are a newer server's, and are left alone. */
+export function apply(events) {
+  const topics = new Map();
+  for (const event of events) {
+    const handler = EVENTS[event.type];
+    if (!handler || !ours(event)) continue;
+    const [topic, channel, ts] = handler(event);
+    if (!topics.has(topic)) topics.set(topic, new Map());
+    if (channel) topics.get(topic).set(channel, (topics.get(topic).get(channel) || new Set()).add(ts));
+  }
+  for (const [topic, detail] of topics) emit(topic, detail);
+}
+
+export const userName = (id) => state.users.get(id)?.real_name || state.users.get(id)?.name || "";
+export const handleOf = (id) => state.users.get(id)?.name || "";
+export const channelName = (id) => state.channels.get(id)?.name || "";
+export const people = () => [...state.users.values()].filter((user) => !user.is_bot);
+export const teamOf = (channel) => state.channels.get(channel)?.team;
+
+/** The DM's name is the other side's, as each sees it. */
+export function titleOf(channel) {
+  const one = state.channels.get(channel);
+  if (!one) return "";
+  return one.is_im ? userName(otherSide(one)) || one.name || "Direct message" : one.name;
+}
+
+export function otherSide(channel) {
+  return (channel.members || []).find((id) => id !== state.me) || channel.user;
+}
+
+export function isMember(channel, user = state.me) {
+  if (channel.members?.length) return channel.members.includes(user);
+  return channel.is_im ? channel.user === user : channel.is_member !== false;
+}
+
+/** The first registered app, which is what the Durability panel watches. */
+export function theBot() {
+  const app = state.apps.values().next().value;
+  if (!app) return null;
+  return { ...app, name: userName(app.bot_user_id) || app.name, ...state.bots.get(app.app_id) };
+}
+
+export const names = {
+  user: (id) => userName(id),
+  channel: (id) => channelName(id),
+  get me() {
+    return state.me;
+  },
+};
