@@ -1,0 +1,139 @@
+"""The command as a whole: help, errors as one line, exit codes, and what is imported for what."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from stateroom import __version__
+from stateroom.cli import COMMANDS, main
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("STATEROOM_STORE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*args: str, **environ: str) -> Result:
+    return CliRunner().invoke(main, list(args), env=environ)
+
+
+def all_commands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(command, click.Group):
+        return [path]
+    context = click.Context(command)
+    found = [path] if path else []
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        found += all_commands(inner, (*path, name))
+    return found
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == f"stateroom {__version__}\n"
+
+
+@pytest.mark.parametrize("path", all_commands(main), ids=" ".join)
+def test_each_command_has_help(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: stateroom {' '.join(path)} ")
+    assert len(result.stdout.splitlines()[2].strip()) > 10
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert all(name in result.stderr for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("swerve",),
+        ("serve", "--prot", "1"),
+        ("serve", "--port", "x"),
+        ("serve", "--port", "70000"),
+        ("emulator", "--tiers", "maybe"),
+        ("emulator", "--host", "0.0.0.0"),
+        ("emulator", "--time-scale", "0"),
+        ("threads", "import"),
+        ("threads", "import", "missing.jsonl"),
+        ("threads", "import", "--folder", "."),
+        ("threads", "erase", "C1:1", "--json"),
+        ("turns", "list", "--state", "lost"),
+        ("turns", "show"),
+        ("serve", "--store", "mysql://x"),
+        ("worker", "--store", "sqlite:///"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_one_line_on_stderr_and_2(args: tuple[str, ...]) -> None:
+    result = run(*args, SLACK_SIGNING_SECRET="s")
+    assert result.exit_code == 2
+    assert result.stdout == "" or "--json" in args
+    told = result.stderr or result.stdout
+    assert told.count("\n") == 1
+    assert len(told) > 20
+
+
+def test_serve_without_a_signing_secret_is_one_line_that_says_where_to_find_it() -> None:
+    result = run("serve")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("stateroom: set SLACK_SIGNING_SECRET")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_is_one_line_and_2() -> None:
+    result = run("serve", STATEROOM_CONCURRENCY="many")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "stateroom: STATEROOM_CONCURRENCY: give a whole number from 1 to 1000\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "status"),
+    [
+        (("turns", "list", "--json"), "store_unavailable", 1),
+        (("turns", "list", "--json", "--nope"), "wrong_use", 2),
+        (("threads", "export", "--json", "--store", "ftp://x"), "wrong_use", 2),
+    ],
+)
+def test_machines_get_errors_as_json_on_stdout(args: tuple[str, ...], code: str, status: int) -> None:
+    result = run(*args)
+    assert (result.exit_code, result.stderr) == (status, "")
+    told = json.loads(result.stdout)
+    assert told.keys() == {"error", "detail"}
+    assert told["error"] == code
+
+
+def test_serve_refuses_a_disk_that_goes_with_the_process() -> None:
+    environ = {"SLACK_SIGNING_SECRET": "s", "K_SERVICE": "bot"}
+    for command in ("serve", "worker"):
+        result = run(command, **environ)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Cloud Run" in result.stderr
+        assert "--allow-ephemeral" in result.stderr
+
+
+def test_a_memory_store_is_refused_where_nobody_else_could_see_it() -> None:
+    for args in (("serve", "--no-worker"), ("worker",)):
+        result = run(*args, "--store", "memory://", SLACK_SIGNING_SECRET="s")
+        assert result.exit_code == 2
+        assert "one process alone" in result.stderr
+
+
+HEAVY = {"rich", "pydantic", "pydantic_ai", "aiohttp", "slack_sdk", "boto3", "starlette"}
+
+
+@pytest.mark.parametrize("module", ["stateroom.cli", "stateroom.cli.serve", "stateroom.bot.server"])
+def test_serving_imports_no_model_no_client_and_nothing_for_people(module: str) -> None:
+    code = f"import sys, {module}; from stateroom.cli import logs; logs.set_up('info', 'json'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert not HEAVY & set(done.stdout.split())
