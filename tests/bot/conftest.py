@@ -7,7 +7,7 @@ import pytest
 from support.local_slack import LocalSlack, local_slack
 
 
-@pytest.fixture()
+@pytest.fixture
 def slack() -> Iterator[LocalSlack]:
     with local_slack() as running:
         yield running

@@ -40,7 +40,7 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: LocalSlack) -> No
         assert "hello" in answer["text"]
         assert "UB0000001" not in answer["text"]
         assert answer["metadata"]["event_payload"] == {"turn": f"C00000001:{ts}", "kind": "answer", "part": 0}
-        assert [c["method"] for c in slack.calls() if c["method"].startswith("chat.")][0] == "chat.startStream"
+        assert next(c["method"] for c in slack.calls() if c["method"].startswith("chat.")) == "chat.startStream"
 
 
 async def test_a_followed_thread_is_answered_without_a_mention_and_remembers(slack: LocalSlack) -> None:

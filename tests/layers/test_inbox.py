@@ -36,7 +36,7 @@ def deletion(**more: Any) -> Deleted:
     return Deleted(**{**PLACE, "user": "U00000001", "event_id": "Ev3", **more})
 
 
-@pytest.fixture()
+@pytest.fixture
 async def engine() -> AsyncIterator[MemoryEngine]:
     made = MemoryEngine(lambda: NOW)
     await made.open()
@@ -45,7 +45,7 @@ async def engine() -> AsyncIterator[MemoryEngine]:
     await made.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def rows(engine: MemoryEngine) -> Inbox:
     return Inbox(engine, lambda: NOW)
 

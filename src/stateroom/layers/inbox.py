@@ -142,7 +142,7 @@ class Inbox:
         self, *, limit: int, after: tuple[Any, ...] | None = None
     ) -> tuple[list[Row], tuple[Any, ...] | None]:
         """Open rows of all teams whose time has come, longest due first, and where to go on."""
-        high = normalise(self._clock())
+        high = normalise(self._clock() + 0.001)  # `high` is exclusive
         query = Query(INBOX.name, None, limit, index="due_at", high=high, after=after)
         page = await self._engine.query(query)
         return page.rows, page.position
@@ -182,7 +182,7 @@ class Inbox:
             set=body,
             remove=("answer", "lane", "due_at") if keep_words else (*_CONTENT, "lane", "due_at"),
             expires_at=now + kept,
-            condition=condition or Compare(("state",), "=", row.item["state"]),
+            condition=Compare(("state",), "=", row.item["state"]) if condition is None else condition,
         )
 
     async def _forgotten(self, event: Deleted) -> str:
