@@ -136,7 +136,7 @@ def judge(run: Run, mutant: Mutant) -> tuple[str, str]:
     if run.code == 0:
         return "survived", "all named tests are green"
     if run.code != FAILED:
-        return "broken", f"pytest left with {run.code}: {run.tail}"
+        return "broken", f"pytest left with {run.code}: {run.tail.rpartition(chr(10))[2]}"
     green = [test for test in mutant.tests if not any(red == test or red.startswith(f"{test}[") for red in run.red)]
     return ("survived", f"still green: {', '.join(green)}") if green else ("killed", "")
 
