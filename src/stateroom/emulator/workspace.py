@@ -164,7 +164,10 @@ class Workspace:
         """The app to send to; None when the event is no longer wanted (a reset, an app without an address)."""
         if pending.key not in self.world.pending:
             return None
-        return self.world.apps.get(pending.app_id)
+        app = self.world.apps.get(pending.app_id)
+        # Without an address it waits until the app registers one.
+        pending.parked = app is None or app.event_url is None
+        return None if pending.parked else app
 
     def judge(self, pending: Pending, outcome: Outcome) -> Outcome:
         """What the outcome counts as: a `drop_ack` fault turns an answer into a time-out."""
