@@ -74,6 +74,10 @@ class Datastore(BaseModel):
     __definition__: ClassVar[Definition]
     __indexes__: ClassVar[list[Index]] = []
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Takes the class arguments; they are read once pydantic knows the fields."""
+        super().__init_subclass__()
+
     @classmethod
     def __pydantic_init_subclass__(cls, *, name: str = "", version: int = 1, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)

@@ -1,0 +1,95 @@
+"""The verbs of a datastore, over the memory engine (the conformance suite shows that engines agree)."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import stateroom as sr
+
+
+class Ticket(sr.Datastore, name="tickets"):
+    id: str = sr.key()
+    status: str = "open"
+    votes: int = 0
+    tags: list[str] = []
+    secret: str | None = sr.encrypted()
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[sr.Store]:
+    async with sr.open("memory://") as opened:
+        yield opened
+
+
+async def test_a_ticket_is_kept_changed_and_removed(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    assert await tickets.get("T-1") is None
+    await tickets.put(Ticket(id="T-1"), if_absent=True)
+    with pytest.raises(sr.ConditionFailed) as failed:
+        await tickets.put(Ticket(id="T-1", votes=9), if_absent=True)
+    assert failed.value.current is not None
+    assert failed.value.current["votes"] == 0
+    changed = await tickets.update("T-1", {"status": "done"}, add={"votes": 2}, append={"tags": ["a"]})
+    assert (changed.status, changed.votes, changed.tags) == ("done", 2, ["a"])
+    with pytest.raises(sr.ConditionFailed):
+        await tickets.update("T-1", {"status": "open"}, condition=sr.attr("status") == "open")
+    assert await tickets.delete("T-1")
+    assert not await tickets.delete("T-1")
+
+
+async def test_update_without_condition_inserts_and_with_one_it_does_not(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    assert (await tickets.update("T-2", {"status": "new"})).id == "T-2"
+    with pytest.raises(sr.ConditionFailed) as failed:
+        await tickets.update("T-3", {"status": "new"}, condition=sr.attr("status") == "open")
+    assert failed.value.current is None
+
+
+async def test_versions_refuse_what_somebody_else_changed(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    await tickets.put(Ticket(id="T-1"))
+    seen = await tickets.version("T-1")
+    await tickets.update("T-1", add={"votes": 1})
+    with pytest.raises(sr.ConditionFailed):
+        await tickets.update("T-1", add={"votes": 1}, if_version=seen)
+
+
+async def test_pages_follow_the_keys_and_stay_in_their_prefix(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    for key in ("a-1", "a-2", "a-\U0010ffff", "b-1", "a"):
+        await tickets.put(Ticket(id=key))
+    first = await tickets.query(prefix="a-", limit=2)
+    rest = await tickets.query(prefix="a-", limit=2, cursor=first.cursor)
+    assert [t.id for t in first.items + rest.items] == ["a-1", "a-2", "a-\U0010ffff"]
+    assert rest.cursor is None
+    assert [t.id for t in (await tickets.query(low="a-2", descending=True)).items] == ["b-1", "a-\U0010ffff", "a-2"]
+
+
+async def test_teams_do_not_see_each_other(store: sr.Store) -> None:
+    await store.team("T00000001").datastore(Ticket).put(Ticket(id="T-1"))
+    other = store.team("T00000002").datastore(Ticket)
+    assert await other.get("T-1") is None
+    assert (await other.query()).items == []
+    with pytest.raises(sr.InvalidId):
+        store.team("T1/../T2")
+
+
+async def test_what_is_wrong_is_refused_at_the_door(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    with pytest.raises(sr.InvalidValue, match=r"tickets\.id"):
+        await tickets.update("T-1", {"id": "T-2"})
+    with pytest.raises(sr.InvalidValue, match="votes"):
+        await tickets.update("T-1", {"votes": "many"})
+    with pytest.raises(sr.InvalidId):
+        await tickets.get("")
+    with pytest.raises(sr.InvalidValue):
+        await tickets.update("T-1", {"tags": "x"})
+    with pytest.raises(sr.KeyMissing):
+        await tickets.put(Ticket(id="T-1", secret="s3cret"))
+    assert await tickets.get("T-1") is None
+
+
+async def test_an_urls_credentials_are_not_shown_and_unknown_engines_are_named() -> None:
+    assert "secret" not in repr(sr.open("memory://user:secret@host"))
+    with pytest.raises(sr.WrongUse, match="sqlite"):
+        sr.open("redis://localhost")

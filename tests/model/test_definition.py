@@ -1,0 +1,76 @@
+"""Definitions: pydantic classes become Slack's attribute types, and faults name the attribute."""
+
+from datetime import date
+from typing import Any, Literal
+
+import pytest
+from pydantic import SecretStr
+
+import stateroom as sr
+from stateroom.model.datastore import definition_of
+
+
+class Ticket(sr.Datastore, name="tickets", version=2):
+    id: str = sr.key()
+    status: Literal["open", "done"] = "open"
+    owner: sr.UserId
+    watchers: list[sr.UserId] = []
+    due: date | None = None
+    weight: float | None = None
+    token: SecretStr | None = sr.encrypted()
+    expires_at: sr.Timestamp | None = sr.ttl()
+
+    __indexes__ = [sr.Index(("status",))]
+
+
+def test_annotations_become_slacks_types() -> None:
+    made = definition_of(Ticket)
+    types = {name: attribute.type.removeprefix("slack#/types/") for name, attribute in made.attributes.items()}
+    assert types == {
+        "id": "string",
+        "status": "string",
+        "owner": "user_id",
+        "watchers": "array",
+        "due": "date",
+        "weight": "number",
+        "token": "string",
+        "expires_at": "timestamp",
+    }
+    assert (made.key, made.ttl, made.version, made.encrypted) == ("id", "expires_at", 2, frozenset({"token"}))
+    assert made.attributes["watchers"].items is not None
+    assert made.attributes["watchers"].items.type == "slack#/types/user_id"
+
+
+def test_two_keys_no_key_and_foreign_types_are_refused_by_name() -> None:
+    with pytest.raises(sr.InvalidDefinition, match="exactly one"):
+
+        class NoKey(sr.Datastore, name="x"):
+            a: str
+
+    with pytest.raises(sr.InvalidDefinition, match=r"x\.b"):
+
+        class Foreign(sr.Datastore, name="x"):
+            a: str = sr.key()
+            b: complex
+
+    with pytest.raises(sr.InvalidDefinition, match="sr_"):
+
+        class Ours(sr.Datastore, name="sr_x"):
+            a: str = sr.key()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("owner", "../etc/passwd"),
+        ("watchers", ["U00000001", 5]),
+        ("due", "2026-02-30"),
+        ("weight", True),
+        ("expires_at", -1),
+        ("status", None),
+        ("unknown", 1),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_name(attribute: str, value: Any) -> None:
+    with pytest.raises(sr.InvalidValue, match=f"tickets.{attribute}"):
+        definition_of(Ticket).check({"id": "T-1", "owner": "U00000001", attribute: value})
