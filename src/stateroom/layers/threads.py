@@ -101,11 +101,11 @@ class Thread:
         With the content setting `none` nothing is kept and the number is 0; the thread is followed all the same.
         InvalidValue names the position of a message that is none.
         """
+        known = self._followed
         writes = self.writes(messages, turn_id=turn_id, author=author, ts=ts)
         if not writes:
             return 0
         (done, *_) = await self._engine.commit(writes)
-        known = self._followed
         self._followed = True
         if not isinstance(writes[0], Append):
             return 0
