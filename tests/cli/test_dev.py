@@ -1,0 +1,185 @@
+"""`stateroom dev`: a bot that may be killed, a supervisor that may be killed, and nothing left behind."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stateroom.cli.dev_supervisor import ChildFailed, Keeper, Part
+from stateroom.cli.settings import child_environment
+
+from .conftest import Command, Start, eventually, gone
+
+pytestmark = pytest.mark.service
+
+
+class Dev:
+    """A running `stateroom dev` and what it printed."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.address = command.ready()
+        self.lines = [command.line() for _ in range(4)]
+
+    @property
+    def kill_command(self) -> str:
+        (line,) = (line for line in self.lines if "kill -9" in line)
+        return line[line.index("kill -9") :]
+
+    @property
+    def pid_file(self) -> Path:
+        (path,) = re.findall(r"cat (\S+)\)", self.kill_command)
+        return Path(shlex.split(path)[0])
+
+    def bot(self) -> int:
+        """The bot's pid; 0 while there is none."""
+        try:
+            return int(self.pid_file.read_text())
+        except FileNotFoundError:
+            return 0
+
+    def children(self) -> list[int]:
+        path = f"/proc/{self.command.process.pid}/task/{self.command.process.pid}/children"
+        return [int(pid) for pid in Path(path).read_text().split()]
+
+    def call(self, path: str, body: object = None) -> dict[str, object]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            found: dict[str, object] = json.load(answer)
+            return found
+
+    def say(self, text: str) -> str:
+        place = {"team": "T00000001", "channel": "C00000001", "user": "U00000001"}
+        return str(self.call("/_sim/messages", {**place, "text": f"<@UB0000001> {text}"})["ts"])
+
+    def answers(self, ts: str) -> list[dict[str, object]]:
+        found = self.call(f"/_sim/messages?team=T00000001&channel=C00000001&thread_ts={ts}")["messages"]
+        assert isinstance(found, list)
+        return [message for message in found if message.get("bot_id") and not message["streaming"]]
+
+
+@pytest.fixture
+def dev(start: Start) -> Callable[..., Dev]:
+    def go(*args: str, **environ: str) -> Dev:
+        return Dev(start("dev", "--port", "0", "--no-browser", *args, **environ))
+
+    return go
+
+
+def test_five_lines_tell_all_that_a_newcomer_needs(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    running = dev()
+    text = "\n".join(running.lines)
+    assert running.address.startswith("http://127.0.0.1:")
+    assert str(tmp_path / ".stateroom" / "state.db") in text
+    assert str(running.bot()) in text
+    assert "docs/real-workspace.md" in text
+    assert running.pid_file == tmp_path / ".stateroom" / "bot.pid"
+    assert (tmp_path / ".stateroom" / "state.db").exists()
+    code, seconds, rest = running.command.end(signal.SIGTERM)
+    assert (code, rest) == (0, "")
+    assert seconds < 10
+
+
+def test_a_killed_bot_is_back_at_once_and_the_conversation_goes_on(dev: Callable[..., Dev]) -> None:
+    running = dev()
+    first = running.say("hello")
+    eventually(lambda: len(running.answers(first)) == 1, "the first answer")
+    before = running.bot()
+    subprocess.run(running.kill_command, shell=True, check=True)
+    second = running.say("are you there?")
+    eventually(lambda: running.bot() not in (0, before), "another bot", 5)
+    eventually(lambda: len(running.answers(second)) == 1, "the second answer", 40)
+    assert len(running.answers(first)) == 1
+    assert gone(before)
+    assert "SIGKILL" in running.command.errors
+    assert "Traceback" not in running.command.errors
+
+
+def test_a_bot_killed_over_and_over_comes_back_each_time(dev: Callable[..., Dev]) -> None:
+    running = dev()
+    for _ in range(3):
+        before = running.bot()
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda before=before: running.bot() not in (0, before), "another bot", 10)
+    ts = running.say("hello")
+    eventually(lambda: len(running.answers(ts)) == 1, "an answer", 40)
+
+
+def test_nothing_is_left_after_a_polite_end(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    running = dev()
+    children = running.children()
+    assert len(children) == 2
+    code, seconds, _ = running.command.end(signal.SIGINT)
+    assert code == 0
+    assert seconds < 10
+    assert all(gone(pid) for pid in children)
+    assert not (tmp_path / ".stateroom" / "bot.pid").exists()
+
+
+def test_nothing_is_left_when_the_supervisor_is_killed(dev: Callable[..., Dev]) -> None:
+    running = dev()
+    children = running.children()
+    assert len(children) == 2
+    running.command.end(signal.SIGKILL)
+    eventually(lambda: all(gone(pid) for pid in children), "the children end", 10)
+
+
+def test_messages_are_still_there_after_a_restart(dev: Callable[..., Dev]) -> None:
+    running = dev()
+    ts = running.say("remember me")
+    eventually(lambda: len(running.answers(ts)) == 1, "an answer")
+    running.command.end(signal.SIGKILL)
+    again = dev()
+    assert len(again.answers(ts)) == 1
+    later = again.call("/_sim/messages", {**place(), "text": "and now?", "thread_ts": ts})["ts"]
+    eventually(lambda: len(again.answers(ts)) == 2, f"an answer to {later}")
+
+
+def place() -> dict[str, str]:
+    return {"team": "T00000001", "channel": "C00000001", "user": "U00000001"}
+
+
+def test_the_demo_never_touches_a_real_store_or_token(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    real = {"STATEROOM_STORE": f"sqlite:///{tmp_path / 'real.db'}", "SLACK_BOT_TOKEN": "xoxb-real"}
+    running = dev(**real, SLACK_SIGNING_SECRET="real", SLACK_API_URL="https://slack.com/api/")
+    ts = running.say("hello")
+    eventually(lambda: len(running.answers(ts)) == 1, "an answer from the local Slack")
+    assert not (tmp_path / "real.db").exists()
+
+
+def test_one_folder_has_one_dev(dev: Callable[..., Dev], start: Start) -> None:
+    dev()
+    other = start("dev", "--port", "0", "--no-browser")
+    assert other.process.wait(20) == 2
+    assert other.errors.startswith("stateroom: another `stateroom dev` runs")
+    assert other.errors.count("\n") == 1
+
+
+def test_a_busy_port_is_said_and_another_one_used(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        running = Dev(start("dev", "--port", str(port), "--no-browser"))
+    assert not running.address.endswith(f":{port}")
+    assert f"port {port} is taken; using {running.address.rpartition(':')[2]}" in running.command.errors
+
+
+async def test_a_part_that_does_not_start_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    told: list[str] = []
+    bare = child_environment({"SLACK_SIGNING_SECRET": "", "STATEROOM_CONFIG": ""})
+    part = Part("bot", ("serve", "--port", "0"), bare, tmp_path / "bot.log", tmp_path / "bot.pid")
+    with pytest.raises(ChildFailed, match=r"bot\.log says why"):
+        await Keeper(part, told.append).keep()
+    assert any("set SLACK_SIGNING_SECRET" in line for line in told)
+    assert told.count("the bot ended with 2; starting it again") == 2
+    assert not (tmp_path / "bot.pid").exists()
