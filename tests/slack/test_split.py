@@ -194,6 +194,21 @@ def test_a_block_that_ends_where_a_part_ends_leaves_no_empty_block_behind() -> N
             assert re.fullmatch(r"```\n(?:[^`]*\S[^`]*)\n```", part)
 
 
+def test_a_closing_fence_longer_than_the_opening_one_is_no_line_of_code() -> None:
+    for size in range(60, 140):
+        text = "```\n" + "x = 1\n" * (size // 6) + "y" * (size % 6 + 1) + "\n" + "`" * 20 + "\nafter it"
+        parts = split(text, 100)
+        assert parts[-1].endswith("after it")
+        for part in parts:
+            assert re.fullmatch(r"(?:```\n[^`]*\S[^`]*\n```+)?\s*(?:after it)?", part)
+
+
+def test_a_line_of_code_that_fits_in_a_part_is_never_cut() -> None:
+    for before in range(100):
+        text = "w" * before + "\n```\n" + ("z" * 60 + "\n") * 5 + "```\nend"
+        assert sum(part.count("z" * 60) for part in split(text, 80)) == 5
+
+
 def test_backticks_inside_a_line_are_no_fence() -> None:
     text = "```one``` is code. " + "Words go on here. " * 20
     assert not any(part.endswith("\n```") for part in split(text, 80))

@@ -164,6 +164,8 @@ def test_everything_else_is_unchanged(text: str) -> None:
 
 @given(texts)
 @example("<!x|a @>here")
+@example("<!here|a @>here")
+@example(f"<@{STRANGER}|Ann @h>ere")
 @example("<<!here>!channel>")
 @example("<!date^1|" + "@here" * 59 + ">")
 def test_nothing_that_a_model_writes_pings(text: str) -> None:

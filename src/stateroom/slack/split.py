@@ -61,12 +61,16 @@ class _Block(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """Cut a window: the part is window[:end] + tail; go on at `resume`, inside `fence` when not None."""
+    """Cut a window: the part is window[:end] + tail; go on at `resume`, inside `fence` when not None.
+
+    `at_line` is False when a line of code was cut.
+    """
 
     end: int
     tail: str
     resume: int
     fence: _Fence | None
+    at_line: bool = True
 
 
 def split(text: str, limit: int = LIMIT) -> list[str]:
@@ -100,11 +104,12 @@ def _cut(window: str, room: int, limit: int, open_fence: _Fence | None, *, full:
     last = blocks[-1] if blocks else None
     if last is not None and (last.end is None or last.end > room):
         end = last.end if last.end is not None or full else len(window)
-        if not window[: last.start].isspace() and last.start > 0 and not _hopeless(last.start, end, limit):
-            end = len(window[: last.start].rstrip())
-            return _Cut(end, "", end, None)
+        prose = len(window[: last.start].rstrip())
+        if prose and not _hopeless(last.start, end, limit):
+            return _Cut(prose, "", prose, None)
         if (cut := _cut_block(window, room, limit, last)) is not None:
-            return cut
+            # A line that has no room here may have it in the next part.
+            return cut if cut.at_line or not prose else _Cut(prose, "", prose, None)
         blocks.pop()
     at = _cut_prose(window, room, _whole(window, room, blocks, full=full))
     return _Cut(len(window[:at].rstrip()), "", at, None)
@@ -155,7 +160,7 @@ def _cut_block(window: str, room: int, limit: int, block: _Block) -> _Cut | None
     if end < 0:
         end = _cut_prose(window, most, bytearray(most + 1))
         end = end if end > block.body else most
-        return _Cut(end, fence.closer, end, fence)
+        return _Cut(end, fence.closer, end, fence, at_line=False)
     after = window.find("\n", end + 1)
     after = len(window) if after < 0 else after
     if fence.closed_by(window[end + 1 : after]):
