@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from stateroom.engines.port import Check, Delete, Put, Row, Update, Written
+from stateroom.engines.port import Check, Delete, Put, Query, Row, Update, Written
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, InvalidValue
@@ -84,6 +84,22 @@ def _joined(left: Any, right: Any, name: str) -> list[Any]:
 
 
 def index_key(item: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """The row's place in an index, or None when it lacks an attribute (indexes are sparse)."""
+    """The row's place in an index, or None: it lacks an attribute, or one is an array or object."""
     values = tuple(item.get(name) for name in attributes)
-    return None if any(v is None for v in values) else values
+    return None if any(v is None or isinstance(v, (dict, list)) for v in values) else values
+
+
+def exact(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Index values to be compared for equality: true is not 1, though Python finds them equal."""
+    return tuple((isinstance(v, bool), v) for v in values)
+
+
+def within(value: Any, query: Query) -> bool:
+    """`low <= value < high`, as far as the query says so."""
+    place = rank(value)
+    return (query.low is None or place >= rank(query.low)) and (query.high is None or place < rank(query.high))
+
+
+def rank(value: Any) -> tuple[int, Any]:
+    """The order of index values: booleans and numbers before texts (by code point, as UTF-8's bytes)."""
+    return (1, value) if isinstance(value, str) else (0, int(value) if isinstance(value, bool) else value)

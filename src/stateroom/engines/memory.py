@@ -7,11 +7,11 @@ await, so it is atomic among tasks. Nothing survives the process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
-from stateroom.engines.decide import alive, decide, index_key
+from stateroom.engines.decide import alive, decide, exact, index_key, rank, within
 from stateroom.engines.port import (
     Append,
     Capabilities,
@@ -27,7 +27,7 @@ from stateroom.engines.port import (
     log_id,
 )
 from stateroom.expr.evaluate import evaluate
-from stateroom.model.codec import encode
+from stateroom.model.codec import decode, encode
 from stateroom.model.errors import ConditionFailed, ItemTooLarge, StoreUnavailable, Unsupported
 
 ITEM_LIMIT: Final = 16 * 1024 * 1024
@@ -73,8 +73,8 @@ class MemoryEngine:
         self._ready()
         now = self._clock()
         if self._table(table).log:
-            return [alive(self._entry(table, team, i), now) for i in ids]
-        return [_copy(alive(self._items[table].get((team, i)), now)) for i in ids]
+            return [_copied(alive(self._entry(table, team, i), now)) for i in ids]
+        return [_copied(alive(self._items[table].get((team, i)), now)) for i in ids]
 
     async def commit(self, writes: Sequence[Write]) -> list[Written]:
         self._ready()
@@ -108,7 +108,7 @@ class MemoryEngine:
                 continue
             if len(rows) == query.limit:
                 return Page(rows, position)
-            rows.append(Row(row.id, dict(row.item), row.version, row.expires_at, row.team))
+            rows.append(_copy(row))
             position = key
         return Page(rows, None)
 
@@ -131,20 +131,20 @@ class MemoryEngine:
         if table.log:
             kept = self._logs[table.name].get((query.team or "", query.equals[0]))
             pairs = [((row.version,), row) for row in kept.rows] if kept else []
-            return [(k, r) for k, r in pairs if _within(k[0], query)]
+            return [(k, r) for k, r in pairs if within(k[0], query)]
         found: list[tuple[tuple[Any, ...], Row]] = []
         for (team, row_id), row in self._items[table.name].items():
             if query.team is not None and team != query.team:
                 continue
             if index is None:
-                if _within(row_id, query):
+                if within(row_id, query):
                     found.append(((row_id,), row))
                 continue
             values = index_key(row.item, index.attributes)
             width = len(query.equals)
-            if values is None or values[:width] != query.equals:
+            if values is None or exact(values[:width]) != exact(query.equals):
                 continue
-            if width == len(values) or _within(values[width], query):
+            if width == len(values) or within(values[width], query):
                 found.append(((*values, team, row_id), row))
         return found
 
@@ -157,13 +157,13 @@ class MemoryEngine:
         before = rows.get(key)
         done = decide(before, write, now, index)
         if not done.changed:
-            return done
+            return Written(_copied(done.row), changed=False)
         if done.row is None:
             rows.pop(key, None)
         else:
-            _fits(write.table, done.row.item)
-            self._unique(write.table, done.row, now, index)
-            rows[key] = done.row
+            kept = _kept(write.table, done.row)
+            self._unique(write.table, kept, now, index)
+            rows[key] = kept
 
         def back() -> None:
             if before is None:
@@ -172,15 +172,18 @@ class MemoryEngine:
                 rows[key] = before
 
         undo.append(back)
-        return Written(_copy(done.row), changed=True)
+        return Written(_copied(done.row), changed=True)
 
     def _unique(self, table: str, row: Row, now: float, index: int) -> None:
         for unique in (i for i in self._tables[table].indexes if i.unique):
             mine = index_key(row.item, unique.attributes)
+            if mine is None:
+                continue
             for (team, row_id), other in self._items[table].items():
-                if mine is None or team != row.team or row_id == row.id or alive(other, now) is None:
+                if team != row.team or row_id == row.id or alive(other, now) is None:
                     continue
-                if index_key(other.item, unique.attributes) == mine:
+                theirs = index_key(other.item, unique.attributes)
+                if theirs is not None and exact(theirs) == exact(mine):
                     raise ConditionFailed(f"{table}/{row.id}", other.item, version=other.version, index=index)
 
     def _log_write(
@@ -195,24 +198,24 @@ class MemoryEngine:
                 del streams[key]
                 undo.append(lambda: streams.__setitem__(key, stream))
             return Written(None, changed=stream is not None)
-        _fits(write.table, write.item)
         if isinstance(write, Rewrite):
             old = stream.rows[write.number - 1] if stream and 0 < write.number <= len(stream.rows) else None
             if stream is None or old is None:
                 raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
             rows, place = stream.rows, write.number - 1
-            rows[place] = Row(old.id, dict(write.item), old.version, old.expires_at, old.team)
+            rows[place] = _kept(write.table, old._replace(item=dict(write.item)))
             undo.append(lambda: rows.__setitem__(place, old))
-            return Written(rows[place], changed=True)
+            return Written(_copy(rows[place]), changed=True)
         return self._append(write, streams.setdefault(key, _Stream()), undo)
 
     @staticmethod
     def _append(write: Append, stream: _Stream, undo: list[Callable[[], None]]) -> Written:
         known = stream.numbers.get(write.turn_id)
         if known is not None:
-            return Written(stream.rows[known - 1], changed=False)
+            return Written(_copy(stream.rows[known - 1]), changed=False)
         number = len(stream.rows) + 1
-        row = Row(log_id(write.stream, write.turn_id), dict(write.item), number, write.expires_at, write.team)
+        entry = Row(log_id(write.stream, write.turn_id), dict(write.item), number, write.expires_at, write.team)
+        row = _kept(write.table, entry)
         stream.rows.append(row)
         stream.numbers[write.turn_id] = number
 
@@ -221,17 +224,24 @@ class MemoryEngine:
             del stream.numbers[write.turn_id]
 
         undo.append(back)
-        return Written(row, changed=True)
+        return Written(_copy(row), changed=True)
 
 
-def _copy(row: Row | None) -> Row | None:
-    return None if row is None else Row(row.id, dict(row.item), row.version, row.expires_at, row.team)
+def _copy(row: Row) -> Row:
+    """A row of the caller's own: what they do to it changes nothing here."""
+    return row._replace(item=deepcopy(row.item))
 
 
-def _fits(table: str, item: Any) -> None:
-    size = len(encode(item))
-    if size > ITEM_LIMIT:
-        raise ItemTooLarge(table, size, ITEM_LIMIT)
+def _copied(row: Row | None) -> Row | None:
+    return None if row is None else _copy(row)
+
+
+def _kept(table: str, row: Row) -> Row:
+    """The row to keep, as it would come back from a file; ItemTooLarge."""
+    text = encode(row.item)
+    if len(text) > ITEM_LIMIT:
+        raise ItemTooLarge(table, len(text), ITEM_LIMIT)
+    return row._replace(item=decode(text))
 
 
 def _index(table: Table, query: Query) -> TableIndex:
@@ -239,11 +249,6 @@ def _index(table: Table, query: Query) -> TableIndex:
         if index.name == query.index:
             return index
     raise Unsupported("memory", f"order by {query.index}, which is not a declared index of {table.name}")
-
-
-def _within(value: Any, query: Query) -> bool:
-    rank = _rank(value)
-    return (query.low is None or rank >= _rank(query.low)) and (query.high is None or rank < _rank(query.high))
 
 
 def _behind(key: tuple[Any, ...], query: Query) -> bool:
@@ -254,15 +259,4 @@ def _behind(key: tuple[Any, ...], query: Query) -> bool:
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_rank(value) for value in key)
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """Numbers before texts before the rest, as SQLite orders them."""
-    if isinstance(value, bool):
-        return (0, int(value))
-    if isinstance(value, (int, float, Decimal)):
-        return (0, value)
-    if isinstance(value, str):
-        return (1, value)
-    return (2, encode(value))
+    return tuple(rank(value) for value in key)

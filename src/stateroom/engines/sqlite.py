@@ -1,0 +1,235 @@
+"""sqlite:///file.db : the embedded default. The port over one file, for any number of tasks, threads and processes.
+
+Rules of this file: a commit waits for one turn of the event loop, so that whatever other tasks want written in the
+same turn goes with it; alone and on a quick disk it is then committed right here, otherwise by the writer thread.
+Point reads and short pages run inline on a reading connection; the rest in a reading thread. The engine may be used
+from several event loops in several threads. It must not be carried over a fork: open it in the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewrite, Row, Table, Truncate, Write, Written
+from stateroom.engines.sqlite_errors import closed, translate
+from stateroom.engines.sqlite_file import check_place, grow_log, open_reader, open_writer
+from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
+from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
+from stateroom.engines.sqlite_tables import Layout, check, steps
+from stateroom.engines.sqlite_turnstile import Turnstile
+from stateroom.engines.sqlite_writer import Writer, outcome
+from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
+from stateroom.model.ids import check_key, check_turn_id
+
+BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
+INLINE_LIMIT: Final = 128
+T = TypeVar("T")
+
+
+class SqliteEngine:
+    """The port over one SQLite file. `clock` gives seconds since 1970; `timeout` is how long a writer waits its turn.
+
+    `before_commit` is for tests and measurements: it runs before every COMMIT, where a slow disk would take its time.
+    """
+
+    capabilities = Capabilities("sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Callable[[], float],
+        *,
+        timeout: float = BUSY_TIMEOUT,
+        before_commit: Callable[[], None] | None = None,
+    ) -> None:
+        self._path = os.fspath(path)
+        if not self._path or self._path == ":memory:":
+            raise WrongUse("SQLite needs a file's path; memory:// keeps nothing and needs none")
+        self._clock = clock
+        self._timeout = timeout
+        self._before_commit = before_commit
+        self._waiting: deque[Batch] = deque()
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._scanner: Reader | None = None
+        self._scans: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Make or check the file. Opening twice is fine."""
+        if self._writer is None:
+            await asyncio.to_thread(self._open)
+
+    async def close(self) -> None:
+        """Finish queued writes, then let go of the file."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        waiting = self._take()
+        if waiting:
+            writer.hand(waiting)
+        await asyncio.to_thread(self._close, writer)
+
+    async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
+        writer, _ = self._ready()
+        for table in tables:
+            check(table)
+        todo = steps({name: layout.table for name, layout in writer.layouts.items()}, tables)
+        if todo and not dry_run:
+            await asyncio.wrap_future(writer.run(lambda: writer.apply(tables)))
+        return todo
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        writer, reader = self._ready()
+        layout = self._layout(writer, table)
+        now = self._clock()
+        if len(ids) > INLINE_LIMIT:
+            return await self._scan(lambda scanner: scanner.get(layout, team, ids, now))
+        try:
+            return reader.get(layout, team, ids, now)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    async def query(self, query: Query) -> Page:
+        writer, reader = self._ready()
+        layout = self._layout(writer, query.table)
+        now = self._clock()
+        if query.limit <= INLINE_LIMIT:
+            try:
+                page = reader.page(layout, query, now, INLINE_ROWS)
+            except sqlite3.Error as error:
+                raise self._refused(error) from error
+            if page is not None:
+                return page
+        found = await self._scan(lambda scanner: scanner.page(layout, query, now, None))
+        assert found is not None  # only a page with a budget may be None
+        return found
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        writer, _ = self._ready()
+        if not writes:
+            return []
+        loop = asyncio.get_running_loop()
+        batch = Batch(writes, [self._text(writer, w) for w in writes], loop.create_future())
+        self._waiting.append(batch)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._withdraw(batch)
+            raise
+        if not batch.taken:  # the first of this turn to come back takes all of them along
+            group = self._take()
+            if len(group) == 1 and group[0] is batch and writer.commit_here(batch):
+                return outcome(batch)
+            batch.timer = loop.call_later(self._timeout, writer.give_up, group)
+            writer.hand(group)
+        return await self._heard(batch)
+
+    # What the verbs above share.
+
+    def _ready(self) -> tuple[Writer, Reader]:
+        if self._writer is None or self._reader is None:
+            raise closed(self._path)
+        return self._writer, self._reader
+
+    def _layout(self, writer: Writer, table: str) -> Layout:
+        layout = writer.layouts.get(table)
+        if layout is None:
+            raise StoreUnavailable(
+                self._path, "missing", f"no table {table}; apply its definition first", retryable=False
+            )
+        return layout
+
+    def _text(self, writer: Writer, write: Write) -> str | None:
+        """Check a write at the door; the JSON of its item, made here so that the thread need not."""
+        layout = writer.layouts.get(write.table) or self._layout(writer, write.table)
+        if isinstance(write, (Append, Rewrite, Truncate)):
+            if not layout.table.log:
+                raise Unsupported("sqlite", f"log writes to the items of {write.table}")
+            check_key(write.stream, "stream")
+            if isinstance(write, Append):
+                check_turn_id(write.turn_id)
+        else:
+            if layout.table.log:
+                raise Unsupported("sqlite", f"item writes to the log {write.table}")
+            check_key(write.id)
+        return text_of(write.table, write.item) if isinstance(write, (Put, Append, Rewrite)) else None
+
+    def _take(self) -> list[Batch]:
+        """All that wait for this turn of the loop, marked as taken."""
+        group: list[Batch] = []
+        while self._waiting:
+            try:
+                batch = self._waiting.popleft()
+            except IndexError:  # another thread's loop was quicker
+                break
+            batch.taken = True
+            group.append(batch)
+        return group
+
+    def _withdraw(self, batch: Batch) -> None:
+        """Its caller was cancelled before the batch went anywhere, or while it goes: nobody will ask for the result."""
+        batch.future.cancel()
+        try:
+            self._waiting.remove(batch)
+        except ValueError:  # taken: whether it is written is decided when its transaction starts
+            return
+
+    @staticmethod
+    async def _heard(batch: Batch) -> list[Written]:
+        try:
+            return await batch.future
+        finally:
+            if batch.timer is not None:
+                batch.timer.cancel()
+
+    async def _scan(self, read: Callable[[Reader], T]) -> T:
+        """Run a long read in the reading thread."""
+        scanner, pool = self._scanner, self._scans
+        if scanner is None or pool is None:
+            raise closed(self._path)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, read, scanner)
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: sqlite3.Error) -> Exception:
+        return closed(self._path) if self._writer is None else translate(error, self._path)
+
+    def _open(self) -> None:
+        check_place(self._path)
+        turnstile = Turnstile(self._path)
+        try:
+            turnstile.open()
+        except OSError as error:
+            detail = f"cannot make the lock files beside the database ({error.strerror})"
+            raise StoreUnavailable(self._path, "readonly", detail, retryable=False) from error
+        turnstile.enter(wait=True)
+        try:
+            connection = open_writer(self._path)
+            grow_log(connection, self._path)
+            self._reader = Reader(open_reader(self._path))
+            self._scanner = Reader(open_reader(self._path))
+        finally:
+            turnstile.leave()
+        self._scans = ThreadPoolExecutor(1, "stateroom-sqlite-scan")
+        writer = Writer(
+            connection, turnstile, self._path, self._clock, timeout=self._timeout, before_commit=self._before_commit
+        )
+        writer.start()
+        self._writer = writer
+
+    def _close(self, writer: Writer) -> None:
+        """The readers first: the last connection to close empties the log into the file."""
+        if self._scans is not None:
+            self._scans.shutdown(wait=True, cancel_futures=True)
+        for reader in (self._reader, self._scanner):
+            if reader is not None:
+                reader.close()
+        self._reader = self._scanner = self._scans = None
+        writer.stop()

@@ -1,0 +1,377 @@
+"""One transaction for many callers: what each batch may do, and the rows that result.
+
+Rules of this file: it runs inside BEGIN IMMEDIATE, so nobody else changes a row meanwhile. The rows that the batches
+touch are read first, with one statement a table; each batch is then decided in Python by `decide.decide` over an
+overlay (a refused batch is undone in it and harms nobody else); the result is written with few many-row statements.
+Fewer statements means fewer hand-overs of the GIL than a savepoint a caller would cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+
+from stateroom.engines.decide import alive, decide, exact, index_key
+from stateroom.engines.port import (
+    Append,
+    Check,
+    Put,
+    Rewrite,
+    Row,
+    TableIndex,
+    Truncate,
+    Update,
+    Write,
+    Written,
+    log_id,
+)
+from stateroom.engines.sqlite_tables import Layout, extract, groups
+from stateroom.model.codec import decode, encode
+from stateroom.model.errors import ConditionFailed, ItemTooLarge, StateroomError
+
+ITEM_LIMIT: Final = 16 * 1024 * 1024  # bytes of JSON; far below SQLite's own gigabyte
+CHUNK: Final = 64  # rows a statement: each size is compiled once and kept
+
+Key = tuple[str, str]
+Future = asyncio.Future[list[Written]]
+Undo = list[Callable[[], object]]
+_read_places: Final = msgspec.json.Decoder(list[tuple[int, int, int | None, int | None]]).decode
+
+
+class Batch:
+    """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
+
+    __slots__ = ("error", "future", "results", "state", "taken", "texts", "timer", "writes")
+
+    def __init__(self, writes: Sequence[Write], texts: Sequence[str | None], future: Future) -> None:
+        self.writes = writes
+        self.texts = texts
+        self.future = future
+        self.taken = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.state = 0  # see sqlite_writer.py
+        self.results: list[Written] = []
+        self.error: BaseException | None = None
+
+
+def text_of(table: str, item: Any) -> str:
+    """The item's JSON; ItemTooLarge."""
+    data = encode(item)
+    if len(data) > ITEM_LIMIT:
+        raise ItemTooLarge(table, len(data), ITEM_LIMIT)
+    return data.decode()
+
+
+class _Items:
+    """The rows of one table that the group touches, as they are now. A plain tuple is a row not yet decoded."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.rows: dict[Key, Any] = {}
+        self.texts: dict[Key, str] = {}
+        self.dirty: dict[Key, None] = {}
+        self.claims: dict[Any, list[Key]] = {}  # who of the group took a unique value; asked again before it counts
+
+    def load(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> None:
+        if len(keys) == 1:
+            found = connection.execute(self.layout.one, keys[0]).fetchall()
+        else:
+            found = []
+            for part in _chunks(keys):
+                statement = f"{self.layout.many}{groups(len(part), 2)})"
+                found += connection.execute(statement, tuple(chain.from_iterable(part))).fetchall()
+        self.rows.update(dict.fromkeys(keys))
+        self.rows.update({(row[0], row[1]): row for row in found})
+
+    def current(self, key: Key, *, whole: bool) -> Row | None:
+        """The row; without `whole` its item may be left empty."""
+        found = self.rows[key]
+        if found is None or type(found) is Row:
+            return found
+        if not whole:
+            return Row(found[1], {}, found[2], found[3], found[0])
+        row = Row(found[1], decode(found[4], self.layout.table.name), found[2], found[3], found[0])
+        self.rows[key] = row
+        return row
+
+    def change(self, key: Key, row: Row | None, text: str | None, undo: Undo) -> None:
+        before, before_text, was_dirty = self.rows.get(key), self.texts.get(key), key in self.dirty
+
+        def back() -> None:
+            self.rows[key] = before
+            if before_text is not None:
+                self.texts[key] = before_text
+            if not was_dirty:
+                del self.dirty[key]
+
+        undo.append(back)
+        self.rows[key] = row
+        self.dirty[key] = None
+        if text is not None:
+            self.texts[key] = text
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        gone = [key for key in self.dirty if self.rows[key] is None]
+        rows = ((key, self.rows[key]) for key in self.dirty)
+        kept = [(*key, row.version, row.expires_at, self.texts[key]) for key, row in rows if row is not None]
+        for part in _chunks(gone):
+            connection.execute(f"{self.layout.drop}{groups(len(part), 2)})", tuple(chain.from_iterable(part)))
+        for part in _chunks(kept):
+            statement = f"{self.layout.put}{groups(len(part), 5)}{self.layout.over}"
+            connection.execute(statement, tuple(chain.from_iterable(part)))
+
+
+@dataclass(slots=True)
+class _Stream:
+    number: int
+    last: int
+    fresh: bool
+
+
+class _Log:
+    """The streams of one table that the group touches, and the entries to be added."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.streams: dict[Key, _Stream] = {}
+        self.turns: dict[tuple[str, str, str], int] = {}
+        self.entries: list[tuple[int, int, str, float | None, str]] = []
+        self.top: int | None = None
+
+    def load(self, connection: sqlite3.Connection, wanted: Sequence[Append]) -> None:
+        if len(wanted) == 1:
+            write = wanted[0]
+            found = connection.execute(self.layout.place, (write.turn_id, write.team, write.stream)).fetchone()
+            if found is not None:
+                self._place(write, *found)
+            return
+        for start in range(0, len(wanted), CHUNK):
+            part = wanted[start : start + CHUNK]
+            values = tuple(chain.from_iterable((i, w.team, w.stream, w.turn_id) for i, w in enumerate(part)))
+            head, tail = self.layout.places
+            (text,) = connection.execute(f"{head}{groups(len(part), 4)}{tail}", values).fetchone()
+            for index, number, last, known in _read_places(text):
+                self._place(part[index], number, last, known)
+
+    def _place(self, write: Append, number: int, last: int | None, known: int | None) -> None:
+        self.streams[write.team, write.stream] = _Stream(number, last or 0, fresh=False)
+        if known is not None:
+            self.turns[write.team, write.stream, write.turn_id] = known
+
+    def stream(self, connection: sqlite3.Connection, key: Key) -> _Stream:
+        found = self.streams.get(key)
+        if found is None:
+            if self.top is None:
+                (self.top,) = connection.execute(self.layout.top).fetchone()
+            self.top += 1
+            found = self.streams[key] = _Stream(self.top, 0, fresh=True)
+        return found
+
+    def add(self, stream: _Stream, write: Append, text: str, undo: Undo) -> int:
+        key = (write.team, write.stream, write.turn_id)
+
+        def back() -> None:
+            stream.last -= 1
+            del self.turns[key]
+            self.entries.pop()
+
+        undo.append(back)
+        stream.last += 1
+        self.turns[key] = stream.last
+        self.entries.append((stream.number, stream.last, write.turn_id, write.expires_at, text))
+        return stream.last
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        fresh = [(s.number, *key) for key, s in self.streams.items() if s.fresh and s.last]
+        for made in _chunks(fresh):
+            connection.execute(f"{self.layout.begin}{groups(len(made), 3)}", tuple(chain.from_iterable(made)))
+        for rows in _chunks(self.entries):
+            connection.execute(f"{self.layout.put}{groups(len(rows), 5)}", tuple(chain.from_iterable(rows)))
+        for stream in self.streams.values():
+            stream.fresh = stream.fresh and not stream.last
+        self.entries.clear()
+
+
+class Group:
+    """The batches of one transaction. Load, decide each, flush; whoever owns the transaction begins and ends it."""
+
+    def __init__(self, connection: sqlite3.Connection, layouts: Mapping[str, Layout], now: float) -> None:
+        self._connection = connection
+        self._layouts = layouts
+        self._now = now
+        self._items: dict[str, _Items] = {}
+        self._logs: dict[str, _Log] = {}
+        self.rows = 0
+        self.size = 0
+
+    def load(self, batches: Iterable[Batch]) -> None:
+        """Read the rows that `batches` touch."""
+        keys: dict[str, dict[Key, None]] = {}
+        appends: dict[str, list[Append]] = {}
+        for batch in batches:
+            for write in batch.writes:
+                if isinstance(write, Append):
+                    appends.setdefault(write.table, []).append(write)
+                elif not isinstance(write, (Rewrite, Truncate)):
+                    keys.setdefault(write.table, {})[write.team, write.id] = None
+        for name, wanted in keys.items():
+            items = self._items[name] = _Items(self._layouts[name])
+            items.load(self._connection, list(wanted))
+        for name, added in appends.items():
+            log = self._logs[name] = _Log(self._layouts[name])
+            log.load(self._connection, added)
+
+    def decide(self, batch: Batch) -> None:
+        """Fill the batch's results, or its error and leave no trace of it in the overlay."""
+        undo: Undo = []
+        counted = self.rows, self.size
+        try:
+            for index, (write, text) in enumerate(zip(batch.writes, batch.texts, strict=True)):
+                batch.results.append(self._write(write, text, index, undo))
+        except (StateroomError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            for step in reversed(undo):
+                step()
+            batch.error = error
+            self.rows, self.size = counted
+
+    def flush(self) -> bool:
+        """Write what was decided; whether there was anything."""
+        for items in self._items.values():
+            items.flush(self._connection)
+        for log in self._logs.values():
+            log.flush(self._connection)
+        return self.rows > 0
+
+    def _write(self, write: Write, text: str | None, index: int, undo: Undo) -> Written:
+        if isinstance(write, Append):
+            return self._append(write, text or "", undo)
+        if isinstance(write, Rewrite):
+            return self._rewrite(write, text or "", index)
+        if isinstance(write, Truncate):
+            return self._truncate(write)
+        items = self._items[write.table]
+        key = (write.team, write.id)
+        plain = isinstance(write, Put) and write.condition is None and write.if_version is None and not write.keep
+        done = decide(items.current(key, whole=not plain), write, self._now, index)
+        if not done.changed:
+            if isinstance(write, Check):
+                return done
+            return Written(None if done.row is None else done.row._replace(item=_apart(done.row.item)), changed=False)
+        if done.row is None:
+            items.change(key, None, None, undo)
+        else:
+            if text is None:
+                text = text_of(write.table, done.row.item)
+            if items.layout.unique:
+                self._unique(items, done.row, index, undo)
+            items.change(key, done.row, text, undo)
+            if isinstance(write, Update):
+                done = Written(done.row._replace(item=_apart(done.row.item)), changed=True)
+        self._count(text)
+        return done
+
+    def _count(self, text: str | None) -> None:
+        self.rows += 1
+        self.size += 0 if text is None else len(text)
+
+    def _unique(self, items: _Items, row: Row, index: int, undo: Undo) -> None:
+        for unique in items.layout.unique:
+            mine = index_key(row.item, unique.attributes)
+            if mine is None:
+                continue
+            for key in self._holders(items, unique, row.team, mine):
+                if key[1] == row.id:
+                    continue
+                other = items.current(key, whole=True)
+                theirs = None if other is None else index_key(other.item, unique.attributes)
+                if other is None or theirs is None or exact(theirs) != exact(mine):
+                    continue
+                if alive(other, self._now) is not None:
+                    place = f"{items.layout.table.name}/{row.id}"
+                    raise ConditionFailed(place, _apart(other.item), version=other.version, index=index)
+                items.change(key, None, None, undo)
+            items.claims.setdefault((unique.name, row.team, exact(mine)), []).append((row.team, row.id))
+
+    def _holders(self, items: _Items, unique: TableIndex, team: str, values: tuple[Any, ...]) -> list[Key]:
+        """Keys of rows that may hold the values: those SQLite finds (it may find too many), and the changed ones."""
+        same = " AND ".join(f"{extract(a)} = json_extract(?, '$')" for a in unique.attributes)
+        by = f"{items.layout.sql} INDEXED BY {items.layout.indexes[unique.name]}"
+        statement = f"SELECT team, id, version, expires, item FROM {by} WHERE team = ? AND {same}"
+        found = self._connection.execute(statement, (team, *(encode(v).decode() for v in values))).fetchall()
+        for row in found:
+            items.rows.setdefault((row[0], row[1]), row)
+        return [(row[0], row[1]) for row in found] + items.claims.get((unique.name, team, exact(values)), [])
+
+    def _append(self, write: Append, text: str, undo: Undo) -> Written:
+        log = self._logs[write.table]
+        known = log.turns.get((write.team, write.stream, write.turn_id))
+        if known is not None:
+            return Written(self._entry(log, write, known), changed=False)
+        number = log.add(log.stream(self._connection, (write.team, write.stream)), write, text, undo)
+        self._count(text)
+        return Written(Row(log_id(write.stream, write.turn_id), {}, number, write.expires_at, write.team), changed=True)
+
+    def _entry(self, log: _Log, write: Append, number: int) -> Row:
+        """An entry that is there already, in the file or among those about to be written."""
+        stream = log.streams[write.team, write.stream]
+        for waiting in log.entries:
+            if waiting[:2] == (stream.number, number):
+                expires, text = waiting[3], waiting[4]
+                break
+        else:
+            values = (write.team, write.stream, write.turn_id)
+            _, _, _, expires, text = self._connection.execute(log.layout.one, values).fetchone()
+        item = decode(text, write.table)
+        return Row(log_id(write.stream, write.turn_id), item, number, expires, write.team)
+
+    def _rewrite(self, write: Rewrite, text: str, index: int) -> Written:
+        self._settle(write.table)
+        values = (text, write.number, write.team, write.stream)
+        found = self._connection.execute(self._layouts[write.table].rewrite, values).fetchall()
+        if not found:
+            raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
+        self._count(text)
+        turn_id, expires = found[0]
+        return Written(
+            Row(log_id(write.stream, turn_id), dict(write.item), write.number, expires, write.team), changed=True
+        )
+
+    def _truncate(self, write: Truncate) -> Written:
+        self._settle(write.table)
+        entries, stream = self._layouts[write.table].erase
+        place = (write.team, write.stream)
+        self._connection.execute(entries, place)
+        gone = self._connection.execute(stream, place).rowcount
+        log = self._logs.get(write.table)
+        if log is not None:
+            log.streams.pop(place, None)
+            log.turns = {turn: number for turn, number in log.turns.items() if turn[:2] != place}
+        self._count(None)
+        return Written(None, changed=gone > 0)
+
+    def _settle(self, table: str) -> None:
+        """Entries before this write go first. Only in a group of one batch: a refusal rolls all of it back."""
+        if table in self._logs:
+            self._logs[table].flush(self._connection)
+
+
+def is_alone(batch: Batch) -> bool:
+    """Whether a batch holds writes that go to the file at once, so that it cannot share a transaction."""
+    return any(isinstance(write, (Rewrite, Truncate)) for write in batch.writes)
+
+
+def _apart(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item of the caller's own: two callers of one group may be given the same row."""
+    return {name: deepcopy(value) if isinstance(value, (dict, list)) else value for name, value in item.items()}
+
+
+def _chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]

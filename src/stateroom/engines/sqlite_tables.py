@@ -1,0 +1,207 @@
+"""Tables and indexes in the SQLite file: their names, their statements, and how they come to be.
+
+Rules of this file: every SQL text about a table is made here (pages of a query: sqlite_read.py), once per table, and
+values are always bound. docs/format.md, "SQLite", is the record of what is made; a change here is a new format number.
+
+Tables keep their rowid: rows are mostly over a quarter of a page, which a WITHOUT ROWID table would move to overflow
+pages one by one (measured: 1.2 to 1.8 times the bytes for a log, 1.5 times the time for items at this page size).
+Declared indexes are never UNIQUE for SQLite: json_extract turns numbers into 64-bit ones and true into 1, so it would
+see a conflict where there is none. Uniqueness is decided on the exact values, under the write lock (sqlite_group.py).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from stateroom.engines.decide import index_key
+from stateroom.engines.port import Table, TableIndex
+from stateroom.model.codec import decode
+from stateroom.model.errors import CorruptData, InvalidDefinition
+
+FORMAT: Final = 1
+APPLICATION_ID: Final = 0x53526F6D  # "SRom", in the file's header, so that `file` and we can tell it apart
+CREATE: Final = (
+    "CREATE TABLE sr_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"INSERT INTO sr_meta VALUES ('format', '{FORMAT}')",
+    "CREATE TABLE sr_tables (name TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+
+@lru_cache(maxsize=1024)
+def groups(count: int, width: int) -> str:
+    """`(?,?),(?,?)`: `count` groups of `width` placeholders."""
+    return ",".join(["(" + ",".join("?" * width) + ")"] * count)
+
+
+class Layout:
+    """One table's names and statements. The tail of a many-row statement is appended to its `groups`."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.unique = tuple(i for i in table.indexes if i.unique)
+        name = sql_name(table.name)
+        self.sql = f'"log_{name}"' if table.log else f'"items_{name}"'
+        self.streams = f'"streams_{name}"'
+        self.indexes = {i.name: index_name(table, i) for i in table.indexes}
+        if table.log:
+            self._log()
+        else:
+            self._items()
+
+    def _items(self) -> None:
+        columns = "team, id, version, expires, item"
+        self.create: tuple[str, ...] = (
+            f"CREATE TABLE IF NOT EXISTS {self.sql} (team TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, "
+            "expires REAL, item TEXT NOT NULL, UNIQUE (team, id))",
+        )
+        self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
+        self.many = f"SELECT {columns} FROM {self.sql} WHERE (team, id) IN (VALUES "
+        self.put = f"INSERT INTO {self.sql} ({columns}) VALUES "
+        self.over = (
+            " ON CONFLICT (team, id) DO UPDATE SET version = excluded.version, expires = excluded.expires, "
+            "item = excluded.item"
+        )
+        self.drop = f"DELETE FROM {self.sql} WHERE (team, id) IN (VALUES "
+
+    def _log(self) -> None:
+        self.create = (
+            f"CREATE TABLE IF NOT EXISTS {self.streams} (stream_no INTEGER PRIMARY KEY, team TEXT NOT NULL, "
+            "stream TEXT NOT NULL, UNIQUE (team, stream))",
+            f"CREATE TABLE IF NOT EXISTS {self.sql} (stream_no INTEGER NOT NULL, number INTEGER NOT NULL, "
+            "turn_id TEXT NOT NULL, expires REAL, item TEXT NOT NULL, UNIQUE (stream_no, number), "
+            "UNIQUE (stream_no, turn_id))",
+        )
+        last = f"(SELECT max(e.number) FROM {self.sql} e WHERE e.stream_no = s.stream_no)"
+        known = f"(SELECT e.number FROM {self.sql} e WHERE e.stream_no = s.stream_no AND e.turn_id = "
+        self.place = f"SELECT s.stream_no, {last}, {known}?) FROM {self.streams} s WHERE s.team = ? AND s.stream = ?"
+        # One row of JSON: each row that SQLite hands over would let go of the GIL and wait for it again.
+        self.places = (
+            f"SELECT json_group_array(json_array(k.column1, s.stream_no, {last}, {known}k.column4))) FROM (VALUES ",
+            f") k JOIN {self.streams} s ON s.team = k.column2 AND s.stream = k.column3",
+        )
+        self.top = f"SELECT coalesce(max(stream_no), 0) FROM {self.streams}"
+        self.begin = f"INSERT INTO {self.streams} (stream_no, team, stream) VALUES "
+        self.put = f"INSERT INTO {self.sql} (stream_no, number, turn_id, expires, item) VALUES "
+        joined = f"FROM {self.streams} s JOIN {self.sql} e ON e.stream_no = s.stream_no"
+        columns = "s.team, s.stream || '/' || e.turn_id, e.number, e.expires, e.item"
+        self.one = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ? AND e.turn_id = ?"
+        self.page = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ?"
+        self.rewrite = (
+            f"UPDATE {self.sql} SET item = ? WHERE number = ? AND stream_no = "
+            f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?) RETURNING turn_id, expires"
+        )
+        self.erase = (
+            f"DELETE FROM {self.sql} WHERE stream_no = "
+            f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?)",
+            f"DELETE FROM {self.streams} WHERE team = ? AND stream = ?",
+        )
+
+
+def sql_name(name: str) -> str:
+    """`name` such that names which differ in case only stay different, which SQLite's own names would not."""
+    capitals = sum(1 << place for place, letter in enumerate(name) if letter.isupper())
+    return f"{name}${capitals:x}" if capitals else name
+
+
+def index_name(table: Table, index: TableIndex) -> str:
+    """The quoted name of a declared index in the file."""
+    return f'"index_{sql_name(table.name)}.{sql_name(index.name)}"'
+
+
+def extract(attribute: str) -> str:
+    """The SQL expression of an attribute's value; the same text in index and query, or SQLite would not match them."""
+    return f"json_extract(item, '$.\"{attribute}\"')"
+
+
+def index_statement(layout: Layout, index: TableIndex) -> str:
+    """CREATE INDEX for a declared index: partial, since rows that lack an attribute are not in it."""
+    values = [extract(a) for a in index.attributes]
+    order = [*values, "team", "id"] if index.across_teams else ["team", *values, "id"]
+    present = " AND ".join(f"{v} IS NOT NULL" for v in values)
+    return (
+        f"CREATE INDEX IF NOT EXISTS {layout.indexes[index.name]} ON {layout.sql} ({', '.join(order)}) WHERE {present}"
+    )
+
+
+def check(table: Table) -> None:
+    """InvalidDefinition when an attribute's name cannot stand in an SQLite JSON path."""
+    for index in table.indexes:
+        for attribute in (index.name, *index.attributes):
+            if any(letter in "\"'\\" or ord(letter) < 32 for letter in attribute):
+                raise InvalidDefinition(table.name, attribute, "has a quote, backslash or control character: no index")
+
+
+def read_catalogue(connection: sqlite3.Connection, path: str) -> dict[str, Table]:
+    """The tables that the file says it has."""
+    found: dict[str, Table] = {}
+    for name, text in connection.execute("SELECT name, definition FROM sr_tables"):
+        try:
+            found[name] = msgspec.json.decode(text, type=Table)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            raise CorruptData(path, f"the definition of table {name} cannot be read") from None
+    return found
+
+
+def merged(old: Table | None, new: Table) -> Table:
+    """`new` and the indexes that only `old` has: code of an older version may still read by them."""
+    if old is None:
+        return new
+    if old.log != new.log:
+        raise InvalidDefinition(new.name, None, "was a log and cannot become items (or the other way); choose a name")
+    names = {i.name for i in new.indexes}
+    return Table(new.name, new.log, new.indexes + tuple(i for i in old.indexes if i.name not in names))
+
+
+def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
+    """What `apply` would do, one line each."""
+    lines: list[str] = []
+    for table in tables:
+        old = have.get(table.name)
+        merged(old, table)
+        if old is None:
+            lines.append(f"make table {table.name}")
+        known = set() if old is None else set(old.indexes)
+        lines += [f"make index {i.name} of {table.name}" for i in table.indexes if i not in known]
+    return lines
+
+
+def make(connection: sqlite3.Connection, have: Mapping[str, Table], tables: Sequence[Table]) -> dict[str, Table]:
+    """Make what is missing, inside of the caller's transaction; the tables as they are then."""
+    now = dict(have)
+    for wanted in tables:
+        old = now.get(wanted.name)
+        table = merged(old, wanted)
+        if table == old:
+            continue
+        layout = Layout(table)
+        for statement in layout.create:
+            connection.execute(statement)
+        for index in table.indexes:
+            if old is None or index not in old.indexes:
+                connection.execute(f"DROP INDEX IF EXISTS {layout.indexes[index.name]}")
+                _no_doubles(connection, layout, index)
+                connection.execute(index_statement(layout, index))
+        text = msgspec.json.encode(table).decode()
+        connection.execute("INSERT OR REPLACE INTO sr_tables VALUES (?, ?)", (table.name, text))
+        now[table.name] = table
+    return now
+
+
+def _no_doubles(connection: sqlite3.Connection, layout: Layout, index: TableIndex) -> None:
+    """InvalidDefinition when rows already share what is to become unique."""
+    if not index.unique:
+        return
+    seen: set[tuple[str, object]] = set()
+    for team, text in connection.execute(f"SELECT team, item FROM {layout.sql}"):
+        key = index_key(decode(text, layout.table.name), index.attributes)
+        if key is None:
+            continue
+        if (team, key) in seen:
+            raise InvalidDefinition(layout.table.name, index.name, "cannot become unique: rows share a value")
+        seen.add((team, key))

@@ -1,0 +1,73 @@
+"""Whose turn it is to write, among the processes that share one database file.
+
+Rules of this file: SQLite's own busy handler lets a waiting process starve, because nobody queues. Two locked files
+make a queue of one: take *next*, wait for *current*, let *next* go, write, let *current* go. Whoever has *next* is
+the following writer for certain, so a process that has just written cannot overtake it. The locks are flock(2) on
+files of their own: the kernel drops them when a process dies, and closing them does not disturb SQLite's POSIX locks
+(closing any descriptor of the database file itself would). They only order writers; safety is SQLite's own lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _lock(file: int, wait: bool) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+else:  # no flock there: writers fall back to SQLite's lock alone, which is correct and less fair
+
+    def _lock(file: int, wait: bool) -> bool:
+        return True
+
+    def _unlock(file: int) -> None:
+        return
+
+
+class Turnstile:
+    """Two lock files beside the database. One thread at a time may use it. A fork would share the locks: do not."""
+
+    def __init__(self, path: str) -> None:
+        self._paths = (f"{path}-next", f"{path}-current")
+        self._next = -1
+        self._current = -1
+
+    def open(self) -> None:
+        """Make the lock files; OSError when the folder refuses."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        self._next = os.open(self._paths[0], flags, 0o600)
+        try:
+            self._current = os.open(self._paths[1], flags, 0o600)
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the files; they stay, since removing a lock file that somebody waits for splits the queue."""
+        for file in (self._next, self._current):
+            if file >= 0:
+                os.close(file)
+        self._next = self._current = -1
+
+    def enter(self, *, wait: bool) -> bool:
+        """Whether it is our turn now. With `wait` it blocks until it is (and releases the GIL meanwhile)."""
+        if not _lock(self._next, wait):
+            return False
+        try:
+            return _lock(self._current, wait)
+        finally:
+            _unlock(self._next)
+
+    def leave(self) -> None:
+        """The next one may write."""
+        _unlock(self._current)

@@ -1,0 +1,344 @@
+"""All writing: one connection, one thread, one transaction for all that wait (group commit).
+
+Rules of this file: the connection is used under `_lock` only. A transaction is: our turn at the turnstile, BEGIN
+IMMEDIATE, decide, write, COMMIT (which syncs: a batch is on disk before its caller hears of it). A failure of the
+transaction is told to every caller in it, a refused batch to its own caller alone. Nothing here knows the port.
+
+A batch is waiting, then started or given up; the change of state is made under `_states`, so that a caller who was
+told "busy, not applied" is never written after all. The lock time-out of SQLite is 0: waiting is ours, on the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from stateroom.engines.port import Table, Written
+from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
+from stateroom.engines.sqlite_file import PAGE_SIZE
+from stateroom.engines.sqlite_group import Batch, Group, is_alone
+from stateroom.engines.sqlite_pace import Debt, Pace
+from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
+from stateroom.engines.sqlite_turnstile import Turnstile
+from stateroom.model.errors import StateroomError, StoreUnavailable
+
+WAITING, STARTED, GIVEN_UP = 0, 1, 2
+GROUP_ROWS: Final = 1024  # callers a transaction: enough to amortise a sync, few enough to keep a caller's wait short
+POLL: Final = 0.002  # seconds between tries when somebody outside of the turnstile holds SQLite's lock
+# Faults of our own: the callers get them, the thread lives on.
+_FAULTS: Final = (MemoryError, RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
+_log = logging.getLogger(__name__)
+
+Job = Callable[[], Any]
+
+
+class Writer:
+    """The writing side of one open file."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        turnstile: Turnstile,
+        path: str,
+        clock: Callable[[], float],
+        *,
+        timeout: float,
+        before_commit: Callable[[], None] | None,
+    ) -> None:
+        self.layouts: Mapping[str, Layout] = {}
+        self._connection = connection
+        self._turnstile = turnstile
+        self._path = path
+        self._clock = clock
+        self._timeout = timeout
+        self._before_commit = before_commit
+        self._lock = threading.Lock()
+        self._states = threading.Lock()
+        self._queue: SimpleQueue[Sequence[Batch] | tuple[Job, Future[Any]] | None] = SimpleQueue()
+        self._pace = Pace()
+        self._debt = Debt(PAGE_SIZE)
+        self._due = False
+        self._seen = -1
+        self._schema = -1
+        self._thread = threading.Thread(target=self._run, name="stateroom-sqlite", daemon=True)
+
+    def start(self) -> None:
+        """Read the catalogue and start the thread. The caller holds no lock."""
+        self._refresh()
+        self._thread.start()
+
+    # What callers do: hand a group over, give it up, commit one batch here and now, run a job.
+
+    def hand(self, batches: Sequence[Batch]) -> None:
+        """Write `batches` soon; their futures are resolved on their own loops."""
+        self._queue.put(batches)
+
+    def give_up(self, batches: Iterable[Batch]) -> None:
+        """Tell those that have not been started that the store is busy."""
+        error = busy(self._path, self._timeout)
+        with self._states:
+            waiting = [b for b in batches if b.state == WAITING]
+            for batch in waiting:
+                batch.state = GIVEN_UP
+                batch.error = error
+        _resolve(waiting)
+
+    def commit_here(self, batch: Batch) -> bool:
+        """Commit one batch on this thread if nothing stands in the way and commits are quick; whether it was done."""
+        if not self._pace.quick(time.monotonic()) or not self._queue.empty() or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            done = self._transact([batch], wait=False)
+        finally:
+            self._lock.release()
+        if self._due:
+            self._due = False
+            self._queue.put((self._checkpoint, Future()))
+        return done
+
+    def run(self, job: Job) -> Future[Any]:
+        """Run `job` on the thread, between transactions."""
+        future: Future[Any] = Future()
+        self._queue.put((job, future))
+        return future
+
+    def stop(self) -> bool:
+        """Finish what is queued and end the thread; False when it is stuck behind another process."""
+        self._queue.put(None)
+        self._thread.join(self._timeout)
+        return not self._thread.is_alive()
+
+    def apply(self, tables: Sequence[Table]) -> None:
+        """Make tables and indexes; a job for the thread. Safe when several processes do it at once."""
+        self._begin_at_turn()
+        try:
+            have = read_catalogue(self._connection, self._path)
+            after = make(self._connection, have, tables)
+            self._connection.execute("COMMIT")
+        finally:
+            self._rollback()
+            self._turnstile.leave()
+        self.layouts = {name: Layout(table) for name, table in after.items()}
+
+    # The thread.
+
+    def _run(self) -> None:
+        held: tuple[Job, Future[Any]] | None = None
+        open_ = True
+        while open_:
+            first = self._queue.get() if held is None else held
+            held = None
+            batches: list[Batch] = []
+            if first is None:
+                break
+            if isinstance(first, tuple):
+                self._do(*first)
+                continue
+            batches.extend(first)
+            while len(batches) < GROUP_ROWS:
+                try:
+                    more = self._queue.get_nowait()
+                except Empty:
+                    break
+                if more is None:
+                    open_ = False
+                    break
+                if isinstance(more, tuple):
+                    held = more
+                    break
+                batches.extend(more)
+            self._write(batches)
+        self._end()
+
+    def _write(self, batches: list[Batch]) -> None:
+        """Transactions for `batches`: one for all, but those that must be alone are."""
+        with self._lock:
+            for group in _split(batches):
+                self._transact(group, wait=True)
+            if self._due:
+                self._due = False
+                self._checkpoint()
+
+    def _do(self, job: Job, future: Future[Any]) -> None:
+        try:
+            with self._lock:
+                future.set_result(job())
+        except sqlite3.Error as error:
+            future.set_exception(translate(error, self._path))
+        except (StateroomError, *_FAULTS) as error:
+            future.set_exception(error)
+
+    def _end(self) -> None:
+        self._connection.close()
+        self._turnstile.close()
+        while True:
+            try:
+                left = self._queue.get_nowait()
+            except Empty:
+                return
+            if isinstance(left, tuple):
+                left[1].set_exception(closed(self._path))
+            elif left is not None:
+                for batch in left:
+                    batch.error = closed(self._path)
+                _resolve(left)
+
+    # A transaction. `_lock` is held.
+
+    def _transact(self, batches: list[Batch], *, wait: bool) -> bool:
+        started = time.monotonic()
+        try:
+            if not self._turnstile.enter(wait=wait):
+                return False
+            try:
+                if not self._begin(wait=wait, deadline=started + self._timeout):
+                    return False
+                began = time.monotonic()
+                live = self._claim(batches) if wait else batches
+                self._carry_out(live)
+            finally:
+                self._rollback()
+                self._turnstile.leave()
+        except sqlite3.Error as error:
+            self._fail(batches, translate(error, self._path))
+        except OSError as error:
+            detail = f"the lock files cannot be used ({error.strerror})"
+            self._fail(batches, StoreUnavailable(self._path, "io", detail, retryable=True))
+        except (StateroomError, *_FAULTS) as error:
+            self._fail(batches, error)
+        else:
+            ended = time.monotonic()
+            self._pace.took(ended - began, ended)
+        if wait:
+            _resolve(batches)
+        return True
+
+    def _carry_out(self, batches: list[Batch]) -> None:
+        if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:
+            self._refresh()
+        group = Group(self._connection, self.layouts, self._clock())
+        group.load(batches)
+        for batch in batches:
+            group.decide(batch)
+        if is_refused_alone(batches) or not group.flush():
+            return
+        try:
+            if self._before_commit is not None:
+                self._before_commit()
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise translate(error, self._path, committing=True) from error
+        self._due = self._debt.wrote(group.rows, group.size) or self._due
+
+    def _begin(self, *, wait: bool, deadline: float) -> bool:
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+            else:
+                return True
+            if not wait:
+                return False
+            if time.monotonic() >= deadline:
+                raise busy(self._path, self._timeout)
+            time.sleep(POLL)  # somebody outside of the turnstile: a backup, a shell; SQLite tells only by trying
+
+    def _begin_at_turn(self) -> None:
+        self._turnstile.enter(wait=True)
+        try:
+            self._begin(wait=True, deadline=time.monotonic() + self._timeout)
+        except (sqlite3.Error, StateroomError):
+            self._turnstile.leave()
+            raise
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _claim(self, batches: list[Batch]) -> list[Batch]:
+        """Those not given up meanwhile; from here on they are written."""
+        with self._states:
+            live = [b for b in batches if b.state == WAITING and not b.future.cancelled()]
+            for batch in live:
+                batch.state = STARTED
+        return live
+
+    def _fail(self, batches: list[Batch], error: Exception) -> None:
+        """Whatever a batch was to get, the transaction has failed: nothing of it is there."""
+        with self._states:
+            for batch in batches:
+                if batch.state != GIVEN_UP:
+                    batch.state = STARTED
+                    batch.error = error
+
+    def _refresh(self) -> None:
+        """Another process has committed: its new tables and unique indexes hold for us too."""
+        (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        (schema,) = self._connection.execute("PRAGMA schema_version").fetchone()
+        if schema != self._schema:
+            self._schema = schema
+            have = read_catalogue(self._connection, self._path)
+            self.layouts = {name: Layout(table) for name, table in have.items()}
+
+    def _checkpoint(self) -> None:
+        """Move the log's content into the database file. It can wait: a failure is met again, or by a write."""
+        try:
+            _, frames, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._debt.paid(frames)
+        except sqlite3.Error as error:
+            _log.warning("checkpoint failed, to be tried again: %s", translate(error, self._path))
+            self._debt.paid(0)
+
+
+def is_refused_alone(batches: Sequence[Batch]) -> bool:
+    """A lone batch that was refused may have written already: its transaction is rolled back."""
+    return len(batches) == 1 and batches[0].error is not None
+
+
+def _split(batches: list[Batch]) -> list[list[Batch]]:
+    """Groups in order."""
+    groups: list[list[Batch]] = [[]]
+    for batch in batches:
+        if is_alone(batch):
+            groups += [[batch], []]
+        else:
+            groups[-1].append(batch)
+    return [g for g in groups if g]
+
+
+def _resolve(batches: Iterable[Batch]) -> None:
+    """Tell the callers, with one wake-up a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Batch]] = {}
+    for batch in batches:
+        by_loop.setdefault(batch.future.get_loop(), []).append(batch)
+    for loop, own in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, own)
+        except RuntimeError:  # the loop is closed: its callers are gone, what they wrote is written
+            continue
+
+
+def _settle(batches: Sequence[Batch]) -> None:
+    for batch in batches:
+        if batch.future.done():  # cancelled while it waited
+            continue
+        if batch.error is not None:
+            batch.future.set_exception(batch.error)
+        else:
+            batch.future.set_result(batch.results)
+
+
+def outcome(batch: Batch) -> list[Written]:
+    """The results, or the error raised."""
+    if batch.error is not None:
+        raise batch.error
+    return batch.results
