@@ -9,7 +9,7 @@ import { recall, remember } from "./prefs.js";
 import { problemNode, problemsAt } from "./problems.js";
 import { firstVisit, unreadIn } from "./reading.js";
 import { Sidebar } from "./sidebar.js";
-import { apply, load, logOf, messageOf, people, state } from "./store.js";
+import { apply, load, logOf, messageOf, state } from "./store.js";
 import { Stream } from "./stream.js";
 import { openSwitcher } from "./switcher.js";
 import { themeButton } from "./theme.js";
@@ -239,7 +239,6 @@ async function start() {
 async function begin() {
   try {
     const cursor = await reload();
-    if (!people().some((user) => user.id === state.me)) state.me = people()[0]?.id || state.me;
     firstVisit();
     byId("skeleton").remove();
     startPlace();

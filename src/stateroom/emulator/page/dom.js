@@ -42,6 +42,11 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Our own sentences: what stands in backticks is code. */
+export function sentence(text) {
+  return text.split("`").map((part, i) => (i % 2 ? h("code", { text: part }) : part));
+}
+
 export const byId = (id) => document.getElementById(id);
 
 // 24 x 24, stroked with the text colour; `!` in front means filled.
@@ -67,6 +72,7 @@ const PATHS = {
   check: "M5 12.5l4.5 4.5L19 7",
   alert: "M12 4l9 16H3zM12 10v4.5M12 17.2v.3",
   retry: "M4 12a8 8 0 0113.7-5.6L20 9M20 4v5h-5M20 12a8 8 0 01-13.7 5.6L4 15M4 20v-5h5",
+  info: "M12 3.5a8.5 8.5 0 100 17 8.5 8.5 0 000-17zM12 11v5.5M12 7.6v.3",
   clock: "M12 3.5a8.5 8.5 0 100 17 8.5 8.5 0 000-17zM12 7.5V12l3 2",
   plug: "M9 3v5M15 3v5M6 8h12v3a6 6 0 01-12 0zM12 17v4",
   code: "M8 7l-5 5 5 5M16 7l5 5-5 5",
@@ -87,10 +93,14 @@ export function icon(name, size = 18) {
 /** The mark of a bot, and of this page: a porthole with a wave behind it. */
 export function porthole(size = 20) {
   const node = svg("svg", { viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", class: "mark" });
+  if (size < 16) {
+    node.append(svg("circle", { cx: 12, cy: 12, r: 9.5, fill: "none", stroke: "currentColor", "stroke-width": 3 }), svg("path", { d: "M5 12.6c2.3-2.4 4.7-2.4 7 0s4.7 2.4 7 0", stroke: "currentColor", "stroke-width": 3, fill: "none" }));
+    return node;
+  }
   node.append(
-    svg("circle", { cx: 12, cy: 12, r: 9.5, fill: "none", stroke: "currentColor", "stroke-width": 2.4 }),
-    svg("path", { d: "M5.6 13.6c2.1-2.2 4.3-2.2 6.4 0s4.3 2.2 6.4 0a6.6 6.6 0 01-12.8 0z", fill: "currentColor" }),
-    svg("circle", { cx: 15, cy: 8.4, r: 1.5, fill: "currentColor" }),
+    svg("circle", { cx: 12, cy: 12, r: 8.6, fill: "none", stroke: "currentColor", "stroke-width": 2 }),
+    svg("path", { d: "M12 1v3M12 20v3M1 12h3M20 12h3M4.2 4.2l2.1 2.1M17.7 17.7l2.1 2.1M4.2 19.8l2.1-2.1M17.7 6.3l2.1-2.1", stroke: "currentColor", "stroke-width": 1.6, fill: "none" }),
+    svg("path", { d: "M6.4 10.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0M6.4 14.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0", stroke: "currentColor", "stroke-width": 1.8, fill: "none", "stroke-linecap": "round" }),
   );
   return node;
 }

@@ -1,7 +1,7 @@
 // The Durability panel: the bot's process, what can be done to it, its turns as they happen, faults, traffic.
 import { api } from "./api.js";
 import { emit, on } from "./bus.js";
-import { h, fill, icon, setText } from "./dom.js";
+import { h, fill, icon, sentence } from "./dom.js";
 import { Faults } from "./faults.js";
 import { clear, problemNode, problemsAt, raise } from "./problems.js";
 import { state, theBot } from "./store.js";
@@ -58,11 +58,11 @@ export class Panel {
     fill(
       this.botCard,
       h("span", { class: `lamp ${known.tone}`, "aria-hidden": "true" }),
-      h("div", { class: "bot-text", role: "status" }, h("p", { class: "bot-line" }, h("strong", { text: bot?.name || "No bot yet" }), h("span", { class: `bot-state ${known.tone}`, text: known.word })), h("p", { class: "bot-facts", text: facts(bot) || known.hint })),
+      h("div", { class: "bot-text", role: "status" }, h("p", { class: "bot-line" }, h("strong", { text: bot?.name || "No bot yet" }), h("span", { class: `bot-state ${known.tone}`, text: known.word })), h("p", { class: "bot-facts", }, sentence(facts(bot) || known.hint))),
     );
     const can = Boolean(state.caps.crash);
     this.crashButton.setAttribute("aria-disabled", String(!can));
-    setText(this.crashNote, can ? "SIGKILL, no goodbye. The supervisor starts it again; what was acknowledged is answered." : "Works under `stateroom dev`, which runs the bot as a supervised process and can kill it. Here the bot is your own process: kill it yourself.");
+    fill(this.crashNote, sentence(can ? "SIGKILL, no goodbye. The supervisor starts it again; what was acknowledged is answered." : "Works under `stateroom dev`, which runs the bot as a supervised process and can kill it. Here the bot is your own process: kill it yourself."));
     if (bot?.online && !bot.restarting) clear("panel", "crash");
   }
 

@@ -1,6 +1,6 @@
 // What went wrong, kept where it happened until it is over: a message, the composer, the panel. Never a silent failure,
 // never a box that flies away. A problem: {tone: "error"|"warn"|"info", text, next, actions: [{label, run}]}.
-import { h, icon } from "./dom.js";
+import { h, icon, sentence } from "./dom.js";
 import { emit } from "./bus.js";
 
 const all = new Map();
@@ -29,7 +29,7 @@ export function problemNode(place, problem) {
   return h(
     "div",
     { class: `problem problem-${problem.tone || "error"}`, role: problem.tone === "error" ? "alert" : "status" },
-    icon(problem.tone === "info" ? "clock" : "alert", 16),
-    h("div", { class: "problem-text" }, h("span", { text: problem.text }), problem.next && h("span", { class: "problem-next", text: ` ${problem.next}` }), h("span", { class: "problem-actions" }, buttons, !problem.sticky && close)),
+    icon(problem.tone === "info" ? "info" : "alert", 16),
+    h("div", { class: "problem-text" }, h("span", {}, sentence(problem.text)), problem.next && h("span", { class: "problem-next" }, " ", sentence(problem.next)), h("span", { class: "problem-actions" }, buttons, !problem.sticky && close)),
   );
 }

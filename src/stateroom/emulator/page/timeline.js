@@ -114,6 +114,7 @@ export class Timeline {
 
   onScroll() {
     const { scroller } = this;
+    if (!this.rows.length) return;
     const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
     const wasPinned = this.pinned;
     this.pinned = below < 40 && this.tailShown;

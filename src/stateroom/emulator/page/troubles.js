@@ -14,6 +14,7 @@ const WHY = {
 const NEXT = ["It is sent again at once.", "It is sent again in a minute.", "It is sent once more in five minutes.", "Slack gives up here. Look at the bot's log, then use “Deliver this message again”."];
 
 const failing = new Map();
+const judged = new WeakSet();
 
 /** Notes each delivery of a message: the problem stands while any of its events is not taken. */
 function judge(delivery) {
@@ -32,8 +33,6 @@ function judge(delivery) {
   raise(place, "delivery", { tone: "warn", text: `${WHY[worst.reason] || "The event did not arrive"}${status}, attempt ${worst.attempt}.`, next: NEXT[Math.min(worst.attempt, NEXT.length) - 1] });
 }
 
-let judged = 0;
-
 function bot() {
   const one = theBot();
   if (state.conn === "lost" || !one || one.online !== false || one.restarting) return clear("page", "bot");
@@ -51,9 +50,8 @@ function nobody() {
 
 export function watchTroubles({ retryConnection }) {
   on("traffic", () => {
-    const fresh = state.deliveries.filter((one) => (one.seen ?? 0) === 0);
-    for (const one of fresh) {
-      one.seen = ++judged;
+    for (const one of state.deliveries.filter((item) => !judged.has(item))) {
+      judged.add(one);
       judge(one);
     }
   });

@@ -1,6 +1,6 @@
 // The turns as they happen: received, claimed, answering, posted, done; or where one failed or was refused, and when.
 import { on } from "./bus.js";
-import { h, fill } from "./dom.js";
+import { h, fill, sentence } from "./dom.js";
 import { renderText } from "./markup.js";
 import { messageOf, names, state, userName } from "./store.js";
 import { clockOf, exactTime, later, span } from "./time.js";
@@ -22,7 +22,7 @@ export class Turns {
   draw() {
     const newest = [...state.turns.values()].sort((a, b) => (a.ts < b.ts ? 1 : -1)).slice(0, SHOWN);
     this.none.hidden = newest.length > 0;
-    this.none.textContent = state.caps.turns ? "No turn yet. Write to the bot, and each step of its answer appears here." : "Turn states come from the bot's own store: start everything with `stateroom dev` to see them.";
+    fill(this.none, sentence(state.caps.turns ? "No turn yet. Write to the bot, and each step of its answer appears here." : "Turn states come from the bot's own store: start everything with `stateroom dev` to see them."));
     const keep = new Set(newest.map((turn) => turn.id));
     for (const [id, item] of this.items) if (!keep.has(id)) this.drop(id, item);
     newest.forEach((turn, i) => {

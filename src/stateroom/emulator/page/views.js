@@ -52,9 +52,9 @@ export class ChannelView {
     const withBot = channel.is_im && otherSide(channel) === bot?.bot_user_id;
     const words = channel.is_im
       ? withBot ? `Only you and ${title} are here, so no mention is needed: everything you write is for the bot.` : `A conversation between you and ${title}.`
-      : `This is where #${title} begins. Mention ${bot ? `@${state.users.get(bot.bot_user_id)?.name}` : "the bot"} and it answers in a thread.`;
+      : `The conversation starts here. Mention ${bot ? `@${state.users.get(bot.bot_user_id)?.name}` : "the bot"} and it answers in a thread.`;
     const face = channel.is_im ? avatar(otherSide(channel), "l") : h("span", { class: "intro-tile" }, icon("hash", 30));
-    return h("div", { class: "intro" }, face, h("p", { class: "intro-title", text: channel.is_im ? title : `# ${title}` }), h("p", { class: "intro-words", text: words }));
+    return h("div", { class: "intro" }, face, h("p", { class: "intro-title", text: channel.is_im ? title : `Welcome to #${title}` }), h("p", { class: "intro-words", text: words }));
   }
 
   /** The seeded prompt, as long as nobody has talked to the bot here: one press writes it into the box. */
