@@ -19,6 +19,7 @@ class Command:
 
     def __init__(self, folder: Path, args: tuple[str, ...], environ: dict[str, str]) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("STATEROOM_", "SLACK_")) and k != "DISPLAY"}
+        self._read = b""
         self.log = folder / f"stderr-{time.monotonic_ns()}.txt"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -28,8 +29,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
-                bufsize=1,
+                bufsize=0,
             )
 
     @property
@@ -39,11 +39,15 @@ class Command:
     def line(self, seconds: float = DEADLINE) -> str:
         """The next line of stdout, without its end."""
         assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], seconds)
-        assert readable, f"no line within {seconds} s; stderr: {self.errors}"
-        line = self.process.stdout.readline()
-        assert line, f"ended with {self.process.wait(1)}; stderr: {self.errors}"
-        return line.rstrip("\n")
+        ends = time.monotonic() + seconds
+        while b"\n" not in self._read:
+            readable, _, _ = select.select([self.process.stdout], [], [], max(0.0, ends - time.monotonic()))
+            assert readable, f"no line within {seconds} s; stderr: {self.errors}"
+            more = os.read(self.process.stdout.fileno(), 65536)
+            assert more, f"ended with {self.process.wait(1)}; stderr: {self.errors}"
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
 
     def ready(self) -> str:
         """The address of the ready line."""
@@ -56,7 +60,7 @@ class Command:
         began = time.monotonic()
         self.process.send_signal(number)
         rest, _ = self.process.communicate(timeout=15)
-        return self.process.returncode, time.monotonic() - began, rest
+        return self.process.returncode, time.monotonic() - began, (self._read + rest).decode()
 
 
 @pytest.fixture

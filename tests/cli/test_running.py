@@ -67,7 +67,7 @@ def mention(text: str, ts: str) -> bytes:
             "type": "event_callback",
             "team_id": "T00000001",
             "api_app_id": "A00000001",
-            "event_id": f"Ev{ts}",
+            "event_id": "Ev" + ts.replace(".", ""),
             "event_time": int(float(ts)),
             "event": {**event, "event_ts": ts},
             "authorizations": [about],

@@ -125,13 +125,16 @@ async def supervise(parts: tuple[Part, Part], stop: asyncio.Event, greet: Callab
 
 
 def tell(port: int, folder: Path, pid: int | None) -> None:
-    """The five lines."""
+    """The five lines, in one piece."""
     pid_file = shlex.quote(str((folder / "bot.pid").absolute()))
-    running.ready(f"http://{HOST}:{port}")
-    click.echo(f"database  {(folder / 'state.db').absolute()}")
-    click.echo(f"bot       pid {pid}, log {folder / 'bot.log'}")
-    click.echo(f"crash it  kill -9 $(cat {pid_file})")
-    click.echo("connect   a real workspace: docs/real-workspace.md")
+    lines = (
+        f"ready http://{HOST}:{port}",
+        f"database  {(folder / 'state.db').absolute()}",
+        f"bot       pid {pid}, log {folder / 'bot.log'}",
+        f"crash it  kill -9 $(cat {pid_file})",
+        "connect   a real workspace: docs/real-workspace.md",
+    )
+    click.echo("\n".join(lines))
 
 
 def choose_port(wanted: int) -> int:
