@@ -1,26 +1,25 @@
 """Where a local Slack keeps its records, so that a kill -9 loses nothing that it acknowledged.
 
 Rules of this file: a journal is a small map from key to bytes, written in batches that are durable when `append`
-returns. SQLite runs in one worker thread of its own, never on the event loop. `Scribe` joins the batches of many
-requests into one commit.
+returns; it stands on Stateroom's own storage port. `Scribe` joins the batches of many requests into one commit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
-from stateroom.model.errors import StoreUnavailable, WrongUse
+from stateroom import store
+from stateroom.engines.port import Delete, Put, Query, Table, Write
+from stateroom.store import Store
 
 Batch = Mapping[str, bytes | None]
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS emulator_records (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
-_PUT = "INSERT INTO emulator_records VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-_DELETE = "DELETE FROM emulator_records WHERE key = ?"
+_TABLE = Table("sr_local_slack")
+# A local Slack is one place with many teams in it: the team stands in the record's key.
+_PLACE = "T00000000"
+_PAGE_ROWS = 500
 
 
 class Journal(Protocol):
@@ -46,74 +45,40 @@ class NoJournal:
         return
 
 
-class SqliteJournal:
-    """One table in one SQLite file, in WAL mode with `synchronous=FULL`."""
+class StoreJournal:
+    """One table of Stateroom's own storage port, whatever engine the URL names."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="emulator-journal")
-        self._db: sqlite3.Connection | None = None
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def load(self) -> Iterable[tuple[str, bytes]]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        await self._store.engine.open()
+        await self._store.prepare([_TABLE])
+        rows: list[tuple[str, bytes]] = []
+        after = None
+        while True:
+            page = await self._store.engine.query(Query(_TABLE.name, _PLACE, limit=_PAGE_ROWS, after=after))
+            rows += [(row.id, row.item["record"].encode()) for row in page.rows]
+            if page.position is None:
+                return rows
+            after = page.position
 
     async def append(self, batch: Batch) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._append, batch)
+        await self._store.engine.commit([_write(key, value) for key, value in batch.items()])
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        await self._store.engine.close()
 
-    def _open(self) -> sqlite3.Connection:
-        if self._db is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=10)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA cache_size=-1024")
-            self._db.execute(_SCHEMA)
-        return self._db
 
-    def _load(self) -> list[tuple[str, bytes]]:
-        try:
-            return self._open().execute("SELECT key, value FROM emulator_records").fetchall()
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _append(self, batch: Batch) -> None:
-        try:
-            db = self._open()
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                db.executemany(_PUT, [(key, value) for key, value in batch.items() if value is not None])
-                db.executemany(_DELETE, [(key,) for key, value in batch.items() if value is None])
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
-        detail = f"the local Slack cannot keep its state ({error}); free the file or its disk, or give another --state"
-        return StoreUnavailable(self._path.name, "io", detail, retryable=False, maybe_applied=True)
+def _write(key: str, value: bytes | None) -> Write:
+    if value is None:
+        return Delete(_TABLE.name, _PLACE, key)
+    return Put(_TABLE.name, _PLACE, key, {"record": value.decode()})
 
 
 def open_journal(url: str | None) -> Journal:
     """The journal behind a `--state` URL. Raises WrongUse for one that cannot hold it."""
-    if url is None:
-        return NoJournal()
-    if not url.startswith("sqlite:///"):
-        raise WrongUse("--state takes sqlite:///relative.db or sqlite:////absolute.db")
-    path = url.removeprefix("sqlite:///")
-    if not path:
-        raise WrongUse("--state names no file: give sqlite:///relative.db")
-    return SqliteJournal(Path(path))
+    return NoJournal() if url is None else StoreJournal(store.open(url))
 
 
 class Scribe:
