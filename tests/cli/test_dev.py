@@ -141,7 +141,7 @@ def test_messages_are_still_there_after_a_restart(dev: Callable[..., Dev]) -> No
     again = dev()
     assert len(again.answers(ts)) == 1
     later = again.call("/_sim/messages", {**place(), "text": "and now?", "thread_ts": ts})["ts"]
-    eventually(lambda: len(again.answers(ts)) == 2, f"an answer to {later}")
+    eventually(lambda: len(again.answers(ts)) == 2, f"an answer to {later}", 40)
 
 
 def place() -> dict[str, str]:

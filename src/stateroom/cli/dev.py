@@ -30,9 +30,9 @@ from stateroom.model.errors import WrongUse
 
 HOST: Final = "127.0.0.1"
 # So that a person sees within seconds what Slack and the bot do within minutes.
-TIME_SCALE: Final = "0.2"
+TIME_SCALE: Final = "0.1"
 DEMO: Final = {
-    "STATEROOM_LEASE_SECONDS": "5",
+    "STATEROOM_LEASE_SECONDS": "3",
     "STATEROOM_STREAM_INTERVAL": "0.1",
     "STATEROOM_BACKOFF_SECONDS": "0.5",
     "STATEROOM_LOG_FORMAT": "text",
@@ -106,6 +106,13 @@ async def supervise(parts: tuple[Part, Part], stop: asyncio.Event, greet: Callab
         await bot.ready.wait()
         greet(bot.pid)
 
+    async def then_bot() -> None:
+        await asyncio.wait(
+            [asyncio.create_task(event.wait()) for event in (slack.ready, stop)], return_when=asyncio.FIRST_COMPLETED
+        )
+        if not stop.is_set():
+            await bot.keep()
+
     async def end() -> None:
         await stop.wait()
         await bot.stop(BOT_PATIENCE)  # first, because it may still be talking to the other
@@ -114,7 +121,7 @@ async def supervise(parts: tuple[Part, Part], stop: asyncio.Event, greet: Callab
     saying = asyncio.create_task(say_ready())
     try:
         async with asyncio.TaskGroup() as group:
-            for work in (slack.keep(), bot.keep(), end()):
+            for work in (slack.keep(), then_bot(), end()):
                 group.create_task(work)
     except* ChildFailed as errors:
         raise errors.exceptions[0] from None

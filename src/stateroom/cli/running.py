@@ -26,6 +26,7 @@ def ready(address: str) -> None:
     """The one line on stdout: where work is accepted (`http://127.0.0.1:N`, or `worker`)."""
     sys.stdout.write(f"ready {address}\n")
     sys.stdout.flush()
+    logs.warm_up()
 
 
 def run(work: Work, *, supervised: bool = False) -> None:
