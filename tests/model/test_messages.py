@@ -55,8 +55,8 @@ def test_pydantic_ais_json_is_kept_to_the_letter() -> None:
 
 def test_a_list_of_dicts_is_kept_with_every_value() -> None:
     plain = ModelMessagesTypeAdapter.dump_python(CONVERSATION, mode="json")
-    assert from_text(to_text(plain), "x") == plain
-    assert ModelMessagesTypeAdapter.validate_python(from_text(to_text(plain), "x")) == CONVERSATION
+    assert from_text(to_text(plain)) == plain
+    assert ModelMessagesTypeAdapter.validate_python(from_text(to_text(plain))) == CONVERSATION
 
 
 def test_line_ends_between_tokens_go_so_that_a_text_is_one_line() -> None:
@@ -64,7 +64,7 @@ def test_line_ends_between_tokens_go_so_that_a_text_is_one_line() -> None:
     kept = to_text(json.dumps(plain, indent=2, ensure_ascii=False).replace("\n", "\r\n").encode())
     assert "\n" not in kept
     assert "\r" not in kept
-    assert from_text(kept, "x") == plain
+    assert from_text(kept) == plain
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,7 @@ def test_line_ends_between_tokens_go_so_that_a_text_is_one_line() -> None:
         ([{"kind": "request", "parts": {}}], "messages[0].parts"),
         ([{"kind": "request", "parts": [{}, "x"]}], "messages[0].parts[1]"),
         ([{"kind": "request", "parts": [{"content": object()}]}], "messages"),
+        ([{"kind": "request", "parts": [{"part_kind": []}]}], "messages[0].parts[0].part_kind"),
         ('[{"kind":"request","parts":[],"x":1e999}]', "messages"),
         ("[" * 100_000, "messages"),
     ],
@@ -120,14 +121,14 @@ def test_objects_need_no_pydantic_ai_to_be_refused() -> None:
 )
 def test_what_no_store_can_hold_becomes_a_replacement_character(given_text: str, kept_text: str) -> None:
     text = json.dumps([spoken("HERE")]).replace("HERE", given_text)
-    assert from_text(to_text(text), "x") == [spoken(kept_text)]
+    assert from_text(to_text(text)) == [spoken(kept_text)]
 
 
 @given(st.text(st.characters(codec=None, categories=None), max_size=20))
 def test_any_text_is_kept_but_for_broken_characters(words: str) -> None:
     mended = "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in words)
-    assert from_text(to_text([spoken(words)]), "x") == [spoken(mended)]
-    (kept,) = from_text(to_text([ModelRequest(parts=[UserPromptPart(words)])]), "x")
+    assert from_text(to_text([spoken(words)])) == [spoken(mended)]
+    (kept,) = from_text(to_text([ModelRequest(parts=[UserPromptPart(words)])]))
     assert kept["parts"][0]["content"] == mended
     to_text([spoken(words)]).encode()
 
@@ -137,7 +138,7 @@ def test_files_in_a_prompt_become_references_and_the_history_still_loads() -> No
     given_messages = [ModelRequest(parts=[UserPromptPart(["what is this?", picture])])]
     kept = to_text(given_messages)
     assert PACKED[:20] not in kept
-    (part,) = from_text(kept, "x")[0]["parts"]
+    (part,) = from_text(kept)[0]["parts"]
     assert part["content"][0] == "what is this?"
     assert part["content"][1]["metadata"]["stateroom_file"] == {**FACTS, "identifier": "cat"}
     (loaded,) = ModelMessagesTypeAdapter.validate_json(kept)
@@ -186,7 +187,7 @@ def test_a_file_whose_data_cannot_be_read_is_replaced_all_the_same(data: str) ->
 
 def test_words_about_binaries_are_kept() -> None:
     messages = [spoken('a "binary" search; data: yes;base64, no'), spoken('{"kind": "binary", "data": "x"}')]
-    assert from_text(to_text(messages), "x") == messages
+    assert from_text(to_text(messages)) == messages
 
 
 def test_only_known_formats_are_read() -> None:

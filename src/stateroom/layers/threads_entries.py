@@ -119,7 +119,10 @@ def messages_of(row: Row) -> list[dict[str, Any]] | None:
         check_format(item.get("format"), item.get("version"), place_in_words(row))
     if item.get("tombstone") is True:
         return None
-    return from_text(item.get("messages"), place_in_words(row))
+    try:
+        return from_text(item.get("messages"))
+    except InvalidValue as error:
+        raise CorruptData(place_in_words(row), str(error)) from None
 
 
 def entry_of(row: Row) -> Entry:

@@ -222,7 +222,7 @@ class _Importer:
     def _found(self, name: str, place: Place, number: int, text: str) -> _Turn:
         started = float(place.thread_ts)
         turn_id = f"import:{place.thread_ts}:{number:06d}"
-        at = _said_at(from_text(text, name)) or started
+        at = _said_at(from_text(text)) or started
         append = entry_write(place, turn_id, at=at, content=self._content, text=text)
         return _Turn(f"{name}, turn {number}", append, thread_write(place, started))
 

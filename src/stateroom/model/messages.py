@@ -40,26 +40,25 @@ def to_text(messages: Messages) -> str:
     Takes pydantic-ai messages, a list of dicts, or a JSON array as bytes or str. InvalidValue names the position.
     """
     text = _printable(_json(messages))
-    found = _parse(text)
-    fault = fault_of(found)
-    if fault:
-        raise InvalidValue(*fault)
-    if not found:
+    if not from_text(text):
         raise InvalidValue("messages", "is empty; append what the turn added")
     if "\n" in text or "\r" in text:
         text = msgspec.json.format(text, indent=-1)
     return without_binaries(text) if may_hold_binaries(text) else text
 
 
-def from_text(text: object, place: str) -> list[dict[str, Any]]:
-    """The messages of a kept text. Whatever is not an array of messages is CorruptData naming `place`."""
+def from_text(text: object) -> list[dict[str, Any]]:
+    """The messages of a JSON text. InvalidValue names the position of what is no message."""
     try:
         found: Any = _decoder.decode(text) if isinstance(text, str) else None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise CorruptData(place, "the stored messages are not JSON") from None
-    fault = fault_of(found)
-    if fault:
-        raise CorruptData(place, f"{fault[0]} {fault[1]}")
+    except msgspec.ValidationError:  # the one thing that JSON allows and pydantic-ai could not read back
+        raise InvalidValue("messages", "holds a number that no 64-bit float can hold") from None
+    except msgspec.DecodeError:
+        raise InvalidValue("messages", "is not JSON") from None
+    except RecursionError:
+        raise InvalidValue("messages", "is nested too deeply") from None
+    if not _sound(found):
+        raise InvalidValue(*_fault(found))
     messages: list[dict[str, Any]] = found
     return messages
 
@@ -72,24 +71,6 @@ def check_format(name: object, version: object, place: str) -> None:
         raise CorruptData(place, "the format's version is missing")
     if version > VERSION:
         raise FormatTooNew(place, f"the messages have format version {version}, this release reads up to {VERSION}")
-
-
-def fault_of(found: object) -> tuple[str, str] | None:
-    """Where (such as `messages[3].parts`) and why `found` is not an array of messages, or None."""
-    if type(found) is not list:
-        return "messages", "is not an array of messages"
-    for position, message in enumerate(found):
-        if type(message) is not dict:
-            return f"messages[{position}]", "is not an object"
-        if message.get("kind") not in KINDS:
-            return f"messages[{position}].kind", "must be request or response"
-        parts = message.get("parts")
-        if type(parts) is not list:
-            return f"messages[{position}].parts", "must be an array"
-        for number, part in enumerate(parts):
-            if type(part) is not dict:
-                return f"messages[{position}].parts[{number}]", "is not an object"
-    return None
 
 
 def turns_of(text: str) -> list[str]:
@@ -159,12 +140,33 @@ def _printable(text: str) -> str:
     return text
 
 
-def _parse(text: str) -> Any:
-    try:
-        return _decoder.decode(text)
-    except msgspec.ValidationError:  # the one thing that JSON allows and pydantic-ai could not read back
-        raise InvalidValue("messages", "holds a number that no 64-bit float can hold") from None
-    except msgspec.DecodeError:
-        raise InvalidValue("messages", "is not JSON") from None
-    except RecursionError:
-        raise InvalidValue("messages", "is nested too deeply") from None
+def _sound(found: Any) -> bool:
+    """Whether it is an array of messages. On the way of every read, so it does not count positions."""
+    if type(found) is not list:
+        return False
+    for message in found:
+        if type(message) is not dict or message.get("kind") not in KINDS or type(message.get("parts")) is not list:
+            return False
+        for part in message["parts"]:
+            if type(part) is not dict or type(part.get("part_kind", "")) is not str:
+                return False
+    return True
+
+
+def _fault(found: Any) -> tuple[str, str]:
+    """Where (such as `messages[3].parts`) and why `found` is not an array of messages."""
+    if type(found) is not list:
+        return "messages", "is not an array of messages"
+    position = next(i for i, message in enumerate(found) if not _sound([message]))
+    where, message = f"messages[{position}]", found[position]
+    if type(message) is not dict:
+        return where, "is not an object"
+    if message.get("kind") not in KINDS:
+        return f"{where}.kind", "must be request or response"
+    parts = message.get("parts")
+    if type(parts) is not list:
+        return f"{where}.parts", "must be an array"
+    number = next(i for i, part in enumerate(parts) if not _sound([{**message, "parts": [part]}]))
+    if type(parts[number]) is not dict:
+        return f"{where}.parts[{number}]", "is not an object"
+    return f"{where}.parts[{number}].part_kind", "must be a string"

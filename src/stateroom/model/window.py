@@ -7,16 +7,22 @@ width of characters in UTF-8, so that scripts without spaces count, too.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from stateroom.model.errors import InvalidValue
 
-# Tuples, because a part kind is foreign and need not be hashable.
-RETURNS: Final = ("tool-return", "builtin-tool-return", "retry-prompt")
-CALLS: Final = ("tool-call", "builtin-tool-call")
-FOLLOW_UPS: Final = (*RETURNS, "retry-feedback")  # parts that answer what came before
+# Parts that tie a message to an earlier one; a retry that names no tool follows up on a text.
+ROLES: Final = {
+    "tool-call": "call",
+    "builtin-tool-call": "call",
+    "tool-return": "return",
+    "builtin-tool-return": "return",
+    "retry-prompt": "return",
+    "retry-feedback": "follow-up",
+}
 WEIGHED: Final = ("content", "args", "transcript", "tool_name", "signature")
 OVERHEAD: Final = 4  # tokens a message and a part, for what providers put around them
 FILE_URL: Final = 1000  # tokens of a picture or document behind a URL, which the provider fetches
@@ -44,7 +50,7 @@ class Chooser:
         for name, value in (("limit", limit), ("max_tokens", max_tokens)):
             if value is not None and value < 1:
                 raise InvalidValue(name, "must be 1 or more")
-        self._limit = limit
+        self._limit = sys.maxsize if limit is None else limit
         self._tokens_left = max_tokens
         self._newest_first: list[dict[str, Any]] = []
         self._entry_of: list[int] = []
@@ -57,17 +63,25 @@ class Chooser:
     def add(self, messages: list[dict[str, Any]]) -> bool:
         """Takes the messages of the next older entry, oldest first; whether there is room for more."""
         self._entries += 1
+        kept, limit = self._newest_first, self._limit
         for message in reversed(messages):
-            if not self._fits(message):
+            if len(kept) >= limit or (self._tokens_left is not None and not self._affordable(message)):
                 self._left_out = True
                 return False
-            self._take(message)
-        return not self.is_full
-
-    @property
-    def is_full(self) -> bool:
-        """No older message can be taken."""
-        return self._left_out or (self._limit is not None and len(self._newest_first) >= self._limit)
+            kept.append(message)
+            self._entry_of.append(self._entries)
+            parts, follows_up = message["parts"], False
+            for part in reversed(parts):
+                kind = part.get("part_kind")
+                if kind in ROLES:
+                    follows_up |= self._link(ROLES[kind], part)
+            if self._unanswered:
+                continue
+            if message["kind"] == "response":
+                self._answered = len(kept)
+            elif parts and not follows_up:
+                self._spoken = len(kept)
+        return len(kept) < limit
 
     def window(self, *, more: bool = False) -> Window:
         """The window so far; `more`: there are entries that were not handed in."""
@@ -77,30 +91,20 @@ class Chooser:
         left_out = more or self._left_out or size < len(self._newest_first)
         return Window(kept, self._entry_of[size - 1] if size else 0, left_out)
 
-    def _fits(self, message: dict[str, Any]) -> bool:
-        if self._limit is not None and len(self._newest_first) >= self._limit:
-            return False
-        if self._tokens_left is None:
-            return True
+    def _affordable(self, message: dict[str, Any]) -> bool:
+        assert self._tokens_left is not None
         self._tokens_left -= message_tokens(message)
         return self._tokens_left >= 0
 
-    def _take(self, message: dict[str, Any]) -> None:
-        self._newest_first.append(message)
-        self._entry_of.append(self._entries)
-        parts = message["parts"]
-        for part in reversed(parts):
-            kind = part.get("part_kind")
-            if kind in RETURNS and (kind != "retry-prompt" or part.get("tool_name")):
-                self._unanswered.add(str(part.get("tool_call_id")))
-            elif kind in CALLS:
-                self._unanswered.discard(str(part.get("tool_call_id")))
-        if self._unanswered:
-            return
-        if message["kind"] == "response":
-            self._answered = len(self._newest_first)
-        elif parts and not any(part.get("part_kind") in FOLLOW_UPS for part in parts):
-            self._spoken = len(self._newest_first)
+    def _link(self, role: str, part: dict[str, Any]) -> bool:
+        """Notes a call or a return; whether the part answers what came before its message."""
+        call_id = str(part.get("tool_call_id"))
+        if role == "call":
+            self._unanswered.discard(call_id)
+            return False
+        if role == "return" and (part["part_kind"] != "retry-prompt" or part.get("tool_name")):
+            self._unanswered.add(call_id)
+        return True
 
 
 def text_tokens(text: str) -> int:
