@@ -95,7 +95,7 @@ def environment(slack: LocalSlack, store: str, **more: str) -> dict[str, str]:
         "STATEROOM_LEASE_SECONDS": str(LEASE),
         "STATEROOM_POLL_SECONDS": "0.05",
         "STATEROOM_BACKOFF_SECONDS": "0.1",
-        "STATEROOM_STREAM_INTERVAL": "0",
+        "STATEROOM_STREAM_INTERVAL": "0.01",
         "STATEROOM_OFFLINE_PACE": "0.002",
         "STATEROOM_LOG_LEVEL": "DEBUG",
         "SLACK_BOT_TOKEN": SEED_TOKEN,

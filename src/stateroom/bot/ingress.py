@@ -7,6 +7,7 @@ cannot take the row the answer is 503, so that Slack redelivers. Plain ASGI, bec
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ Reply = tuple[int, bytes, bytes]  # status, content type, body
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
 _REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
+_YOUNG: Final = 10.0  # seconds since a thread's first message in which its mention may still be on its way
+_OVERTAKEN: Final = 1.0  # seconds that a reply waits for it
 _JSON: Final = b"application/json"
 _OK: Final = (200, _JSON, b'{"ok":true}')
 _HEADERS: Final = {
@@ -134,10 +137,11 @@ class Ingress:
 
     async def _message(self, event: Message) -> str:
         lane = (event.team, f"{event.channel}:{event.thread}")
-        if event.source == "channel" and not await self._is_followed(lane):
+        named = event.source == "mention" or event.mentions_own
+        if event.source == "channel" and not named and not await self._is_for_us(event, lane):
             return "ignored"
         also: tuple[Write, ...] = ()
-        if event.source == "mention" and lane not in self._followed:
+        if named and lane not in self._followed:
             also = (Thread(self._engine, self._clock, event.team, event.channel, event.thread).follow(),)
         fresh = await self._inbox.accept(event, *also)
         if also:
@@ -159,6 +163,19 @@ class Ingress:
         if outcome == "tombstone":
             self._wake()
         return f"delete_{outcome}"
+
+    async def _is_for_us(self, event: Message, lane: tuple[str, str]) -> bool:
+        """Whether the thread is followed. Slack does not order deliveries: a reply to a message that is seconds old
+        may overtake the mention that makes us follow, so it waits a moment (Slack waits 3 s for us)."""
+        if event.thread_ts is None:
+            return False
+        young = self._clock() - float(event.thread_ts) < _YOUNG
+        ends = self._clock() + (_OVERTAKEN if young else 0.0)
+        while not await self._is_followed(lane):
+            if self._clock() >= ends:
+                return False
+            await asyncio.sleep(0.05)
+        return True
 
     async def _is_followed(self, lane: tuple[str, str]) -> bool:
         if lane in self._followed:

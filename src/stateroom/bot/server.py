@@ -109,7 +109,7 @@ async def _listen(
     """Serve `app` until `stop`; `on_ready` gets the address when it accepts work."""
     listener = _bind(host, port)
     options = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -46,6 +46,9 @@ class Answer:
         return msgspec.json.encode(self.content)
 
 
+_NEVER = Answer({"ok": False, "error": "request_timeout"}, 504)
+
+
 @dataclass(slots=True)
 class _Record:
     """What is written down about a call while it runs."""
@@ -55,6 +58,7 @@ class _Record:
     app_id: str | None = None
     team: str | None = None
     fault: str | None = None
+    written: bool = False
 
     @property
     def channel(self) -> str | None:
@@ -81,7 +85,8 @@ async def answer(workspace: Workspace, asked: Asked) -> Answer:
         reply = await _run(workspace, asked, record)
     except Refused as refused:
         reply = Answer({"ok": False, "error": refused.code, **refused.extra})
-    _write_down(workspace, asked.method, reply, record, (time.perf_counter() - started) * 1000)
+    if not record.written:
+        _write_down(workspace, asked.method, reply, record, (time.perf_counter() - started) * 1000)
     return reply
 
 
@@ -105,6 +110,10 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
         return throttled
     if fault is None:
         return await _carry_out(workspace, caller, record, asked.base_url)
+    if fault.kind == "timeout":
+        # Written down now: who hangs up while it is held shall see that it was received.
+        _write_down(workspace, asked.method, _NEVER, record, 0.0)
+        record.written = True
     return await _misbehave(workspace, fault, lambda: _carry_out(workspace, caller, record, asked.base_url))
 
 
@@ -182,7 +191,7 @@ async def _misbehave(workspace: Workspace, fault: Fault, carry_out: _CarryOut) -
         await carry_out()
     if fault.kind == "timeout":
         await _hold(workspace, fault.seconds)
-        return Answer({"ok": False, "error": "request_timeout"}, 504)
+        return _NEVER
     return Answer({"ok": False, "error": fault.code}, fault.http)
 
 
