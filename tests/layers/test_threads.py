@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from threads_support import CHANNEL, ENGINES, TEAM, TS, Clock, answer, ask, call, engine_for, returned, turn, words_of
 
 from stateroom.engines.port import Append, Delete, Engine, Put, Query
 from stateroom.layers.threads import ENTRIES, THREADS, Thread, Threads
 from stateroom.model.content import NONE, Content
 from stateroom.model.errors import CorruptData, FormatTooNew, InvalidId, InvalidValue
+from support.threads import CHANNEL, ENGINES, TEAM, TS, Clock, answer, ask, call, engine_for, returned, turn, words_of
 
 
 @pytest.fixture

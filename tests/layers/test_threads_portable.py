@@ -18,12 +18,12 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from threads_support import CHANNEL, ENGINES, TEAM, TS, Clock, answer, ask, engine_for, turn, words_of
 
 from stateroom.engines.port import Append, Engine
 from stateroom.layers.threads import ENTRIES, Thread, Threads, export, import_folder, import_lines, teams
 from stateroom.model.content import NONE, Content
 from stateroom.model.errors import CorruptData, InvalidId, WrongUse
+from support.threads import CHANNEL, ENGINES, TEAM, TS, Clock, answer, ask, engine_for, turn, words_of
 
 
 @pytest.fixture

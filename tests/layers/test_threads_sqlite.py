@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from threads_support import CHANNEL, TEAM, TS, Clock, ask, engine_for, turn, words_of
 
 from stateroom.layers.threads import Thread, export
+from support.threads import CHANNEL, TEAM, TS, Clock, ask, engine_for, turn, words_of
 
 WRITER = """
 import asyncio, sys, time
