@@ -129,6 +129,14 @@ def test_a_memory_store_is_refused_where_nobody_else_could_see_it() -> None:
         assert "one process alone" in result.stderr
 
 
+def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "stateroom.bot.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = run("serve", SLACK_SIGNING_SECRET="s")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("stateroom: uvicorn is not installed; pip install 'stateroom[all]'")
+
+
 HEAVY = {"rich", "pydantic", "pydantic_ai", "aiohttp", "slack_sdk", "boto3", "starlette"}
 
 

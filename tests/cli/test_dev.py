@@ -156,6 +156,30 @@ def test_the_demo_never_touches_a_real_store_or_token(dev: Callable[..., Dev], t
     assert not (tmp_path / "real.db").exists()
 
 
+def test_histories_and_turns_are_read_while_the_bot_runs(dev: Callable[..., Dev], start: Start) -> None:
+    running = dev(STATEROOM_LOG_LEVEL="debug")
+    ts = running.say("the quick brown fox")
+    eventually(lambda: len(running.answers(ts)) == 1, "an answer")
+    store = ("--store", "sqlite:///.stateroom/state.db")
+    eventually(lambda: '"state":"done"' in output(start("turns", "list", "--json", *store)), "the turn is done")
+    (line,) = output(start("threads", "export", *store)).splitlines()
+    assert json.loads(line)["thread_ts"] == ts
+    assert "person: the quick brown fox" in output(start("threads", "show", f"C00000001:{ts}", *store))
+    for log in ("bot.log", "slack.log"):
+        told = (running.pid_file.parent / log).read_text()
+        assert "quick brown" not in told
+        assert "xoxb-local-1" not in told
+        assert "local-signing-secret" not in told
+
+
+def output(command: Command) -> str:
+    """What a command that ends prints; it says nothing else."""
+    out, _ = command.process.communicate(timeout=20)
+    assert command.process.returncode == 0, command.errors
+    assert command.errors == ""
+    return str(out.decode())
+
+
 def test_one_folder_has_one_dev(dev: Callable[..., Dev], start: Start) -> None:
     dev()
     other = start("dev", "--port", "0", "--no-browser")

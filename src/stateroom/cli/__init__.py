@@ -29,6 +29,13 @@ COMMANDS: Final = {
 }
 
 
+class NotInstalled(StateroomError):
+    """A library of an extra is missing."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(f"{library} is not installed; pip install 'stateroom[all]' brings all that this command needs")
+
+
 class Lazy(click.Group):
     """A group that imports a command's file on use, and prints every error of ours as one line."""
 
@@ -52,6 +59,10 @@ class Lazy(click.Group):
         except click.Abort:
             click.echo("stateroom: stopped", err=True)
             sys.exit(1)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] == "stateroom":
+                raise
+            fail(NotInstalled(error.name), as_json="--json" in given)
         except BrokenPipeError:  # whoever read our output has had enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
