@@ -41,6 +41,7 @@ CLIENTS = {
     "pydantic_ai": ["bot/model.py"],
     "pydantic": ["model/*", "__init__.py", "store.py", "design/*"],
     "msgspec": ["*"],
+    "pytest": ["engines/conformance/*", "pytest_plugin.py"],
     "structlog": ["cli/*"],
     "click": ["cli/*"],
     "rich": ["cli/*"],

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from stateroom.engines.port import Check, Delete, Put, Query, Row, Update, Written
+from stateroom.engines.port import Append, Check, Delete, Put, Query, Rewrite, Row, Truncate, Update, Write, Written
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.codec import normalise
-from stateroom.model.errors import ConditionFailed, InvalidValue
+from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue
+from stateroom.model.ids import check_key, check_turn_id
 
 
 def alive(row: Row | None, now: float) -> Row | None:
@@ -39,6 +40,17 @@ def decide(current: Row | None, write: Put | Update | Delete | Check, now: float
     if isinstance(write, Update):
         return Written(_updated(current, write, now), changed=True)
     return Written(None, changed=isinstance(write, Delete) and current is not None)
+
+
+def check_place(write: Write) -> None:
+    """InvalidId when the write's id, stream or turn id is one that some engine could not keep."""
+    if isinstance(write, (Append, Rewrite, Truncate)):
+        if "/" in check_key(write.stream, "stream"):
+            raise InvalidId("stream", "must not contain a slash, which parts it from the turn id")
+        if isinstance(write, Append):
+            check_turn_id(write.turn_id)
+    else:
+        check_key(write.id)
 
 
 def next_version(current: Row | None, now: float) -> int:

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stateroom.engines.decide import alive, decide, exact, index_key, rank, within
+from stateroom.engines.decide import alive, check_place, decide, exact, index_key, rank, within
 from stateroom.engines.port import (
     Append,
     Capabilities,
@@ -83,6 +83,7 @@ class MemoryEngine:
         results: list[Written] = []
         try:
             for index, write in enumerate(writes):
+                check_place(write)
                 results.append(self._write(write, now, index, undo))
         except BaseException:
             for step in reversed(undo):

@@ -16,16 +16,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from stateroom.engines.decide import check_place
 from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewrite, Row, Table, Truncate, Write, Written
 from stateroom.engines.sqlite_errors import closed, translate
-from stateroom.engines.sqlite_file import check_place, grow_log, open_reader, open_writer
+from stateroom.engines.sqlite_file import check_path, grow_log, open_reader, open_writer
 from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.engines.sqlite_writer import Writer, outcome
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
-from stateroom.model.ids import check_key, check_turn_id
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
 INLINE_LIMIT: Final = 128
@@ -151,13 +151,9 @@ class SqliteEngine:
         if isinstance(write, (Append, Rewrite, Truncate)):
             if not layout.table.log:
                 raise Unsupported("sqlite", f"log writes to the items of {write.table}")
-            check_key(write.stream, "stream")
-            if isinstance(write, Append):
-                check_turn_id(write.turn_id)
-        else:
-            if layout.table.log:
-                raise Unsupported("sqlite", f"item writes to the log {write.table}")
-            check_key(write.id)
+        elif layout.table.log:
+            raise Unsupported("sqlite", f"item writes to the log {write.table}")
+        check_place(write)
         return text_of(write.table, write.item) if isinstance(write, (Put, Append, Rewrite)) else None
 
     def _take(self) -> list[Batch]:
@@ -202,7 +198,7 @@ class SqliteEngine:
         return closed(self._path) if self._writer is None else translate(error, self._path)
 
     def _open(self) -> None:
-        check_place(self._path)
+        check_path(self._path)
         turnstile = Turnstile(self._path)
         try:
             turnstile.open()

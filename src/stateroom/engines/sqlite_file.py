@@ -31,7 +31,7 @@ def connect(path: str) -> sqlite3.Connection:
     )
 
 
-def check_place(path: str) -> None:
+def check_path(path: str) -> None:
     """StoreUnavailable when there is no folder for the file, or a folder in its place."""
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):

@@ -236,8 +236,9 @@ class Group:
             for index, (write, text) in enumerate(zip(batch.writes, batch.texts, strict=True)):
                 batch.results.append(self._write(write, text, index, undo))
         except (StateroomError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            for step in reversed(undo):
-                step()
+            if not is_alone(batch):  # a lone batch is undone by ROLLBACK
+                for step in reversed(undo):
+                    step()
             batch.error = error
             self.rows, self.size = counted
 

@@ -1,0 +1,52 @@
+"""Which engines the conformance suite runs over here, and how each gets an empty store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
+from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Engine
+from stateroom.engines.sqlite import SqliteEngine
+from support.reduced_engine import Reduced
+
+for module in ("crash", "items", "lease", "logs", "pages", "races", "undeclared"):
+    pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
+
+ENGINES = {
+    "memory": MemoryEngine.capabilities,
+    "sqlite": SqliteEngine.capabilities,
+    "reduced": Reduced.capabilities,
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_case" in metafunc.fixturenames:
+        metafunc.parametrize("engine_case", select(metafunc.function, ENGINES), indirect=True)
+
+
+@pytest.fixture
+async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineCase]:
+    clock = Clock()
+    path = str(tmp_path / "case.db")
+    makers = {
+        "memory": lambda: MemoryEngine(clock),
+        "sqlite": lambda: SqliteEngine(path, clock),
+        "reduced": lambda: Reduced(clock),
+    }
+    opened: list[Engine] = []
+
+    async def make() -> Engine:
+        for old in opened:
+            await old.close()
+        engine: Engine = makers[request.param]()
+        await engine.open()
+        await engine.apply(tables_for(engine.capabilities))
+        opened.append(engine)
+        return engine
+
+    recipe = ("stateroom.engines.sqlite:SqliteEngine", path) if request.param == "sqlite" else None
+    yield EngineCase(await make(), clock, again=make, recipe=recipe)
+    for engine in opened:
+        await engine.close()
