@@ -42,8 +42,9 @@ def serve(*, port: int, host: str, worker: bool, allow_ephemeral: bool, store: s
     logs.set_up(found.log_level, found.log_format)
     from stateroom.bot import server
 
+    config = found.bot_config()
+
     async def work(stop: asyncio.Event) -> None:
-        config = found.bot_config()
         await server.serve(config, host=host, port=port, worker=worker, on_ready=running.ready, stop=stop)
 
     running.run(work, supervised=supervised)
@@ -66,8 +67,10 @@ def worker(*, port: int | None, host: str, allow_ephemeral: bool, store: str | N
     logs.set_up(found.log_level, found.log_format)
     from stateroom.bot import server
 
+    config = found.bot_config()
+
     async def work(stop: asyncio.Event) -> None:
-        await server.work(found.bot_config(), port=port, host=host, on_ready=running.ready, stop=stop)
+        await server.work(config, port=port, host=host, on_ready=running.ready, stop=stop)
 
     running.run(work, supervised=supervised)
 
