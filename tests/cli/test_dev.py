@@ -150,7 +150,7 @@ def place() -> dict[str, str]:
 
 def test_the_demo_never_touches_a_real_store_or_token(dev: Callable[..., Dev], tmp_path: Path) -> None:
     real = {"STATEROOM_STORE": f"sqlite:///{tmp_path / 'real.db'}", "SLACK_BOT_TOKEN": "xoxb-real"}
-    running = dev(**real, SLACK_SIGNING_SECRET="real", SLACK_API_URL="https://slack.com/api/")
+    running = dev(**real, SLACK_SIGNING_SECRET="real", SLACK_API_URL="http://127.0.0.1:9/api/")
     ts = running.say("hello")
     eventually(lambda: len(running.answers(ts)) == 1, "an answer from the local Slack")
     assert not (tmp_path / "real.db").exists()
