@@ -85,7 +85,7 @@ class _Items:
         else:
             found = []
             for part in _chunks(keys):
-                statement = f"{self.layout.many}{groups(len(part), 2)})"
+                statement = groups(len(part), 2).join(self.layout.many)
                 found += connection.execute(statement, tuple(chain.from_iterable(part))).fetchall()
         self.rows.update(dict.fromkeys(keys))
         self.rows.update({(row[0], row[1]): row for row in found})
@@ -122,7 +122,7 @@ class _Items:
         rows = ((key, self.rows[key]) for key in self.dirty)
         kept = [(*key, row.version, row.expires_at, self.texts[key]) for key, row in rows if row is not None]
         for part in _chunks(gone):
-            connection.execute(f"{self.layout.drop}{groups(len(part), 2)})", tuple(chain.from_iterable(part)))
+            connection.execute(groups(len(part), 2).join(self.layout.drop), tuple(chain.from_iterable(part)))
         for part in _chunks(kept):
             statement = f"{self.layout.put}{groups(len(part), 5)}{self.layout.over}"
             connection.execute(statement, tuple(chain.from_iterable(part)))

@@ -61,7 +61,7 @@ class Reader:
         for start in range(0, len(ids), STEP):
             part = ids[start : start + STEP]
             values = [value for i in part for value in (team, i)]
-            for row in self._connection.execute(f"{layout.many}{groups(len(part), 2)})", values):
+            for row in self._connection.execute(groups(len(part), 2).join(layout.many), values):
                 by_id[row[1]] = row
         return [by_id.get(i) for i in ids]
 

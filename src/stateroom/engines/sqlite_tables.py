@@ -61,13 +61,15 @@ class Layout:
             "expires REAL, item TEXT NOT NULL, UNIQUE (team, id))",
         )
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
-        self.many = f"SELECT {columns} FROM {self.sql} WHERE (team, id) IN (VALUES "
+        # Joined, and in this order: for `(team, id) IN (VALUES …)` SQLite reads the whole table.
+        by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
+        self.many = ("SELECT t.team, t.id, t.version, t.expires, t.item FROM (VALUES ", by_key)
         self.put = f"INSERT INTO {self.sql} ({columns}) VALUES "
         self.over = (
             " ON CONFLICT (team, id) DO UPDATE SET version = excluded.version, expires = excluded.expires, "
             "item = excluded.item"
         )
-        self.drop = f"DELETE FROM {self.sql} WHERE (team, id) IN (VALUES "
+        self.drop = (f"DELETE FROM {self.sql} WHERE rowid IN (SELECT t.rowid FROM (VALUES ", f"{by_key})")
 
     def _log(self) -> None:
         self.create = (
@@ -83,7 +85,7 @@ class Layout:
         # One row of JSON: each row that SQLite hands over would let go of the GIL and wait for it again.
         self.places = (
             f"SELECT json_group_array(json_array(k.column1, s.stream_no, {last}, {known}k.column4))) FROM (VALUES ",
-            f") k JOIN {self.streams} s ON s.team = k.column2 AND s.stream = k.column3",
+            f") k CROSS JOIN {self.streams} s ON s.team = k.column2 AND s.stream = k.column3",
         )
         self.top = f"SELECT coalesce(max(stream_no), 0) FROM {self.streams}"
         self.begin = f"INSERT INTO {self.streams} (stream_no, team, stream) VALUES "
