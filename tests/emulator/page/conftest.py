@@ -1,14 +1,15 @@
 """One browser for all tests of the page, a fresh local Slack and a fresh profile for each."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import pytest_asyncio
-from browsing import BROWSER_ARGS, Bot, Shown, find_browser, showing
 from playwright.async_api import Browser, Error, async_playwright
 
+from support.browsing import BROWSER_ARGS, Bot, Shown, find_browser, showing
 from support.local_slack import LocalSlack, local_slack
 
 HERE = Path(__file__).parent
@@ -19,7 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.service)
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if iscoroutinefunction(getattr(item, "function", None)):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,15 +1,12 @@
 """The page at the sizes and in the themes that people use; the pictures are kept for looking at."""
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from browsing import Bot, Shown, showing
 from playwright.async_api import Browser, expect
 
-from stateroom.emulator.config import SEED_APP, SEED_CHANNEL, SEED_OTHER_USER
+from stateroom.emulator.config import SEED_APP, SEED_OTHER_USER
+from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
 from support.local_slack import EventApp, LocalSlack, local_slack
 
 ANSWER = """**Nothing is lost.** The event is durable *before* Slack hears `200`:
@@ -30,22 +27,7 @@ See [the design](https://example.com/design) :ship:"""
 SIZES = {"360": (360, 740), "390": (390, 844), "1280": (1280, 800), "1920": (1920, 1080)}
 
 
-def turns_of(queue: "deque[dict[str, Any]]") -> Any:
-    async def watch() -> AsyncIterator[dict[str, Any]]:
-        while True:
-            while queue:
-                yield queue.popleft()
-            await asyncio.sleep(0.02)
-
-    return watch
-
-
-def turn(ts: str, state: str, at: float, attempts: int = 1) -> dict[str, Any]:
-    place = {"channel": SEED_CHANNEL, "thread_ts": ts, "ts": ts}
-    return {"id": f"{SEED_CHANNEL}:{ts}", **place, "state": state, "attempts": attempts, "at": at}
-
-
-async def furnish(slack: LocalSlack, queue: "deque[dict[str, Any]]") -> str:
+async def furnish(slack: LocalSlack, queue: Turns) -> str:
     """A channel in the middle of a working day; returns the thread that is being answered."""
     bot = Bot(slack)
     slack.say("Morning! Did the bot survive the deploy last night?", user=SEED_OTHER_USER)
@@ -66,11 +48,13 @@ async def furnish(slack: LocalSlack, queue: "deque[dict[str, Any]]") -> str:
     return asked
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [("360", "light"), ("390", "light"), ("390", "dark"), ("1280", "light"), ("1280", "dark"), ("1920", "dark")],
+)
 async def test_the_page_fits_and_is_kept_as_a_picture(browser: Browser, size: str, theme: str) -> None:
     width, height = SIZES[size]
-    queue: deque[dict[str, Any]] = deque()
+    queue: Turns = deque()
     options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
     with local_slack(watch=turns_of(queue)) as slack:
         async with EventApp() as app, showing(browser, slack, **options) as shown:
@@ -108,7 +92,7 @@ async def settled(shown: Shown, selector: str) -> None:
 
 async def fits(shown: Shown) -> None:
     wide = await shown.page.evaluate(
-        """() => [document.documentElement, ...document.querySelectorAll("body, .topbar, .scroller, .panel-body, .side-lists")]
+        """() => [...document.querySelectorAll("html, body, .topbar, .scroller, .panel-body, .side-lists")]
             .filter((el) => el.offsetParent !== null || el === document.documentElement)
             .filter((el) => el.scrollWidth > el.clientWidth + 1)
             .map((el) => `${el.tagName}.${el.className} ${el.scrollWidth} > ${el.clientWidth}`)"""
@@ -119,3 +103,92 @@ async def fits(shown: Shown) -> None:
 async def test_the_seeded_app_is_named(shown: Shown) -> None:
     assert SEED_APP in [one["app_id"] for one in shown.slack.state()["apps"]]
     await expect(shown.page).to_have_title("Stateroom · local workspace")
+
+
+# Every visible text against the ground it stands on: WCAG 2.2, 1.4.3 (https://www.w3.org/TR/WCAG22/#contrast-minimum).
+_CONTRAST = """() => {
+  const parse = (text) => {
+    const found = text.match(/[\\d.]+/g).map(Number);
+    if (text.startsWith("color(srgb")) return [found[0] * 255, found[1] * 255, found[2] * 255, found[3] ?? 1];
+    return [found[0], found[1], found[2], found[3] ?? 1];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+  const ground = (el) => {
+    const layers = [];
+    for (let one = el; one; one = one.parentElement) layers.push(parse(getComputedStyle(one).backgroundColor));
+    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
+  };
+  const light = ([r, g, b]) => {
+    const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const bad = [];
+  let seen = 0;
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const el = walk.currentNode.parentElement;
+    const style = getComputedStyle(el);
+    const words = walk.currentNode.textContent.trim();
+    if (!words || !el.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    if (el.closest(".visually-hidden, option, noscript, script") || el.disabled) continue;
+    seen += 1;
+    const below = ground(el);
+    const [a, b] = [light(over(parse(style.color), below)), light(below)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${el.tagName}.${el.className} "${words.slice(0, 30)}"`);
+  }
+  return [seen, bad];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_text_stands_out_from_its_ground(browser: Browser, theme: str) -> None:
+    queue: Turns = deque()
+    with local_slack(watch=turns_of(queue)) as slack:
+        async with EventApp() as app, showing(browser, slack, color_scheme=theme) as shown:
+            shown.excused.append("Failed to load resource")
+            assert (await shown.page.evaluate(_CONTRAST))[1] == []
+            slack.register(app.url)
+            asked = await furnish(slack, queue)
+            queue.append(turn(asked, "failed", float(asked) + 2, attempts=3))
+            await expect(shown.page.locator(".turn-failed")).to_have_count(1)
+            Bot(slack).say("unknown", blocks=[{"type": "video", "title": "x"}])
+            slack.call("chat.postMessage", channel="C404", text="x")
+            slack.say("and a `code` *bold* &lt;tag&gt; :rocket: <!here> <@U00000001>", user=SEED_OTHER_USER)
+            Bot(slack).status(asked, "is thinking…")
+            await shown.page.route("**/_sim/messages", lambda route: route.fulfill(status=500, json={"error": "no"}))
+            await shown.write("this will fail")
+            await expect(shown.page.locator(".is-failed")).to_be_visible()
+            await shown.message(asked).locator(".reply-bar").click()
+            for name in ("Faults", "Traffic"):
+                await shown.page.locator("#panel summary", has_text=name).click()
+            await shown.page.get_by_role("button", name="Deliver twice").click()
+            await shown.page.get_by_role("button", name="Crash the bot (kill -9)").click(force=True)
+            await expect(shown.page.locator(".panel-problems .problem")).to_have_count(2)
+            await shown.message(asked).hover()
+            seen, bad = await shown.page.evaluate(_CONTRAST)
+            assert seen > 60
+            assert bad == []
+            await shown.page.keyboard.press("Control+k")
+            assert (await shown.page.evaluate(_CONTRAST))[1] == []
+
+
+async def test_the_page_has_landmarks_headings_and_a_live_log(shown: Shown) -> None:
+    shown.slack.say("hello")
+    page = shown.page
+    await expect(page.get_by_role("banner")).to_have_count(1)
+    await expect(page.get_by_role("navigation", name="Channels and direct messages")).to_have_count(1)
+    await expect(page.get_by_role("main", name="general")).to_have_count(1)
+    await expect(page.get_by_role("complementary", name="Durability")).to_have_count(1)
+    await expect(page.get_by_role("log", name="Message #general")).to_have_count(1)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("general")
+    levels = await page.locator("h1, h2, h3").evaluate_all(
+        "(list) => list.filter((el) => el.checkVisibility()).map((el) => el.tagName)"
+    )
+    assert levels.count("H1") == 1
+    assert {"H2", "H3"} <= set(levels)
+    nameless = await page.locator("button, a, input, select, textarea").evaluate_all(
+        "(list) => list.filter((el) => el.checkVisibility() && !(el.getAttribute('aria-label') || el.innerText || "
+        "(el.labels && el.labels.length))).map((el) => el.outerHTML)"
+    )
+    assert nameless == []

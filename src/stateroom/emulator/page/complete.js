@@ -64,6 +64,10 @@ export class Completion {
   /** Takes the key if the list is open and the key is one of its own. */
   onKey(event) {
     if (!this.open) return false;
+    if (event.key === "Enter" && this.isWhole) {
+      this.close();
+      return false;
+    }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
       this.active = (this.active + step + this.options.length) % this.options.length;
@@ -74,6 +78,12 @@ export class Completion {
     event.preventDefault();
     event.stopPropagation();
     return true;
+  }
+
+  /** The name is typed out already: Enter then sends, as it would without a list. */
+  get isWhole() {
+    const typed = this.area.value.slice(this.from, this.area.selectionStart);
+    return this.options[this.active]?.insert === typed;
   }
 
   pick(place) {

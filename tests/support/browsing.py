@@ -7,10 +7,12 @@ excuse it beforehand.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +27,14 @@ BROWSER_ARGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-SCREENSHOTS = Path(__file__).parents[3] / "artifacts" / "screenshots"
+SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
 UNREACHABLE = r"Failed to load resource|ERR_CONNECTION|ERR_INCOMPLETE"
 
 _WATCH = """
 window.__violations = [];
-addEventListener("securitypolicyviolation", (event) => window.__violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+addEventListener("securitypolicyviolation", (event) => {
+  window.__violations.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
 """
 
 
@@ -151,3 +155,23 @@ class Bot:
     def end(self, ts: str, text: str = "") -> None:
         more = {"markdown_text": text} if text else {}
         self._call("chat.stopStream", channel=self.channel, ts=ts, **more)
+
+
+Turns = deque[dict[str, Any]]
+
+
+def turns_of(queue: Turns) -> Callable[[], AsyncIterator[dict[str, Any]]]:
+    """What EmulatorConfig calls `watch`: turns as the test appends them."""
+
+    async def watch() -> AsyncIterator[dict[str, Any]]:
+        while True:
+            while queue:
+                yield queue.popleft()
+            await asyncio.sleep(0.02)
+
+    return watch
+
+
+def turn(ts: str, state: str, at: float, attempts: int = 1) -> dict[str, Any]:
+    place = {"channel": SEED_CHANNEL, "thread_ts": ts, "ts": ts}
+    return {"id": f"{SEED_CHANNEL}:{ts}", **place, "state": state, "attempts": attempts, "at": at}

@@ -1,0 +1,131 @@
+"""Nothing typed is lost: pending, sent, failed, tried again, drafts, a server that goes away."""
+
+import asyncio
+
+from playwright.async_api import Browser, Route, expect
+
+from stateroom.emulator.config import SEED_CHANNEL, SEED_DM
+from support.browsing import UNREACHABLE, Shown, showing
+from support.local_slack import local_slack_process
+
+SEND = "**/_sim/messages"
+
+
+async def test_a_send_is_pending_until_the_server_has_it(shown: Shown) -> None:
+    go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await go.wait()
+        await route.continue_()
+
+    await shown.page.route(SEND, hold)
+    await shown.write("slowly")
+    pending = shown.page.locator(".msg-outgoing")
+    await expect(pending).to_contain_text("Sending…")
+    await expect(shown.messages).to_have_count(0)
+    go.set()
+    await expect(pending).to_have_count(0)
+    await expect(shown.messages).to_have_count(1)
+
+
+async def test_a_failed_send_says_why_and_retry_sends_it(shown: Shown) -> None:
+    shown.excused.append(UNREACHABLE)
+    await shown.page.route(SEND, lambda route: route.abort())
+    await shown.write("do not lose me")
+    failed = shown.page.locator(".msg-outgoing.is-failed")
+    await expect(failed).to_contain_text("Not sent.")
+    await expect(failed).to_contain_text("cannot be reached")
+    await expect(failed).to_contain_text("do not lose me")
+    await shown.page.unroute(SEND)
+    await failed.get_by_role("button", name="Retry").click()
+    await expect(shown.messages).to_have_count(1)
+    await expect(failed).to_have_count(0)
+
+
+async def test_retry_after_a_lost_answer_posts_once(shown: Shown) -> None:
+    shown.excused.append(UNREACHABLE)
+
+    async def lose_the_answer(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await shown.page.route("**/_sim/stream*", lambda route: route.abort())
+    await shown.page.reload()
+    await shown.page.route(SEND, lose_the_answer)
+    await shown.write("once")
+    failed = shown.page.locator(".msg-outgoing.is-failed")
+    await expect(failed).to_be_visible()
+    await shown.page.unroute(SEND)
+    await failed.get_by_role("button", name="Retry").click()
+    await expect(failed).to_have_count(0)
+    await expect(shown.messages).to_have_count(1)
+    assert [one["text"] for one in shown.slack.messages()] == ["once"]
+
+
+async def test_a_failed_send_survives_a_reload_and_can_be_taken_back(shown: Shown) -> None:
+    shown.excused.append(UNREACHABLE)
+    await shown.page.route(SEND, lambda route: route.abort())
+    await shown.write("ask @grace")
+    await expect(shown.page.locator(".is-failed")).to_be_visible()
+    await shown.page.reload()
+    failed = shown.page.locator(".msg-outgoing.is-failed")
+    await expect(failed).to_contain_text("ask @Grace Hopper")
+    await failed.get_by_role("button", name="Edit").click()
+    await expect(shown.composer).to_have_value("ask @grace")
+    await expect(failed).to_have_count(0)
+
+
+async def test_what_the_server_refuses_is_told_where_it_was_sent(shown: Shown) -> None:
+    shown.excused.append(UNREACHABLE)
+    refusal = {"error": "not_in_channel", "detail": "U1 is no member"}
+    await shown.page.route(SEND, lambda route: route.fulfill(status=403, json=refusal))
+    await shown.write("let me in")
+    await expect(shown.page.locator(".is-failed .send-state")).to_contain_text("U1 is no member")
+
+
+async def test_drafts_survive_a_reload_each_in_its_place(shown: Shown) -> None:
+    ts = shown.slack.say("root")
+    await shown.composer.fill("for the channel")
+    await shown.message(ts).hover()
+    await shown.page.get_by_role("button", name="Reply in thread").click()
+    await shown.reply_box.fill("for the thread")
+    await shown.page.locator(f'[data-channel="{SEED_DM}"]').click()
+    await expect(shown.composer).to_have_value("")
+    await shown.composer.fill("for the bot")
+    await shown.page.reload()
+    await expect(shown.composer).to_have_value("for the bot")
+    await shown.page.locator(f'[data-channel="{SEED_CHANNEL}"]').click()
+    await expect(shown.composer).to_have_value("for the channel")
+    await shown.message(ts).hover()
+    await shown.page.get_by_role("button", name="Reply in thread").click()
+    await expect(shown.reply_box).to_have_value("for the thread")
+
+
+async def test_a_server_that_goes_away_is_told_and_nothing_typed_is_lost(browser: Browser) -> None:
+    with local_slack_process() as running:
+        async with showing(browser, running.slack) as shown:
+            shown.excused.append(UNREACHABLE)
+            await shown.composer.fill("still here")
+            running.kill()
+            lost = shown.page.locator("#page-problems [role=alert]")
+            await expect(lost).to_contain_text("connection to the local Slack is lost")
+            await expect(lost.get_by_role("button", name="Try now")).to_be_visible()
+            await expect(shown.composer).to_have_value("still here")
+            await shown.composer.press("Enter")
+            await expect(shown.page.locator(".is-failed")).to_contain_text("still here")
+            port = int(running.slack.url.rsplit(":", 1)[1])
+            with local_slack_process(port=port) as again:
+                await lost.get_by_role("button", name="Try now").click()
+                await expect(lost).to_have_count(0)
+                await shown.page.get_by_role("button", name="Retry").click()
+                await expect(shown.messages).to_have_count(1)
+                assert [one["text"] for one in again.slack.messages()] == ["still here"]
+
+
+async def test_a_reset_forgets_what_was_said(shown: Shown) -> None:
+    shown.slack.say("before")
+    await expect(shown.messages).to_have_count(1)
+    shown.slack.reset()
+    await expect(shown.messages).to_have_count(0)
+    shown.slack.say("after")
+    await expect(shown.messages).to_have_count(1)
