@@ -157,7 +157,7 @@ async def test_what_the_store_could_not_take_is_redelivered_and_answered_once(si
     blocker = sqlite3.connect(f"{site.folder}/state.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     ts = site.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: [d for d in site.slack.deliveries() if d.get("reason") == "http_timeout"], 20)
+    await eventually(lambda: [d for d in site.slack.deliveries() if d.get("reason")], 20)
     blocker.execute("ROLLBACK")
     blocker.close()
     await site.kept(ts, [f"{CHANNEL}:{ts}"])

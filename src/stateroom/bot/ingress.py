@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from stateroom.engines.port import Engine, Write
+from stateroom.engines.port import Engine
 from stateroom.layers.inbox import Inbox
-from stateroom.layers.threads import THREADS, Thread
+from stateroom.layers.threads import THREADS
 from stateroom.model.errors import ItemTooLarge, PayloadRefused, SignatureRefused, StateroomError
 from stateroom.slack.events import Deleted, Edited, Event, Ignored, Message, UrlVerification, parse
 from stateroom.slack.signing import Verifier
@@ -62,7 +62,7 @@ class Ingress:
         self._inbox = Inbox(engine, clock)
         self._serves = serves
         self._wake = wake
-        self._followed: dict[tuple[str, str], None] = {}
+        self._followed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         self._routes: Mapping[str, tuple[str, Callable[..., Awaitable[Reply]]]] = {
             "/slack/events": ("POST", self._events),
@@ -140,11 +140,8 @@ class Ingress:
         named = event.source == "mention" or event.mentions_own
         if event.source == "channel" and not named and not await self._is_for_us(event, lane):
             return "ignored"
-        also: tuple[Write, ...] = ()
-        if named and lane not in self._followed:
-            also = (Thread(self._engine, self._clock, event.team, event.channel, event.thread).follow(),)
-        fresh = await self._inbox.accept(event, *also)
-        if also:
+        fresh = await self._inbox.accept(event)
+        if named:
             self._remember(lane)
         if not fresh:
             return "repeated"
@@ -178,17 +175,19 @@ class Ingress:
         return True
 
     async def _is_followed(self, lane: tuple[str, str]) -> bool:
+        """Whether we were asked in this thread: it has an open turn, or a thread's row from a turn that is over."""
         if lane in self._followed:
             return True
         (row,) = await self._engine.get(THREADS.name, lane[0], [lane[1]])
-        if row is not None:
-            self._remember(lane)
-        return row is not None
+        if row is None and not await self._inbox.lane(*lane, limit=1):
+            return False
+        self._remember(lane)
+        return True
 
     def _remember(self, lane: tuple[str, str]) -> None:
-        if len(self._followed) >= _REMEMBERED:
-            self._followed.pop(next(iter(self._followed)))
         self._followed[lane] = None
+        if len(self._followed) > _REMEMBERED:
+            self._followed.popitem(last=False)
 
     async def _healthz(self, _scope: Scope, _receive: Receive) -> Reply:
         return _OK

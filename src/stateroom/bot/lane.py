@@ -193,6 +193,8 @@ class Lane:
             messages = codec.decode(answer["messages"], f"{row.id} answer")
             user = row.item.get("user")
             writes += self._thread(row).writes(messages, turn_id=row.id, author=user, ts=row.item["ts"])
+        else:
+            writes.append(self._thread(row).follow())
         event, reason = ("fail", str(row.item.get("reason", "model"))) if kind == "failed" else ("finish", "")
         await self._close(row, event, reason or kind, *writes)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from stateroom.engines.port import Engine, Put, Query, Row, Update, Write
+from stateroom.engines.port import Engine, Put, Query, Row, Update
 from stateroom.expr.tree import And, Compare
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
@@ -62,7 +62,7 @@ DEFINITIONS: Final = (INBOX,)
 
 def arrival(message: Message, now: float) -> Put:
     """The row of a message that was accepted; a row that is there stays."""
-    thread = message.thread
+    thread, at = message.thread, normalise(now)
     item: dict[str, Any] = {
         "id": f"{message.channel}:{message.ts}",
         "kind": "message",
@@ -73,9 +73,9 @@ def arrival(message: Message, now: float) -> Put:
         "user": message.user,
         "text": message.text,
         "event_id": message.event_id,
-        "received_at": normalise(now),
+        "received_at": at,
         "lane": f"{message.channel}:{thread}",
-        "due_at": normalise(now),
+        "due_at": at,
         "claims": 0,
         "attempts": 0,
     }
@@ -93,9 +93,9 @@ class Inbox:
         self._engine = engine
         self._clock = clock
 
-    async def accept(self, message: Message, *also: Write) -> bool:
-        """Make the message durable, with other rows in the same commit; False when it was there before."""
-        done = await self._engine.commit([arrival(message, self._clock()), *also])
+    async def accept(self, message: Message) -> bool:
+        """Make the message durable; False when it was there before."""
+        done = await self._engine.commit([arrival(message, self._clock())])
         row = done[0].row
         if not done[0].changed and message.files and row is not None and "files" not in row.item:
             await self._adopt_files(message, row)

@@ -33,7 +33,7 @@ def normalise(value: Any, field: str = "value", depth: int = 0) -> Any:
     if kind is int:
         return value if -(10**DIGITS) < value < 10**DIGITS else _number(Decimal(value), field)
     if kind is float:
-        return _number(Decimal(repr(value)), field)
+        return _float(value, field)
     if kind is Decimal:
         return _number(value, field)
     if depth >= DEPTH:
@@ -82,6 +82,15 @@ def _text(value: str, field: str) -> str:
             raise InvalidValue(field, "contains a lone surrogate, which is no character") from None
         return value
     raise InvalidValue(field, "contains U+0000, which PostgreSQL cannot store")
+
+
+def _float(value: float, field: str) -> int | Decimal:
+    """A float has at most 17 digits and its repr no trailing zeros, so ordinary ones need no further look."""
+    if value.is_integer() and -1e17 < value < 1e17:
+        return int(value)
+    if 1e-100 < abs(value) < 1e17:
+        return Decimal(repr(value))
+    return _number(Decimal(repr(value)), field)
 
 
 def _number(value: Decimal, field: str) -> int | Decimal:

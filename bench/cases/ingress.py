@@ -1,0 +1,239 @@
+"""A signed event at 50 connections: hello, the same door without the row, ours, and Bolt.
+
+Each contender is a server process of its own; the load comes from this process. Ours is `stateroom serve --no-worker`
+itself. "Without the row" is the same ASGI application whose inbox says yes and stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+from bench.frame import Contenders, Must, Sample, case
+from stateroom.slack.signing import sign
+
+SECRET = "bench-secret"
+CONNECTIONS = 50
+REQUESTS = 6000
+_serial = count()
+
+UVICORN = """
+import asyncio, socket, sys, uvicorn
+sys.setswitchinterval(0.0005)
+{app}
+async def main():
+    listener = socket.create_server(("127.0.0.1", 0))
+    options = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
+                             date_header=False, proxy_headers=False, ws="none")
+    print("ready http://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+    await uvicorn.Server(options).serve(sockets=[listener])
+asyncio.run(main()) if not {loop} else uvicorn.run
+"""
+
+HELLO = """
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-type", b"application/json"), (b"content-length", b"11")]})
+    await send({"type": "http.response.body", "body": b'{"ok":true}'})
+"""
+WITHOUT_ROW = """
+import time
+from stateroom.bot.ingress import Ingress
+from stateroom.layers.inbox import Inbox
+from stateroom.engines.memory import MemoryEngine
+async def accept(self, message, *also):
+    return True
+Inbox.accept = accept
+app = Ingress(MemoryEngine(time.time), time.time, "bench-secret", serves=lambda team: None)
+"""
+BOLT = """
+import logging
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
+from slack_bolt.authorization import AuthorizeResult
+async def authorize(**_):
+    return AuthorizeResult(enterprise_id=None, team_id="T00000001", bot_token="xoxb-1", bot_id="B1", bot_user_id="UB1")
+bolt = AsyncApp(signing_secret="bench-secret", authorize=authorize)
+@bolt.event("app_mention")
+async def mention(body):
+    pass
+app = AsyncSlackRequestHandler(bolt, path="/slack/events")
+"""
+
+
+def program(app: str) -> list[str]:
+    """A server process around `app`, on uvloop like ours."""
+    main = UVICORN.replace("{app}", app).replace("asyncio.run(main()) if not {loop} else uvicorn.run", "")
+    return [sys.executable, "-c", main + "\nimport uvloop\nuvloop.run(main())\n"]
+
+
+@contextmanager
+def server(arguments: list[str], **env: str) -> Iterator[int]:
+    """The port of a running server."""
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **env})
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().decode()
+        assert line.startswith("ready "), line
+        yield int(line.strip().rsplit(":", 1)[1])
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def requests(number: int) -> list[bytes]:
+    """Signed mentions, each a message of its own."""
+    made = []
+    now = int(time.time())
+    for _ in range(number):
+        serial = next(_serial)
+        ts = f"{now - serial // 1_000_000}.{serial % 1_000_000:06d}"
+        event = {
+            "type": "app_mention",
+            "user": "U00000001",
+            "text": "<@UB0000001> what is the state of the deployment that we talked about this morning?",
+            "ts": ts,
+            "channel": "C00000001",
+            "event_ts": ts,
+        }
+        envelope = {
+            "token": "x",
+            "team_id": "T00000001",
+            "api_app_id": "A00000001",
+            "event": event,
+            "type": "event_callback",
+            "event_id": f"Ev{serial:010d}",
+            "event_time": now,
+            "authorizations": [{"enterprise_id": None, "team_id": "T00000001", "user_id": "UB0000001", "is_bot": True}],
+        }
+        body = json.dumps(envelope).encode()
+        headers = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body))}
+        head = "".join(f"{k}: {v}\r\n" for k, v in {**headers, **sign(SECRET, now, body)}.items())
+        made.append(b"POST /slack/events HTTP/1.1\r\n" + head.encode() + b"\r\n" + body)
+    return made
+
+
+class _Connection(asyncio.Protocol):
+    """Sends the next request when the answer to the last is there."""
+
+    def __init__(self, queue: list[bytes], times: list[float], done: asyncio.Future[None]) -> None:
+        self._queue, self._times, self._done = queue, times, done
+        self._sent = 0.0
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        lower = self._buffer[:head].lower()
+        at = lower.find(b"content-length:")
+        length = int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(self._buffer) < head + 4 + length:
+            return
+        if not self._buffer.startswith(b"HTTP/1.1 200"):
+            self._done.set_exception(AssertionError(self._buffer[:200]))
+            return
+        self._buffer = b""
+        self._times.append(perf_counter() - self._sent)
+        self._next()
+
+    def _next(self) -> None:
+        if not self._queue:
+            if not self._done.done():
+                self._done.set_result(None)
+            return
+        self._sent = perf_counter()
+        self._transport.write(self._queue.pop())  # type: ignore[attr-defined]
+
+
+def load(port: int) -> Callable[[], Sample]:
+    """Seconds a request and the 99th percentile of waiting, at 50 connections."""
+
+    async def run() -> Sample:
+        queue, times = requests(REQUESTS), list[float]()
+        loop = asyncio.get_running_loop()
+        began = perf_counter()
+        ends = [loop.create_future() for _ in range(CONNECTIONS)]
+        pairs = [
+            await loop.create_connection(lambda done=done: _Connection(queue, times, done), "127.0.0.1", port)
+            for done in ends
+        ]
+        await asyncio.gather(*ends)
+        took = perf_counter() - began
+        for transport, _ in pairs:
+            transport.close()
+        times.sort()
+        return {"s/op": took / REQUESTS, "p99, s": times[int(len(times) * 0.99)]}
+
+    def measured() -> Sample:
+        import uvloop
+
+        return uvloop.run(run())
+
+    return measured
+
+
+@case(
+    "ingress",
+    "A signed event, durable before the 200, at 50 connections",
+    musts=[
+        Must("hello", over="ours", at_least=0.40),
+        Must("the same without the row", over="ours", at_least=0.60),
+        Must("Bolt, nothing durable", over="ours", at_least=1.7),
+        Must("ours", measure="p99, s", at_most=0.020),
+    ],
+)
+@contextmanager
+def ingress() -> Iterator[Contenders]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ours = [sys.executable, "-m", "stateroom", "serve", "--no-worker", "--port", "0"]
+        env = {
+            "STATEROOM_STORE": f"sqlite:///{folder}/state.db",
+            "SLACK_SIGNING_SECRET": SECRET,
+            "SLACK_BOT_TOKEN": "xoxb-1",
+            "STATEROOM_LOG_LEVEL": "WARNING",
+        }
+        yield {
+            "hello": load(stack.enter_context(server(program(HELLO)))),
+            "the same without the row": load(stack.enter_context(server(program(WITHOUT_ROW)))),
+            "ours": load(stack.enter_context(server(ours, **env))),
+            "Bolt, nothing durable": load(stack.enter_context(server(program(BOLT)))),
+        }
+
+
+@case(
+    "ready",
+    "`stateroom serve --no-worker`, from start to its ready line",
+    musts=[Must("serve --no-worker", at_most=0.300)],
+    rounds=11,
+)
+@contextmanager
+def ready() -> Iterator[Contenders]:
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"STATEROOM_STORE": f"sqlite:///{folder}/state.db", "SLACK_SIGNING_SECRET": SECRET, "SLACK_BOT_TOKEN": ""}
+
+        def start() -> float:
+            began = perf_counter()
+            with server([sys.executable, "-m", "stateroom", "serve", "--no-worker", "--port", "0"], **env):
+                return perf_counter() - began
+
+        yield {"serve --no-worker": start}
