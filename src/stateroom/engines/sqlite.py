@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from stateroom.engines.decide import check_place
 from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewrite, Row, Table, Truncate, Write, Written
+from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, grow_log, open_reader, open_writer
 from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.engines.sqlite_writer import Writer, outcome
+from stateroom.engines.sqlite_writer import Writer
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
@@ -54,7 +55,8 @@ class SqliteEngine:
         self._clock = clock
         self._timeout = timeout
         self._before_commit = before_commit
-        self._waiting: deque[Batch] = deque()
+        self._doors: WeakKeyDictionary[asyncio.AbstractEventLoop, Door] = WeakKeyDictionary()
+        self._last_door: Door | None = None
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._scanner: Reader | None = None
@@ -70,9 +72,9 @@ class SqliteEngine:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        waiting = self._take()
-        if waiting:
-            writer.hand(waiting)
+        self._doors, doors, self._last_door = WeakKeyDictionary(), self._doors, None
+        for door in list(doors.values()):
+            door.flush()
         await asyncio.to_thread(self._close, writer)
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
@@ -114,21 +116,8 @@ class SqliteEngine:
         writer, _ = self._ready()
         if not writes:
             return []
-        loop = asyncio.get_running_loop()
-        batch = Batch(writes, [self._text(writer, w) for w in writes], loop.create_future())
-        self._waiting.append(batch)
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            self._withdraw(batch)
-            raise
-        if not batch.taken:  # the first of this turn to come back takes all of them along
-            group = self._take()
-            if len(group) == 1 and group[0] is batch and writer.commit_here(batch):
-                return outcome(batch)
-            batch.timer = loop.call_later(self._timeout, writer.give_up, group)
-            writer.hand(group)
-        return await self._heard(batch)
+        batch = Batch(writes, [self._text(writer, w) for w in writes])
+        return await self._door(writer).commit(batch)
 
     # What the verbs above share.
 
@@ -156,33 +145,16 @@ class SqliteEngine:
         check_place(write)
         return text_of(write.table, write.item) if isinstance(write, (Put, Append, Rewrite)) else None
 
-    def _take(self) -> list[Batch]:
-        """All that wait for this turn of the loop, marked as taken."""
-        group: list[Batch] = []
-        while self._waiting:
-            try:
-                batch = self._waiting.popleft()
-            except IndexError:  # another thread's loop was quicker
-                break
-            batch.taken = True
-            group.append(batch)
-        return group
-
-    def _withdraw(self, batch: Batch) -> None:
-        """Its caller was cancelled before the batch went anywhere, or while it goes: nobody will ask for the result."""
-        batch.future.cancel()
-        try:
-            self._waiting.remove(batch)
-        except ValueError:  # taken: whether it is written is decided when its transaction starts
-            return
-
-    @staticmethod
-    async def _heard(batch: Batch) -> list[Written]:
-        try:
-            return await batch.future
-        finally:
-            if batch.timer is not None:
-                batch.timer.cancel()
+    def _door(self, writer: Writer) -> Door:
+        """The door of the running loop."""
+        loop = asyncio.get_running_loop()
+        door = self._last_door
+        if door is None or door.loop is not loop:
+            door = self._doors.get(loop)
+            if door is None:
+                door = self._doors[loop] = Door(loop, writer, self._timeout)
+            self._last_door = door
+        return door
 
     async def _scan(self, read: Callable[[Reader], T]) -> T:
         """Run a long read in the reading thread."""

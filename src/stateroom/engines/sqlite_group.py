@@ -41,20 +41,19 @@ CHUNK: Final = 64  # rows a statement: each size is compiled once and kept
 
 Key = tuple[str, str]
 Future = asyncio.Future[list[Written]]
-Undo = list[Callable[[], object]]
+Undo = list[Callable[[], object]] | None  # none: nothing can fail after the first change
 _read_places: Final = msgspec.json.Decoder(list[tuple[int, int, int | None, int | None]]).decode
 
 
 class Batch:
     """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
 
-    __slots__ = ("error", "future", "results", "state", "taken", "texts", "timer", "writes")
+    __slots__ = ("error", "future", "results", "state", "texts", "timer", "writes")
 
-    def __init__(self, writes: Sequence[Write], texts: Sequence[str | None], future: Future) -> None:
+    def __init__(self, writes: Sequence[Write], texts: Sequence[str | None]) -> None:
         self.writes = writes
         self.texts = texts
-        self.future = future
-        self.taken = False
+        self.future: Future | None = None  # none when it is committed where it was made
         self.timer: asyncio.TimerHandle | None = None
         self.state = 0  # see sqlite_writer.py
         self.results: list[Written] = []
@@ -102,16 +101,17 @@ class _Items:
         return row
 
     def change(self, key: Key, row: Row | None, text: str | None, undo: Undo) -> None:
-        before, before_text, was_dirty = self.rows.get(key), self.texts.get(key), key in self.dirty
+        if undo is not None:
+            before, before_text, was_dirty = self.rows.get(key), self.texts.get(key), key in self.dirty
 
-        def back() -> None:
-            self.rows[key] = before
-            if before_text is not None:
-                self.texts[key] = before_text
-            if not was_dirty:
-                del self.dirty[key]
+            def back() -> None:
+                self.rows[key] = before
+                if before_text is not None:
+                    self.texts[key] = before_text
+                if not was_dirty:
+                    del self.dirty[key]
 
-        undo.append(back)
+            undo.append(back)
         self.rows[key] = row
         self.dirty[key] = None
         if text is not None:
@@ -176,13 +176,14 @@ class _Log:
 
     def add(self, stream: _Stream, write: Append, text: str, undo: Undo) -> int:
         key = (write.team, write.stream, write.turn_id)
+        if undo is not None:
 
-        def back() -> None:
-            stream.last -= 1
-            del self.turns[key]
-            self.entries.pop()
+            def back() -> None:
+                stream.last -= 1
+                del self.turns[key]
+                self.entries.pop()
 
-        undo.append(back)
+            undo.append(back)
         stream.last += 1
         self.turns[key] = stream.last
         self.entries.append((stream.number, stream.last, write.turn_id, write.expires_at, text))
@@ -208,6 +209,7 @@ class Group:
         self._now = now
         self._items: dict[str, _Items] = {}
         self._logs: dict[str, _Log] = {}
+        self._unique_any = any(layout.unique for layout in layouts.values())
         self.rows = 0
         self.size = 0
 
@@ -230,13 +232,13 @@ class Group:
 
     def decide(self, batch: Batch) -> None:
         """Fill the batch's results, or its error and leave no trace of it in the overlay."""
-        undo: Undo = []
+        undo: Undo = None if len(batch.writes) == 1 and not self._unique_any else []
         counted = self.rows, self.size
         try:
             for index, (write, text) in enumerate(zip(batch.writes, batch.texts, strict=True)):
                 batch.results.append(self._write(write, text, index, undo))
         except (StateroomError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            if not is_alone(batch):  # a lone batch is undone by ROLLBACK
+            if undo and not is_alone(batch):  # a lone batch is undone by ROLLBACK
                 for step in reversed(undo):
                     step()
             batch.error = error
@@ -361,6 +363,23 @@ class Group:
         """Entries before this write go first. Only in a group of one batch: a refusal rolls all of it back."""
         if table in self._logs:
             self._logs[table].flush(self._connection)
+
+
+def append_at_once(connection: sqlite3.Connection, layouts: Mapping[str, Layout], batch: Batch) -> bool:
+    """The commonest transaction of all, one append to a stream that exists, in one statement instead of three.
+
+    False, and nothing is done, when it is something else: a new stream, a turn that is there already.
+    """
+    write = batch.writes[0]
+    if not isinstance(write, Append):
+        return False
+    values = (write.turn_id, write.expires_at, batch.texts[0], write.team, write.stream)
+    found = connection.execute(layouts[write.table].append, values).fetchall()
+    if not found:
+        return False
+    row = Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team)
+    batch.results.append(Written(row, changed=True))
+    return True
 
 
 def is_alone(batch: Batch) -> bool:

@@ -2,8 +2,8 @@
 
 Rules of this file: pure; times are handed in, in seconds of a monotonic clock. A commit on the loop thread saves two
 thread hand-overs (about half the cost of a commit on a fast disk) but stops every other task for as long as the disk
-takes. So it is done only while commits are quick: after one slower than `SLOW` everything goes through the writer
-thread for a window of one second, doubling to a minute for as long as they stay slow.
+takes. So it is done only while commits are quick: when slow ones have taken more than `PATIENCE` within about a second,
+everything goes through the writer thread for a window of one second, doubling to a minute while they stay slow.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 SLOW: Final = 0.004  # seconds; four times what a commit takes on an ordinary SSD, and near the lag bound of 3 ms
+PATIENCE: Final = 0.012  # seconds of slow commits, each second's worth halved: one in a while is not yet a slow disk
 WINDOW: Final = 1.0
 WINDOW_LIMIT: Final = 60.0
 CHECKPOINT_FRAMES: Final = 1000  # measured: 250 costs more syncs, 4000 slows every read of the log
@@ -22,6 +23,8 @@ class Pace:
     def __init__(self) -> None:
         self._window = WINDOW
         self._until = 0.0
+        self._lost = 0.0
+        self._seen = 0.0
 
     def quick(self, now: float) -> bool:
         """Whether a commit may run on the loop thread."""
@@ -29,14 +32,19 @@ class Pace:
 
     def took(self, seconds: float, now: float) -> None:
         """A commit has taken `seconds` and ended at `now`."""
-        if seconds > SLOW:
-            if now >= self._until:
-                self._until = now + self._window
-                self._window = min(self._window * 2, WINDOW_LIMIT)
-            else:  # still slow inside of the window: the window must not end before quick commits were seen again
-                self._until = max(self._until, now + WINDOW)
-        elif now >= self._until + self._window:
-            self._window = WINDOW
+        if seconds <= SLOW:
+            if now >= self._until + self._window:
+                self._window = WINDOW
+            return
+        self._lost = self._lost * 0.5 ** (now - self._seen) + seconds
+        self._seen = now
+        if self._lost <= PATIENCE:
+            return
+        if now >= self._until:
+            self._until = now + self._window
+            self._window = min(self._window * 2, WINDOW_LIMIT)
+        else:  # still slow inside of the window: it must not end before quick commits were seen again
+            self._until = max(self._until, now + WINDOW)
 
 
 class Debt:

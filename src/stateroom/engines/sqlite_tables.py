@@ -87,6 +87,11 @@ class Layout:
             f"SELECT json_group_array(json_array(k.column1, s.stream_no, {last}, {known}k.column4))) FROM (VALUES ",
             f") k CROSS JOIN {self.streams} s ON s.team = k.column2 AND s.stream = k.column3",
         )
+        self.append = (
+            f"INSERT INTO {self.sql} (stream_no, number, turn_id, expires, item) "
+            f"SELECT s.stream_no, coalesce({last}, 0) + 1, ?, ?, ? FROM {self.streams} s "
+            "WHERE s.team = ? AND s.stream = ? ON CONFLICT DO NOTHING RETURNING number"
+        )
         self.top = f"SELECT coalesce(max(stream_no), 0) FROM {self.streams}"
         self.begin = f"INSERT INTO {self.streams} (stream_no, team, stream) VALUES "
         self.put = f"INSERT INTO {self.sql} (stream_no, number, turn_id, expires, item) VALUES "

@@ -20,10 +20,10 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from stateroom.engines.port import Table, Written
+from stateroom.engines.port import Table
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
-from stateroom.engines.sqlite_group import Batch, Group, is_alone
+from stateroom.engines.sqlite_group import Batch, Group, append_at_once, is_alone
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -221,6 +221,11 @@ class Writer:
         return True
 
     def _carry_out(self, batches: list[Batch]) -> None:
+        if len(batches) == 1 and len(batches[0].writes) == 1:
+            batch = batches[0]
+            if append_at_once(self._connection, self.layouts, batch):
+                self._commit(1, len(batch.texts[0] or ""))
+                return
         if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:
             self._refresh()
         group = Group(self._connection, self.layouts, self._clock())
@@ -229,13 +234,16 @@ class Writer:
             group.decide(batch)
         if is_refused_alone(batches) or not group.flush():
             return
+        self._commit(group.rows, group.size)
+
+    def _commit(self, rows: int, size: int) -> None:
         try:
             if self._before_commit is not None:
                 self._before_commit()
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise translate(error, self._path, committing=True) from error
-        self._due = self._debt.wrote(group.rows, group.size) or self._due
+        self._due = self._debt.wrote(rows, size) or self._due
 
     def _begin(self, *, wait: bool, deadline: float) -> bool:
         while True:
@@ -267,7 +275,7 @@ class Writer:
     def _claim(self, batches: list[Batch]) -> list[Batch]:
         """Those not given up meanwhile; from here on they are written."""
         with self._states:
-            live = [b for b in batches if b.state == WAITING and not b.future.cancelled()]
+            live = [b for b in batches if b.state == WAITING and not (b.future and b.future.cancelled())]
             for batch in live:
                 batch.state = STARTED
         return live
@@ -319,26 +327,23 @@ def _resolve(batches: Iterable[Batch]) -> None:
     """Tell the callers, with one wake-up a loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Batch]] = {}
     for batch in batches:
-        by_loop.setdefault(batch.future.get_loop(), []).append(batch)
+        if batch.future is not None:
+            by_loop.setdefault(batch.future.get_loop(), []).append(batch)
     for loop, own in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, own)
+            loop.call_soon_threadsafe(settle, own)
         except RuntimeError:  # the loop is closed: its callers are gone, what they wrote is written
             continue
 
 
-def _settle(batches: Sequence[Batch]) -> None:
+def settle(batches: Iterable[Batch]) -> None:
+    """Give the callers their results; on the loop that they wait on."""
     for batch in batches:
-        if batch.future.done():  # cancelled while it waited
+        if batch.timer is not None:
+            batch.timer.cancel()
+        if batch.future is None or batch.future.done():  # cancelled while it waited
             continue
         if batch.error is not None:
             batch.future.set_exception(batch.error)
         else:
             batch.future.set_result(batch.results)
-
-
-def outcome(batch: Batch) -> list[Written]:
-    """The results, or the error raised."""
-    if batch.error is not None:
-        raise batch.error
-    return batch.results

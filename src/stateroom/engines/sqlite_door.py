@@ -1,0 +1,78 @@
+"""How the writes of one event loop come together before they are written.
+
+Rules of this file: it decides only where and with whom a batch is committed, never what; so what it guesses about the
+traffic is never more than a matter of speed. A task that writes while no other does commits at once, on the loop. As
+soon as two tasks want to write in the same turn of the loop, writes wait for the end of the turn and go together; the
+group is committed by the writer thread, so that the loop goes on meanwhile. One door belongs to one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+from stateroom.engines.port import Written
+from stateroom.engines.sqlite_group import Batch
+from stateroom.engines.sqlite_writer import Writer, settle
+
+PATIENCE: Final = 16  # turns with a single writer after which the crowd is over
+TURN: Final = 0.001  # seconds that one task may go on committing before it lets the loop's other tasks run
+
+
+class Door:
+    """The writes of one loop on their way to `writer`. `timeout`: seconds that a batch may wait to be started."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: Writer, timeout: float) -> None:
+        self.loop = loop
+        self._writer = writer
+        self._timeout = timeout
+        self._waiting: list[Batch] = []
+        self._crowd = 0
+        self._task: asyncio.Task[Any] | None = None  # who has written in this turn of the loop
+        self._began = 0.0
+
+    async def commit(self, batch: Batch) -> list[Written]:
+        """Have `batch` written; its results, or its error raised."""
+        if self._alone() and self._writer.commit_here(batch):
+            if batch.error is not None:
+                raise batch.error
+            return batch.results
+        batch.future = self.loop.create_future()
+        self._waiting.append(batch)
+        if len(self._waiting) == 1:
+            self.loop.call_soon(self.flush)
+        return await batch.future
+
+    def flush(self) -> None:
+        """The turn is over: all that wait go, together."""
+        group, self._waiting = self._waiting, []
+        if len(group) == 1:
+            self._crowd = max(0, self._crowd - 1)
+            if self._writer.commit_here(group[0]):
+                settle(group)
+                return
+        elif group:
+            self._crowd = PATIENCE
+        if group:
+            timer = self.loop.call_later(self._timeout, self._writer.give_up, group)
+            group[-1].timer = timer
+            self._writer.hand(group)
+
+    def _alone(self) -> bool:
+        """Whether no other task than the running one writes in this turn of the loop, nor this one for long."""
+        if self._crowd or self._waiting:
+            return False
+        task = asyncio.current_task(self.loop)
+        if self._task is None:
+            self._task = task
+            self._began = time.monotonic()
+            self.loop.call_soon(self._turned)
+            return True
+        if task is self._task:
+            return time.monotonic() - self._began < TURN
+        self._crowd = PATIENCE
+        return False
+
+    def _turned(self) -> None:
+        self._task = None
