@@ -123,6 +123,7 @@ async def test_a_worker_killed_at_any_step_leaves_one_whole_answer(site: Site, m
     (answer,) = site.whole(ts)
     assert answer["text"].endswith(END)
     assert answer["metadata"]["event_payload"]["turn"] == turn
+    assert not [s for s in site.slack.state()["statuses"] if s["status"]]
     later = site.slack.say(f"{WORD} again", thread_ts=ts)
     await site.kept(ts, [turn, f"{CHANNEL}:{later}"])
     assert len(site.whole(ts, 2)) == 2

@@ -125,6 +125,8 @@ class Lane:
         elif row.item["state"] == "claimed":
             row = await self._move(row, step(row.item["state"], "intend"))
         await speaker.settle(str(prepared["text"]))
+        if speaker.mended:
+            await self._status(row, "")
         if row.item["state"] == "answering":
             row = await self._move(row, step("answering", "post"))
         await self._finish(row, kind, prepared, speaker.rows)
@@ -145,7 +147,7 @@ class Lane:
 
     async def _ask(self, row: Row, text: str, speaker: Speaker) -> dict[str, Any]:
         """The model's answer, streamed while it grows."""
-        await self._status(row)
+        await self._status(row, "is thinking…")
         thread, config = self._thread(row), self._tools.config
         window = await thread.messages(max_tokens=config.window_tokens, limit=config.window_limit)
         first = await thread.first()
@@ -168,13 +170,13 @@ class Lane:
             raise ModelError("empty", retryable=True)
         return {"text": result.text, "messages": codec.encode(result.messages).decode()}
 
-    async def _status(self, row: Row) -> None:
-        """Comfort: a failure costs nothing."""
+    async def _status(self, row: Row, status: str) -> None:
+        """Comfort: a failure costs nothing. Slack takes the line away by itself when a new message comes."""
         try:
             await self._slack.set_status(
                 channel=row.item["channel"],
                 thread_ts=row.item["thread_ts"],
-                status="is thinking…",
+                status=status,
                 deadline=min(self._tools.clock() + 2.0, self._lease.until),
             )
         except (SlackError, Throttled) as failed:

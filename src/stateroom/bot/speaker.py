@@ -89,6 +89,7 @@ class Speaker:
         self._shown: dict[int, str] = {}  # what Slack shows of streams that this run began
         self._refused: set[int] = set()  # parts whose stream Slack refused: nothing was posted for them
         self._live = True
+        self.mended = False  # an earlier run's messages were brought to the answer, so none of them is new
         self._last = 0.0
         self._part = 0
 
@@ -98,6 +99,7 @@ class Speaker:
         voice = outbox.voice(self._kind)
         self._rows = {int(r.item["part"]): r for r in rows if outbox.voice(r.item["kind"]) == voice}
         self._live = not self._rows
+        self.mended = bool(self._rows)
 
     async def grow(self, text: str) -> None:
         """The answer so far: stream what is safe to show, not more often than the interval."""
