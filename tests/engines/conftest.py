@@ -1,5 +1,6 @@
 """Which engines the conformance suite runs over here, and how each gets an empty store."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,6 +38,11 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     }
     opened: list[Engine] = []
 
+    def sound() -> None:
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+
     async def make() -> Engine:
         for old in opened:
             await old.close()
@@ -47,6 +53,6 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         return engine
 
     recipe = ("stateroom.engines.sqlite:SqliteEngine", path) if request.param == "sqlite" else None
-    yield EngineCase(await make(), clock, again=make, recipe=recipe)
+    yield EngineCase(await make(), clock, again=make, recipe=recipe, sound=sound if recipe else None)
     for engine in opened:
         await engine.close()

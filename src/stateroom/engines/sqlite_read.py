@@ -208,7 +208,11 @@ def _ordered(
 ) -> list[tuple[str, list[Any]]]:
     """`select` narrowed to low, high and after, one statement for each column that the order may continue in."""
     direction, beyond = (" DESC", "<") if query.descending else ("", ">")
-    order = " ORDER BY " + ", ".join(c.sql + direction for c in columns)
+
+    def order(first: int) -> str:
+        """The columns not fixed by now: SQLite would sort by an expression, though it equals one value."""
+        return " ORDER BY " + ", ".join(c.sql + direction for c in columns[first:])
+
     where, bound = select, list(bound)
     if bounded:
         for limit, sign in ((query.low, ">="), (query.high, "<" if columns[0].exact else "<=")):
@@ -218,7 +222,7 @@ def _ordered(
                 bound.append(given)
     after = query.after if after is None else after
     if after is None:
-        return [(where + order, bound)]
+        return [(where + order(0), bound)]
     statements = []
     for last in reversed(range(len(columns))):
         clause, values = where, list(bound)
@@ -226,7 +230,7 @@ def _ordered(
             mark, given = _bound(after[place])
             clause += f" AND {columns[place].sql} {beyond if place == last else '='} {mark}"
             values.append(given)
-        statements.append((clause + order, values))
+        statements.append((clause + order(last), values))
     return statements
 
 

@@ -51,13 +51,15 @@ class EngineCase:
     """One engine, open on an empty store that has the suite's tables.
 
     `again` closes the engine and opens another one on the same store (engines that are durable). `recipe` is how a
-    child process makes its own: ("package.module:callable", argument), called with the argument and a clock.
+    child process makes its own: ("package.module:callable", argument), called with the argument and a clock. `sound` is
+    the engine's own check of its store, asked after every crash; it asserts.
     """
 
     engine: Engine
     clock: Clock
     again: Callable[[], Awaitable[Engine]] | None = None
     recipe: tuple[str, str] | None = None
+    sound: Callable[[], None] | None = None
 
     @property
     def capabilities(self) -> Capabilities:

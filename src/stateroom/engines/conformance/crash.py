@@ -47,6 +47,8 @@ async def kill_rounds(case: EngineCase, rounds: int, processes: int, tasks: int)
             for worker in workers:
                 await worker.killed()
         engine = await case.reopened()
+        if case.sound is not None:
+            case.sound()
         total = 0
         for name, worker in zip(names, workers, strict=True):
             total += await check_store(engine, name, tasks, worker.lines)
