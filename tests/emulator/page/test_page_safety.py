@@ -1,6 +1,7 @@
 """Text is text: what is written never becomes markup, script or a request to elsewhere."""
 
 import gzip
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,6 @@ from support.browsing import Bot, Shown
 from support.local_slack import LocalSlack
 
 PAGE = Path(stateroom.emulator.__file__).with_name("page")
-KIBIBYTE = 1024
 
 ATTACKS = [
     "<script>window.__hit = 1</script>",
@@ -158,4 +158,11 @@ def test_no_module_makes_markup_from_strings() -> None:
 def test_the_scripts_stay_small() -> None:
     """Each module travels alone, so each is compressed alone."""
     size = sum(len(gzip.compress(module.read_bytes())) for module in PAGE.glob("*.js"))
-    assert size <= 60 * KIBIBYTE, size
+    assert size <= 60_000, size
+
+
+def test_every_module_is_asked_for_at_once() -> None:
+    """Imports found one behind the other would cost a round trip for each level."""
+    index = (PAGE / "index.html").read_text()
+    named = set(re.findall(r'rel="modulepreload" href="/page/([a-z]+\.js)"', index))
+    assert named == {module.name for module in PAGE.glob("*.js")} - {"app.js"}

@@ -30,7 +30,8 @@ async function call(method, path, body, deadline = SEND_DEADLINE) {
 }
 
 function unreachable(error) {
-  if (error.name === "TimeoutError") return "The local Slack did not answer in time. Look at the terminal that runs it, then retry.";
+  if (error.name === "TimeoutError")
+    return "The local Slack did not answer in time. Look at the terminal that runs it, then retry.";
   return "The local Slack cannot be reached. Is it still running in the terminal?";
 }
 

@@ -22,7 +22,8 @@ const MIDDLE = "(max-width: 1099px)";
 const WIDE = "(max-width: 1239px)";
 
 const areas = ["topbar", "sidebar", "main", "thread", "panel"].map(byId);
-const drawerOf = (id, query, onClose) => new Drawer(byId(id), { query, scrim: byId("scrim"), others: areas.filter((area) => area.id !== id), onClose });
+const drawerOf = (id, query, onClose) =>
+  new Drawer(byId(id), { query, scrim: byId("scrim"), others: areas.filter((area) => area.id !== id), onClose });
 
 const sideDrawer = drawerOf("sidebar", NARROW);
 const threadDrawer = drawerOf("thread", MIDDLE, () => {
@@ -70,12 +71,27 @@ function startPlace() {
 
 function buildBars() {
   byId("brand").append(
-    iconButton("menu", "Channels", () => sideDrawer.toggle(byId("sidebar").querySelector("button")), { class: "icon-button only-narrow", "aria-controls": "sidebar" }),
+    iconButton("menu", "Channels", () => sideDrawer.toggle(byId("sidebar").querySelector("button")), {
+      class: "icon-button only-narrow",
+      "aria-controls": "sidebar",
+    }),
     porthole(22),
-    h("span", { class: "brand-name" }, h("b", { text: "Stateroom" }), h("span", { class: "brand-sub", text: " · local workspace" })),
+    h(
+      "span",
+      { class: "brand-name" },
+      h("b", { text: "Stateroom" }),
+      h("span", { class: "brand-sub", text: " · local workspace" }),
+    ),
   );
-  byId("topbar-tools").append(themeButton(), iconButton("pulse", "Durability panel", () => togglePanel(), { id: "panel-toggle", "aria-controls": "panel" }));
-  byId("channel-tools").append(iconButton("search", "Jump to a conversation (Ctrl+K)", () => openSwitcher(openChannel), { class: "icon-button only-narrow" }));
+  byId("topbar-tools").append(
+    themeButton(),
+    iconButton("pulse", "Durability panel", () => togglePanel(), { id: "panel-toggle", "aria-controls": "panel" }),
+  );
+  byId("channel-tools").append(
+    iconButton("search", "Jump to a conversation (Ctrl+K)", () => openSwitcher(openChannel), {
+      class: "icon-button only-narrow",
+    }),
+  );
   byId("thread-tools").append(iconButton("close", "Close the thread", () => thread.close()));
 }
 
@@ -130,12 +146,19 @@ function refreshAll() {
 }
 
 function drawTitle() {
-  const total = [...state.channels.keys()].reduce((sum, id) => sum + (id === state.here && document.hasFocus() ? 0 : unreadIn(id).count), 0);
+  const total = [...state.channels.keys()].reduce(
+    (sum, id) => sum + (id === state.here && document.hasFocus() ? 0 : unreadIn(id).count),
+    0,
+  );
   document.title = `${total ? `(${total}) ` : ""}Stateroom · local workspace`;
 }
 
 function onProblems(place) {
-  if (place === "page") fill(byId("page-problems"), problemsAt("page").map((one) => problemNode("page", one)));
+  if (place === "page")
+    fill(
+      byId("page-problems"),
+      problemsAt("page").map((one) => problemNode("page", one)),
+    );
   if (!place.startsWith("msg:")) return;
   const ts = new Set([place.split("/")[1]]);
   channel.talk.timeline.sync(ts);
@@ -180,7 +203,10 @@ function onKey(event) {
 function nextArea(step) {
   const stops = [
     [byId("sidebar"), () => byId("sidebar").querySelector("[aria-current]")],
-    [byId("channel-scroll"), () => byId("channel-scroll").querySelector("article.is-current") || byId("channel-scroll")],
+    [
+      byId("channel-scroll"),
+      () => byId("channel-scroll").querySelector("article.is-current") || byId("channel-scroll"),
+    ],
     [byId("composer-slot"), () => channel.talk.composer.area],
     [byId("thread"), () => thread.talk.composer.area],
     [byId("panel"), () => byId("panel").querySelector("button")],
@@ -218,7 +244,14 @@ const stream = new Stream({
 // What went over the wire before the page was opened.
 async function pastTraffic() {
   const [{ deliveries }, { calls }] = await Promise.all([api.deliveries(), api.calls()]);
-  state.deliveries = [...deliveries.slice(-200).filter((one) => !state.deliveries.some((known) => known.event_id === one.event_id && known.attempt === one.attempt)), ...state.deliveries];
+  state.deliveries = [
+    ...deliveries
+      .slice(-200)
+      .filter(
+        (one) => !state.deliveries.some((known) => known.event_id === one.event_id && known.attempt === one.attempt),
+      ),
+    ...state.deliveries,
+  ];
   state.calls = [...calls.slice(-200), ...state.calls];
   emit("traffic");
 }
@@ -248,7 +281,17 @@ async function begin() {
     await pastTraffic();
   } catch (error) {
     if (started) return;
-    fill(byId("page-problems"), problemNode("page", { key: "start", tone: "error", sticky: true, text: error.message, next: "", actions: [{ label: "Try again", run: () => location.reload() }] }));
+    fill(
+      byId("page-problems"),
+      problemNode("page", {
+        key: "start",
+        tone: "error",
+        sticky: true,
+        text: error.message,
+        next: "",
+        actions: [{ label: "Try again", run: () => location.reload() }],
+      }),
+    );
   }
 }
 

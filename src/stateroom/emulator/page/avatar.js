@@ -15,7 +15,11 @@ export function avatar(id, size = "m") {
   const name = user?.real_name || user?.name || "?";
   const bot = user ? user.is_bot : id.startsWith("B");
   const inside = bot ? porthole(size === "s" ? 13 : size === "l" ? 30 : 22) : initials(name);
-  return h("span", { class: `avatar avatar-${size} ${bot ? "avatar-bot" : "avatar-person"} hue-${hueOf(id)}`, "aria-hidden": "true" }, inside);
+  return h(
+    "span",
+    { class: `avatar avatar-${size} ${bot ? "avatar-bot" : "avatar-person"} hue-${hueOf(id)}`, "aria-hidden": "true" },
+    inside,
+  );
 }
 
 function initials(name) {

@@ -18,7 +18,12 @@ export function unknownCard(what, value) {
   return h(
     "details",
     { class: "unknown-card" },
-    h("summary", {}, h("span", { class: "unknown-name", text: `${what}: ${name}` }), h("span", { class: "unknown-hint", text: "not drawn here, show its JSON" })),
+    h(
+      "summary",
+      {},
+      h("span", { class: "unknown-name", text: `${what}: ${name}` }),
+      h("span", { class: "unknown-hint", text: "not drawn here, show its JSON" }),
+    ),
     h("pre", { tabIndex: 0 }, h("code", { text: JSON.stringify(value, null, 2) })),
   );
 }
@@ -28,16 +33,44 @@ const BLOCKS = {
     h(
       "div",
       { class: "block-section" },
-      h("div", { class: "block-main" }, block.text && textObject(block.text, context), block.fields && h("div", { class: "block-fields" }, block.fields.map((field) => h("div", {}, textObject(field, context))))),
+      h(
+        "div",
+        { class: "block-main" },
+        block.text && textObject(block.text, context),
+        block.fields &&
+          h(
+            "div",
+            { class: "block-fields" },
+            block.fields.map((field) => h("div", {}, textObject(field, context))),
+          ),
+      ),
       block.accessory && element(block.accessory, block, context),
     ),
-  context: (block, context) => h("div", { class: "block-context" }, (block.elements || []).map((item) => (item.type === "image" ? imageLink(item) : h("div", {}, textObject(item, context))))),
+  context: (block, context) =>
+    h(
+      "div",
+      { class: "block-context" },
+      (block.elements || []).map((item) =>
+        item.type === "image" ? imageLink(item) : h("div", {}, textObject(item, context)),
+      ),
+    ),
   divider: () => h("hr"),
   header: (block) => h("p", { class: "block-header" }, plain(block.text)),
-  markdown: (block, context) => h("div", { class: "block-markdown" }, renderText(String(block.text ?? ""), context.names, { markdown: true })),
-  actions: (block, context) => h("div", { class: "block-actions" }, (block.elements || []).map((item) => element(item, block, context))),
+  markdown: (block, context) =>
+    h("div", { class: "block-markdown" }, renderText(String(block.text ?? ""), context.names, { markdown: true })),
+  actions: (block, context) =>
+    h(
+      "div",
+      { class: "block-actions" },
+      (block.elements || []).map((item) => element(item, block, context)),
+    ),
   image: (block) => h("div", { class: "block-context" }, imageLink(block)),
-  rich_text: (block, context) => h("div", { class: "block-rich" }, (block.elements || []).map((item) => richElement(item, context))),
+  rich_text: (block, context) =>
+    h(
+      "div",
+      { class: "block-rich" },
+      (block.elements || []).map((item) => richElement(item, context)),
+    ),
 };
 
 function textObject(object, context) {
@@ -62,8 +95,13 @@ function element(item, block, context) {
 function buttonNode(item, block, context) {
   const style = item.style === "primary" || item.style === "danger" ? ` button-${item.style}` : "";
   const href = item.url && safeHref(item.url);
-  if (href) return h("a", { class: `button${style}`, href, target: "_blank", rel: "noopener noreferrer" }, plain(item.text));
-  return h("button", { type: "button", class: `button${style}`, on: { click: () => context.press(block, item) } }, plain(item.text));
+  if (href)
+    return h("a", { class: `button${style}`, href, target: "_blank", rel: "noopener noreferrer" }, plain(item.text));
+  return h(
+    "button",
+    { type: "button", class: `button${style}`, on: { click: () => context.press(block, item) } },
+    plain(item.text),
+  );
 }
 
 // The page loads nothing from elsewhere (its CSP says so), so a picture is its description and a way to open it.
@@ -76,17 +114,32 @@ function imageLink(item) {
 
 const RICH = {
   rich_text_section: (item, context) => h("p", {}, richInline(item.elements, context)),
-  rich_text_preformatted: (item) => h("div", { class: "code-block" }, h("pre", {}, h("code", { text: (item.elements || []).map((one) => one.text ?? one.url ?? "").join("") }))),
+  rich_text_preformatted: (item) =>
+    h(
+      "div",
+      { class: "code-block" },
+      h("pre", {}, h("code", { text: (item.elements || []).map((one) => one.text ?? one.url ?? "").join("") })),
+    ),
   rich_text_quote: (item, context) => h("blockquote", {}, h("p", {}, richInline(item.elements, context))),
-  rich_text_list: (item, context) => h(item.style === "ordered" ? "ol" : "ul", {}, (item.elements || []).map((one) => h("li", {}, richElement(one, context)))),
+  rich_text_list: (item, context) =>
+    h(
+      item.style === "ordered" ? "ol" : "ul",
+      {},
+      (item.elements || []).map((one) => h("li", {}, richElement(one, context))),
+    ),
 };
 
-const richElement = (item, context) => (RICH[item?.type] ? RICH[item.type](item, context) : unknownCard("rich text", item));
+const richElement = (item, context) =>
+  RICH[item?.type] ? RICH[item.type](item, context) : unknownCard("rich text", item);
 
-const richInline = (elements, context) => (elements || []).map((one) => styled(richLeaf(one, context), one.style || {}));
+const richInline = (elements, context) =>
+  (elements || []).map((one) => styled(richLeaf(one, context), one.style || {}));
 
 function richLeaf(one, context) {
-  if (one.type === "text") return String(one.text).split("\n").flatMap((line, i) => (i ? [h("br"), line] : [line]));
+  if (one.type === "text")
+    return String(one.text)
+      .split("\n")
+      .flatMap((line, i) => (i ? [h("br"), line] : [line]));
   if (one.type === "user") return inlineNodes([{ t: "user", id: one.user_id }], context.names);
   if (one.type === "channel") return inlineNodes([{ t: "channel", id: one.channel_id }], context.names);
   if (one.type === "broadcast") return inlineNodes([{ t: "range", name: one.range }], context.names);
@@ -97,6 +150,8 @@ function richLeaf(one, context) {
 }
 
 function styled(node, style) {
-  const tags = [style.code && "code", style.bold && "strong", style.italic && "em", style.strike && "s"].filter(Boolean);
+  const tags = [style.code && "code", style.bold && "strong", style.italic && "em", style.strike && "s"].filter(
+    Boolean,
+  );
   return tags.reduce((inner, tag) => h(tag, {}, inner), node);
 }

@@ -11,13 +11,38 @@ let serial = 0;
 
 const SOURCES = {
   "@": (query) => [...state.users.values()].filter((user) => fits(query, user.name, user.real_name)).map(userOption),
-  "#": (query) => [...state.channels.values()].filter((one) => !one.is_im && fits(query, one.name)).map((one) => ({ insert: `#${one.name}`, face: icon("hash", 16), label: one.name, hint: one.topic || "" })),
-  ":": (query) => (query.length < 2 ? [] : findEmoji(query, LIMIT).map((name) => ({ insert: `:${name}:`, face: emojiNode(name), label: `:${name}:`, hint: "" }))),
+  "#": (query) =>
+    [...state.channels.values()]
+      .filter((one) => !one.is_im && fits(query, one.name))
+      .map((one) => ({ insert: `#${one.name}`, face: icon("hash", 16), label: one.name, hint: one.topic || "" })),
+  ":": (query) =>
+    query.length < 2
+      ? []
+      : findEmoji(query, LIMIT).map((name) => ({
+          insert: `:${name}:`,
+          face: emojiNode(name),
+          label: `:${name}:`,
+          hint: "",
+        })),
 };
 
-const userOption = (user) => ({ insert: `@${user.name}`, face: avatar(user.id, "s"), label: user.real_name || user.name, hint: `@${user.name}${user.is_bot ? " · app" : ""}` });
+const userOption = (user) => ({
+  insert: `@${user.name}`,
+  face: avatar(user.id, "s"),
+  label: user.real_name || user.name,
+  hint: `@${user.name}${user.is_bot ? " · app" : ""}`,
+});
 
-const fits = (query, ...texts) => texts.some((text) => text && text.toLowerCase().split(/[\s._-]/).concat(text.toLowerCase()).some((word) => word.startsWith(query.toLowerCase())));
+const fits = (query, ...texts) =>
+  texts.some(
+    (text) =>
+      text &&
+      text
+        .toLowerCase()
+        .split(/[\s._-]/)
+        .concat(text.toLowerCase())
+        .some((word) => word.startsWith(query.toLowerCase())),
+  );
 
 export class Completion {
   constructor(area) {
@@ -52,13 +77,22 @@ export class Completion {
 
   draw() {
     this.list.hidden = !this.options.length;
-    fill(this.list, this.options.map((option, i) => this.row(option, i)));
+    fill(
+      this.list,
+      this.options.map((option, i) => this.row(option, i)),
+    );
     if (this.open) this.area.setAttribute("aria-activedescendant", `${this.id}-${this.active}`);
     else this.area.removeAttribute("aria-activedescendant");
   }
 
   row(option, i) {
-    return h("li", { role: "option", id: `${this.id}-${i}`, data: { place: i }, "aria-selected": String(i === this.active) }, option.face, h("span", { class: "complete-label", text: option.label }), h("span", { class: "complete-hint", text: option.hint }));
+    return h(
+      "li",
+      { role: "option", id: `${this.id}-${i}`, data: { place: i }, "aria-selected": String(i === this.active) },
+      option.face,
+      h("span", { class: "complete-label", text: option.label }),
+      h("span", { class: "complete-hint", text: option.hint }),
+    );
   }
 
   /** Takes the key if the list is open and the key is one of its own. */

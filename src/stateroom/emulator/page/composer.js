@@ -12,22 +12,48 @@ export class Composer {
   constructor({ label, onSend, onUp, onCancel, submit = "Send", cancel = false }) {
     Object.assign(this, { onSend, onUp, onCancel, draftKey: null, blocked: "" });
     const id = `composer-${++serial}`;
-    this.area = h("textarea", { id, rows: 1, "aria-label": label, autocomplete: "off", spellcheck: "true", enterkeyhint: "send" });
+    this.area = h("textarea", {
+      id,
+      rows: 1,
+      "aria-label": label,
+      autocomplete: "off",
+      spellcheck: "true",
+      enterkeyhint: "send",
+    });
     this.completion = new Completion(this.area);
     this.hint = h("span", { class: "composer-hint", text: "Enter to send, Shift+Enter for a new line" });
-    this.button = h("button", { type: "submit", class: "send-button", "aria-label": submit, title: submit }, submit === "Send" ? icon("send", 18) : submit);
+    this.button = h(
+      "button",
+      { type: "submit", class: "send-button", "aria-label": submit, title: submit },
+      submit === "Send" ? icon("send", 18) : submit,
+    );
     const tools = [
       iconButton("at", "Mention someone", () => this.type("@")),
-      iconButton("smile", "Insert an emoji", (event) => pickEmoji(event.currentTarget, (name) => this.type(`:${name}: `), () => this.focus())),
+      iconButton("smile", "Insert an emoji", (event) =>
+        pickEmoji(
+          event.currentTarget,
+          (name) => this.type(`:${name}: `),
+          () => this.focus(),
+        ),
+      ),
       iconButton("code", "Code (Ctrl+E)", () => this.wrap("`")),
     ];
-    const cancelButton = cancel && h("button", { type: "button", class: "button", on: { click: () => this.onCancel?.() }, text: "Cancel" });
+    const cancelButton =
+      cancel &&
+      h("button", { type: "button", class: "button", on: { click: () => this.onCancel?.() }, text: "Cancel" });
     this.el = h(
       "form",
       { class: "composer", on: { submit: (event) => this.submit(event) } },
       this.completion.list,
       this.area,
-      h("div", { class: "composer-bar" }, h("div", { class: "composer-tools" }, tools), this.hint, cancelButton, this.button),
+      h(
+        "div",
+        { class: "composer-bar" },
+        h("div", { class: "composer-tools" }, tools),
+        this.hint,
+        cancelButton,
+        this.button,
+      ),
     );
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("keydown", (event) => this.onKey(event));

@@ -35,7 +35,12 @@ export class Conversation {
       onBottom,
       author: (message) => message && message.user !== state.me,
     });
-    this.composer = new Composer({ label: "Message", onSend: (text) => this.send(text), onUp: () => this.editLast(), onCancel: onEscape });
+    this.composer = new Composer({
+      label: "Message",
+      onSend: (text) => this.send(text),
+      onUp: () => this.editLast(),
+      onCancel: onEscape,
+    });
     composerSlot.append(this.composer.el);
     this.toolbar = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Message actions" });
     this.listen(scroller);
@@ -43,7 +48,10 @@ export class Conversation {
 
   listen(scroller) {
     scroller.addEventListener("pointerover", (event) => this.showTools(event.target.closest("article.msg")));
-    scroller.addEventListener("pointerleave", () => this.toolbar.contains(document.activeElement) || this.toolbar.remove());
+    scroller.addEventListener(
+      "pointerleave",
+      () => this.toolbar.contains(document.activeElement) || this.toolbar.remove(),
+    );
     scroller.addEventListener("focusin", (event) => {
       const article = event.target.closest("article.msg");
       if (!article) return;
@@ -65,7 +73,10 @@ export class Conversation {
   allow() {
     const channel = state.channels.get(this.channel);
     const name = state.users.get(state.me)?.name;
-    const blocked = channel && !isMember(channel) ? `${name} is not in this conversation. Act as one of its members to write here.` : "";
+    const blocked =
+      channel && !isMember(channel)
+        ? `${name} is not in this conversation. Act as one of its members to write here.`
+        : "";
     this.composer.block(blocked);
     if (!blocked) this.composer.area.placeholder = this.composer.area.getAttribute("aria-label");
   }
@@ -75,7 +86,11 @@ export class Conversation {
   wire(text) {
     const team = teamOf(this.channel);
     const here = (one) => one.team === team;
-    return toWire(text, [...state.users.values()].filter(here), [...state.channels.values()].filter((one) => here(one) && !one.is_im));
+    return toWire(
+      text,
+      [...state.users.values()].filter(here),
+      [...state.channels.values()].filter((one) => here(one) && !one.is_im),
+    );
   }
 
   send(text) {
@@ -96,10 +111,39 @@ export class Conversation {
       h("button", { type: "button", class: "link-button", on: { click: () => this.takeBack(one) }, text: "Edit" }),
       h("button", { type: "button", class: "link-button", on: { click: () => discard(one.id) }, text: "Discard" }),
     ];
-    const line = failed ? h("div", { class: "send-state", role: "alert" }, icon("alert", 14), h("span", {}, h("strong", { text: "Not sent. " }), one.error), buttons) : h("div", { class: "send-state" }, icon("clock", 14), "Sending…");
-    const head = h("div", { class: "msg-head" }, h("span", { class: "msg-author", text: names.user(one.user) || one.user }), h("span", { class: "msg-time", text: clockOf(one.at) }));
-    const main = h("div", { class: "msg-main" }, head, h("div", { class: "msg-body" }, h("div", { class: "md" }, renderText(one.text, names))), line);
-    return h("div", { class: `msg msg-outgoing is-${one.state}`, data: { outgoing: one.id } }, h("div", { class: "msg-gutter" }, avatar(one.user)), main);
+    const line = failed
+      ? h(
+          "div",
+          { class: "send-state", role: "alert" },
+          icon("alert", 14),
+          h(
+            "div",
+            {},
+            h("strong", { text: "Not sent. " }),
+            `${one.error} `,
+            h("span", { class: "send-choices" }, buttons),
+          ),
+        )
+      : h("div", { class: "send-state" }, icon("clock", 14), "Sending…");
+    const head = h(
+      "div",
+      { class: "msg-head" },
+      h("span", { class: "msg-author", text: names.user(one.user) || one.user }),
+      h("span", { class: "msg-time", text: clockOf(one.at) }),
+    );
+    const main = h(
+      "div",
+      { class: "msg-main" },
+      head,
+      h("div", { class: "msg-body" }, h("div", { class: "md" }, renderText(one.text, names))),
+      line,
+    );
+    return h(
+      "div",
+      { class: `msg msg-outgoing is-${one.state}`, data: { outgoing: one.id } },
+      h("div", { class: "msg-gutter" }, avatar(one.user)),
+      main,
+    );
   }
 
   takeBack(one) {
@@ -123,7 +167,19 @@ export class Conversation {
     const { ts } = message;
     const own = message.user === state.me && !message.ephemeral_to;
     const person = !message.bot_id && !state.users.get(message.user)?.is_bot;
-    const quick = QUICK.slice(0, 3).map((name) => h("button", { type: "button", class: "icon-button quick", "aria-label": `React with ${name.replace(/_/g, " ")}`, title: `:${name}:`, on: { click: () => this.react(ts, name) } }, emojiNode(name)));
+    const quick = QUICK.slice(0, 3).map((name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "icon-button quick",
+          "aria-label": `React with ${name.replace(/_/g, " ")}`,
+          title: `:${name}:`,
+          on: { click: () => this.react(ts, name) },
+        },
+        emojiNode(name),
+      ),
+    );
     return [
       ...quick,
       iconButton("smile", "Add a reaction", (event) => pickEmoji(event.currentTarget, (name) => this.react(ts, name))),
@@ -168,7 +224,11 @@ export class Conversation {
       clear(place, kind);
       return true;
     } catch (error) {
-      raise(place, kind, { tone: "error", text: `${what} did not work: ${error.message}`, actions: error.retryable ? [{ label: "Try again", run: () => this.act(ts, kind, facts, what) }] : [] });
+      raise(place, kind, {
+        tone: "error",
+        text: `${what} did not work: ${error.message}`,
+        actions: error.retryable ? [{ label: "Try again", run: () => this.act(ts, kind, facts, what) }] : [],
+      });
       return false;
     }
   }
@@ -178,14 +238,23 @@ export class Conversation {
   }
 
   press(ts, block, element) {
-    return this.act(ts, "press", { block_id: block.block_id, action_id: element.action_id, value: element.value }, "Pressing the button");
+    return this.act(
+      ts,
+      "press",
+      { block_id: block.block_id, action_id: element.action_id, value: element.value },
+      "Pressing the button",
+    );
   }
 
   async again(ts) {
     const place = msgPlace(this.channel, ts);
     try {
       const { deliveries } = await api.duplicate({ channel: this.channel, ts });
-      raise(place, "again", { tone: "info", text: `Delivered again, with the same event id${deliveries > 1 ? "s" : ""}.`, next: "One message has one answer: watch the counts." });
+      raise(place, "again", {
+        tone: "info",
+        text: `Delivered again, with the same event id${deliveries > 1 ? "s" : ""}.`,
+        next: "One message has one answer: watch the counts.",
+      });
     } catch (error) {
       raise(place, "again", { tone: "error", text: `Not delivered again: ${error.message}` });
     }
@@ -230,7 +299,11 @@ export class Conversation {
     const message = messageOf(this.channel, ts);
     const article = this.timeline.byTs.get(ts)?.article;
     if (!message || !article) return false;
-    confirmDialog({ title: "Delete this message?", text: "The bot is told, as Slack tells it: an answer that has not begun is dropped.", action: "Delete" }).then(async (yes) => {
+    confirmDialog({
+      title: "Delete this message?",
+      text: "The bot is told, as Slack tells it: an answer that has not begun is dropped.",
+      action: "Delete",
+    }).then(async (yes) => {
       if (yes) await this.act(ts, "delete", {}, "Deleting");
       if (yes || !article.isConnected) this.composer.focus();
       else article.focus();

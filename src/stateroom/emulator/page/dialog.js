@@ -10,9 +10,20 @@ export function confirmDialog({ title, text, action }) {
       answer = value;
       dialog.close();
     };
-    const yes = h("button", { type: "button", class: "button button-danger", on: { click: () => close(true) }, text: action });
+    const yes = h("button", {
+      type: "button",
+      class: "button button-danger",
+      on: { click: () => close(true) },
+      text: action,
+    });
     const no = h("button", { type: "button", class: "button", on: { click: () => close(false) }, text: "Cancel" });
-    const dialog = h("dialog", { class: "dialog", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text" }, h("h2", { id: "confirm-title", text: title }), h("p", { id: "confirm-text", text }), h("div", { class: "dialog-buttons" }, no, yes));
+    const dialog = h(
+      "dialog",
+      { class: "dialog", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text" },
+      h("h2", { id: "confirm-title", text: title }),
+      h("p", { id: "confirm-text", text }),
+      h("div", { class: "dialog-buttons" }, no, yes),
+    );
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -94,13 +94,32 @@ export function icon(name, size = 18) {
 export function porthole(size = 20) {
   const node = svg("svg", { viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", class: "mark" });
   if (size < 16) {
-    node.append(svg("circle", { cx: 12, cy: 12, r: 9.5, fill: "none", stroke: "currentColor", "stroke-width": 3 }), svg("path", { d: "M5 12.6c2.3-2.4 4.7-2.4 7 0s4.7 2.4 7 0", stroke: "currentColor", "stroke-width": 3, fill: "none" }));
+    node.append(
+      svg("circle", { cx: 12, cy: 12, r: 9.5, fill: "none", stroke: "currentColor", "stroke-width": 3 }),
+      svg("path", {
+        d: "M5 12.6c2.3-2.4 4.7-2.4 7 0s4.7 2.4 7 0",
+        stroke: "currentColor",
+        "stroke-width": 3,
+        fill: "none",
+      }),
+    );
     return node;
   }
   node.append(
     svg("circle", { cx: 12, cy: 12, r: 8.6, fill: "none", stroke: "currentColor", "stroke-width": 2 }),
-    svg("path", { d: "M12 1v3M12 20v3M1 12h3M20 12h3M4.2 4.2l2.1 2.1M17.7 17.7l2.1 2.1M4.2 19.8l2.1-2.1M17.7 6.3l2.1-2.1", stroke: "currentColor", "stroke-width": 1.6, fill: "none" }),
-    svg("path", { d: "M6.4 10.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0M6.4 14.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0", stroke: "currentColor", "stroke-width": 1.8, fill: "none", "stroke-linecap": "round" }),
+    svg("path", {
+      d: "M12 1v3M12 20v3M1 12h3M20 12h3M4.2 4.2l2.1 2.1M17.7 17.7l2.1 2.1M4.2 19.8l2.1-2.1M17.7 6.3l2.1-2.1",
+      stroke: "currentColor",
+      "stroke-width": 1.6,
+      fill: "none",
+    }),
+    svg("path", {
+      d: "M6.4 10.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0M6.4 14.4c1.9-1.7 3.7-1.7 5.6 0s3.7 1.7 5.6 0",
+      stroke: "currentColor",
+      "stroke-width": 1.8,
+      fill: "none",
+      "stroke-linecap": "round",
+    }),
   );
   return node;
 }
@@ -113,5 +132,9 @@ function svg(tag, attributes) {
 
 /** An icon button with a name for everyone: the label is the tooltip and what a screen reader says. */
 export function iconButton(name, label, onClick, props = {}) {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, on: { click: onClick }, ...props }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, on: { click: onClick }, ...props },
+    icon(name),
+  );
 }

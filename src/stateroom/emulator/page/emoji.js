@@ -15,7 +15,9 @@ trophy 🏆|medal 🏅|first_place_medal 🥇|dart 🎯|game_die 🎲|art 🎨|m
 arrows_counterclockwise 🔄|recycle ♻️|red_circle 🔴|large_blue_circle 🔵|large_green_circle 🟢|large_yellow_circle 🟡|white_circle ⚪|black_circle ⚫|heavy_plus_sign ➕
 heavy_minus_sign ➖|one 1️⃣|two 2️⃣|three 3️⃣|man 👨|woman 👩|busts_in_silhouette 👥|speech_balloon 💬|thought_balloon 💭|handshake 🤝|crossed_fingers 🤞|v ✌️`;
 
-export const EMOJI = new Map(TABLE.split(/[|\n]/).map((pair) => [pair.slice(0, pair.lastIndexOf(" ")), pair.slice(pair.lastIndexOf(" ") + 1)]));
+export const EMOJI = new Map(
+  TABLE.split(/[|\n]/).map((pair) => [pair.slice(0, pair.lastIndexOf(" ")), pair.slice(pair.lastIndexOf(" ") + 1)]),
+);
 const NAME_OF = new Map([...EMOJI].reverse().map(([name, char]) => [char, name]));
 
 export const QUICK = ["white_check_mark", "eyes", "heart", "tada", "thumbsup", "thinking_face"];
@@ -37,6 +39,8 @@ export function emojiNode(name, char = EMOJI.get(name)) {
 }
 
 export const nameOfEmoji = (char) => NAME_OF.get(char) || NAME_OF.get(`${char}\uFE0F`);
+
+export const isDrawable = (name) => hasGlyph(EMOJI.get(name));
 
 const seen = new Map();
 let pen = null;

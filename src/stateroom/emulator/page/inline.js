@@ -49,11 +49,17 @@ const RULES = {
   "<": angled,
   "[": bracketed,
   "!": (text, at, options, depth) => shift(text[at + 1] === "[" ? bracketed(text, at + 1, options, depth) : null),
-  "*": (text, at, options, depth) => pair(text, at, "**", "b", options, depth) || pair(text, at, "*", options.markdown ? "i" : "b", options, depth),
-  _: (text, at, options, depth) => pair(text, at, "__", "b", options, depth) || pair(text, at, "_", "i", options, depth),
-  "~": (text, at, options, depth) => pair(text, at, "~~", "s", options, depth) || pair(text, at, "~", "s", options, depth),
+  "*": (text, at, options, depth) =>
+    pair(text, at, "**", "b", options, depth) || pair(text, at, "*", options.markdown ? "i" : "b", options, depth),
+  _: (text, at, options, depth) =>
+    pair(text, at, "__", "b", options, depth) || pair(text, at, "_", "i", options, depth),
+  "~": (text, at, options, depth) =>
+    pair(text, at, "~~", "s", options, depth) || pair(text, at, "~", "s", options, depth),
   ":": shortcode,
-  "\\": (text, at, options) => (options.markdown && /[\\`*_~[\]()#+\-.!>|]/.test(text[at + 1] || "") ? { node: { t: "text", text: text[at + 1] }, length: 2 } : null),
+  "\\": (text, at, options) =>
+    options.markdown && /[\\`*_~[\]()#+\-.!>|]/.test(text[at + 1] || "")
+      ? { node: { t: "text", text: text[at + 1] }, length: 2 }
+      : null,
   h: bareUrl,
 };
 
@@ -90,7 +96,10 @@ function reference(target, label) {
 }
 
 function bracketed(text, at, options, depth) {
-  const match = /^\[([^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"\n]*")?\s*\)/.exec(text.slice(at));
+  const match =
+    /^\[([^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"\n]*")?\s*\)/.exec(
+      text.slice(at),
+    );
   if (!match) return null;
   const href = safeHref(unescapeWire(match[2]));
   if (!href) return null;
@@ -109,7 +118,8 @@ function pair(text, at, mark, t, options, depth) {
     if (inner.includes("\n\n")) return null;
     const next = text[end + mark.length];
     const closes = !/\s/.test(text[end - 1]) && next !== mark[0] && (mark === "**" || !isWord(next));
-    if (closes && inner) return { node: { t, children: parseInline(inner, options, depth + 1) }, length: inner.length + 2 * mark.length };
+    if (closes && inner)
+      return { node: { t, children: parseInline(inner, options, depth + 1) }, length: inner.length + 2 * mark.length };
   }
   return null;
 }

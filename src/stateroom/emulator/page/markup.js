@@ -58,10 +58,15 @@ function startBlock(lines, i, options) {
   const line = lines[i];
   if (QUOTE.test(line)) return quoteFrom(lines, i, options);
   const heading = HEADING.exec(line);
-  if (heading) return { block: { t: "heading", level: heading[1].length, children: parseInline(heading[2], options) }, next: i + 1 };
+  if (heading)
+    return {
+      block: { t: "heading", level: heading[1].length, children: parseInline(heading[2], options) },
+      next: i + 1,
+    };
   if (RULE.test(line)) return { block: { t: "hr" }, next: i + 1 };
   if (ITEM.test(line)) return listFrom(lines, i, options);
-  if (line.includes("|") && TABLE_LINE.test(lines[i + 1] || "") && lines[i + 1].includes("|")) return tableFrom(lines, i, options);
+  if (line.includes("|") && TABLE_LINE.test(lines[i + 1] || "") && lines[i + 1].includes("|"))
+    return tableFrom(lines, i, options);
   return null;
 }
 
@@ -77,7 +82,8 @@ function listFrom(lines, start, options) {
   let i = start;
   for (; i < lines.length; i++) {
     const match = ITEM.exec(lines[i]);
-    if (match && !RULE.test(lines[i])) items.push({ depth: match[1].replace(/\t/g, "    ").length, mark: match[2], text: match[3] });
+    if (match && !RULE.test(lines[i]))
+      items.push({ depth: match[1].replace(/\t/g, "    ").length, mark: match[2], text: match[3] });
     else if (/^\s{2,}\S/.test(lines[i])) items.at(-1).text += `\n${lines[i].trim()}`;
     else if (!lines[i].trim() && ITEM.test(lines[i + 1] || "")) continue;
     else break;
@@ -101,7 +107,12 @@ function nest(items, options) {
 }
 
 function tableFrom(lines, start, options) {
-  const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => parseInline(cell.trim(), options));
+  const cells = (line) =>
+    line
+      .trim()
+      .replace(/^\||\|$/g, "")
+      .split("|")
+      .map((cell) => parseInline(cell.trim(), options));
   const rows = [];
   let i = start + 2;
   while (i < lines.length && lines[i].includes("|")) rows.push(cells(lines[i++]));
@@ -115,10 +126,22 @@ export function renderText(text, names, options = {}) {
 
 const BLOCKS = {
   p: (block, names) => h("p", {}, inlineNodes(block.children, names)),
-  heading: (block, names) => h("p", { class: `md-heading md-h${Math.min(block.level, 3)}` }, inlineNodes(block.children, names)),
+  heading: (block, names) =>
+    h("p", { class: `md-heading md-h${Math.min(block.level, 3)}` }, inlineNodes(block.children, names)),
   hr: () => h("hr"),
-  quote: (block, names) => h("blockquote", {}, block.children.map((child) => blockNode(child, names))),
-  pre: (block) => h("div", { class: "code-block" }, block.lang && h("span", { class: "code-lang", text: block.lang }), h("pre", {}, h("code", { text: block.text }))),
+  quote: (block, names) =>
+    h(
+      "blockquote",
+      {},
+      block.children.map((child) => blockNode(child, names)),
+    ),
+  pre: (block) =>
+    h(
+      "div",
+      { class: "code-block" },
+      block.lang && h("span", { class: "code-lang", text: block.lang }),
+      h("pre", {}, h("code", { text: block.text })),
+    ),
   list: listNode,
   table: tableNode,
 };
@@ -126,13 +149,37 @@ const BLOCKS = {
 const blockNode = (block, names) => BLOCKS[block.t](block, names);
 
 function listNode(block, names) {
-  const items = block.items.map((children) => h("li", {}, children.map((child) => blockNode(child, names))));
+  const items = block.items.map((children) =>
+    h(
+      "li",
+      {},
+      children.map((child) => blockNode(child, names)),
+    ),
+  );
   return block.ordered ? h("ol", { start: block.start }, items) : h("ul", {}, items);
 }
 
 function tableNode(block, names) {
-  const row = (tag, cells) => h("tr", {}, cells.map((cell) => h(tag, {}, inlineNodes(cell, names))));
-  return h("div", { class: "table-wrap" }, h("table", {}, h("thead", {}, row("th", block.head)), h("tbody", {}, block.rows.map((cells) => row("td", cells)))));
+  const row = (tag, cells) =>
+    h(
+      "tr",
+      {},
+      cells.map((cell) => h(tag, {}, inlineNodes(cell, names))),
+    );
+  return h(
+    "div",
+    { class: "table-wrap" },
+    h(
+      "table",
+      {},
+      h("thead", {}, row("th", block.head)),
+      h(
+        "tbody",
+        {},
+        block.rows.map((cells) => row("td", cells)),
+      ),
+    ),
+  );
 }
 
 export const inlineNodes = (nodes, names) => nodes.map((node) => INLINE[node.t](node, names));
@@ -144,9 +191,15 @@ const INLINE = {
   b: (node, names) => h("strong", {}, inlineNodes(node.children, names)),
   i: (node, names) => h("em", {}, inlineNodes(node.children, names)),
   s: (node, names) => h("s", {}, inlineNodes(node.children, names)),
-  link: (node, names) => h("a", { href: node.href, target: "_blank", rel: "noopener noreferrer" }, inlineNodes(node.children, names)),
-  user: (node, names) => h("span", { class: node.id === names.me ? "mention mention-me" : "mention", text: `@${names.user(node.id) || node.label || node.id}` }),
-  channel: (node, names) => h("span", { class: "mention", text: `#${names.channel(node.id) || node.label || node.id}` }),
+  link: (node, names) =>
+    h("a", { href: node.href, target: "_blank", rel: "noopener noreferrer" }, inlineNodes(node.children, names)),
+  user: (node, names) =>
+    h("span", {
+      class: node.id === names.me ? "mention mention-me" : "mention",
+      text: `@${names.user(node.id) || node.label || node.id}`,
+    }),
+  channel: (node, names) =>
+    h("span", { class: "mention", text: `#${names.channel(node.id) || node.label || node.id}` }),
   range: (node) => h("span", { class: "mention mention-me", text: `@${node.name.replace(/^@/, "")}` }),
   emoji: (node) => emojiNode(node.name, node.char),
 };

@@ -8,10 +8,13 @@ import { recall, remember } from "./prefs.js";
 const KEY = "outgoing";
 const INTERRUPTED = "The page was closed before the local Slack confirmed it. Retry is safe: it posts once.";
 
-let queue = (recall(KEY, []) || []).map((one) => (one.state === "pending" ? { ...one, state: "failed", error: INTERRUPTED } : one));
+let queue = (recall(KEY, []) || []).map((one) =>
+  one.state === "pending" ? { ...one, state: "failed", error: INTERRUPTED } : one,
+);
 
 /** Unconfirmed messages of one place, oldest first; `thread` is "" for the channel itself. */
-export const outgoingOf = (channel, thread) => queue.filter((one) => one.channel === channel && one.thread === (thread || ""));
+export const outgoingOf = (channel, thread) =>
+  queue.filter((one) => one.channel === channel && one.thread === (thread || ""));
 
 /** Forgets what the server turned out to have: a confirmation that was lost on the way. */
 export function settle() {
@@ -41,7 +44,13 @@ export function discard(id) {
 }
 
 async function post(one) {
-  const message = { team: teamOf(one.channel), channel: one.channel, user: one.user, text: one.text, client_msg_id: one.id };
+  const message = {
+    team: teamOf(one.channel),
+    channel: one.channel,
+    user: one.user,
+    text: one.text,
+    client_msg_id: one.id,
+  };
   if (one.thread) message.thread_ts = one.thread;
   try {
     const { ts } = await api.send(message);
@@ -56,7 +65,15 @@ async function post(one) {
 // Shown from the answer to the request; the stream brings the server's own view a moment later (or already has).
 function arrived(one, ts) {
   const known = logOf(one.channel).byTs.get(ts);
-  return known || { ts, user: one.user, text: one.text, client_msg_id: one.id, ...(one.thread ? { thread_ts: one.thread } : {}) };
+  return (
+    known || {
+      ts,
+      user: one.user,
+      text: one.text,
+      client_msg_id: one.id,
+      ...(one.thread ? { thread_ts: one.thread } : {}),
+    }
+  );
 }
 
 function update(id, facts) {

@@ -16,7 +16,10 @@ export function stripOf(el) {
       const bad = (name === "lost" || name === "doubled") && stats[name] > 0;
       return h("span", { class: `count${bad ? " is-bad" : ""}` }, `${name} `, h("b", { text: stats[name] }));
     });
-    fill(el, parts.flatMap((part, i) => (i ? [" · ", part] : [part])));
+    fill(
+      el,
+      parts.flatMap((part, i) => (i ? [" · ", part] : [part])),
+    );
     el.classList.toggle("is-bad", stats.lost + stats.doubled > 0);
   };
   on("loaded", draw);
@@ -29,19 +32,55 @@ export class Panel {
     this.botCard = h("div", { class: "bot-card" });
     this.problems = h("div", { class: "panel-problems" });
     this.crashNote = h("p", { class: "action-note", id: "crash-note" });
-    const again = h("button", { type: "button", class: "button action", "aria-describedby": "twice-note", on: { click: () => this.again() } }, icon("twice", 17), "Deliver twice");
-    this.crashButton = h("button", { type: "button", class: "button action action-crash", "aria-describedby": "crash-note", on: { click: () => this.crash() } }, icon("crash", 17), "Crash the bot (kill -9)");
+    const again = h(
+      "button",
+      { type: "button", class: "button action", "aria-describedby": "twice-note", on: { click: () => this.again() } },
+      icon("twice", 17),
+      "Deliver twice",
+    );
+    this.crashButton = h(
+      "button",
+      {
+        type: "button",
+        class: "button action action-crash",
+        "aria-describedby": "crash-note",
+        on: { click: () => this.crash() },
+      },
+      icon("crash", 17),
+      "Crash the bot (kill -9)",
+    );
     this.turns = new Turns(reveal);
     this.faults = new Faults();
     this.traffic = new Traffic();
     fill(
       el,
-      h("header", { class: "pane-head" }, h("div", { class: "pane-titles" }, h("h2", { id: "panel-title", text: "Durability" }), h("p", { class: "pane-topic", text: "Break it, and watch nothing get lost" })), h("div", { class: "pane-tools" }, closeButton)),
+      h(
+        "header",
+        { class: "pane-head" },
+        h(
+          "div",
+          { class: "pane-titles" },
+          h("h2", { id: "panel-title", text: "Durability" }),
+          h("p", { class: "pane-topic", text: "Break it, and watch nothing get lost" }),
+        ),
+        h("div", { class: "pane-tools" }, closeButton),
+      ),
       h(
         "div",
         { class: "panel-body", tabIndex: -1 },
         this.botCard,
-        h("div", { class: "actions" }, this.crashButton, this.crashNote, again, h("p", { class: "action-note", id: "twice-note", text: "Sends the last message's event once more, as Slack does when it missed the answer." })),
+        h(
+          "div",
+          { class: "actions" },
+          this.crashButton,
+          this.crashNote,
+          again,
+          h("p", {
+            class: "action-note",
+            id: "twice-note",
+            text: "Sends the last message's event once more, as Slack does when it missed the answer.",
+          }),
+        ),
         this.problems,
         this.turns.el,
         this.faults.el,
@@ -58,49 +97,97 @@ export class Panel {
     fill(
       this.botCard,
       h("span", { class: `lamp ${known.tone}`, "aria-hidden": "true" }),
-      h("div", { class: "bot-text", role: "status" }, h("p", { class: "bot-line" }, h("strong", { text: bot?.name || "No bot yet" }), h("span", { class: `bot-state ${known.tone}`, text: known.word })), h("p", { class: "bot-facts", }, sentence(facts(bot) || known.hint))),
+      h(
+        "div",
+        { class: "bot-text", role: "status" },
+        h(
+          "p",
+          { class: "bot-line" },
+          h("strong", { text: bot?.name || "No bot yet" }),
+          h("span", { class: `bot-state ${known.tone}`, text: known.word }),
+        ),
+        h("p", { class: "bot-facts" }, sentence(facts(bot) || known.hint)),
+      ),
     );
     const can = Boolean(state.caps.crash);
     this.crashButton.setAttribute("aria-disabled", String(!can));
-    fill(this.crashNote, sentence(can ? "SIGKILL, no goodbye. The supervisor starts it again; what was acknowledged is answered." : "Works under `stateroom dev`, which runs the bot as a supervised process and can kill it. Here the bot is your own process: kill it yourself."));
+    fill(
+      this.crashNote,
+      sentence(
+        can
+          ? "SIGKILL, no goodbye. The supervisor starts it again; what was acknowledged is answered."
+          : "Works under `stateroom dev`, which runs the bot as a supervised process and can kill it. Here the bot is your own process: kill it yourself.",
+      ),
+    );
     if (bot?.online && !bot.restarting) clear("panel", "crash");
   }
 
   drawProblems() {
-    fill(this.problems, problemsAt("panel").map((problem) => problemNode("panel", problem)));
+    fill(
+      this.problems,
+      problemsAt("panel").map((problem) => problemNode("panel", problem)),
+    );
   }
 
   async crash() {
     if (!state.caps.crash) {
-      raise("panel", "crash", { tone: "info", text: "There is no bot process to kill here.", next: "Start everything with `stateroom dev` and press again." });
+      raise("panel", "crash", {
+        tone: "info",
+        text: "There is no bot process to kill here.",
+        next: "Start everything with `stateroom dev` and press again.",
+      });
       return;
     }
     try {
       const { pid } = await api.crash();
       const bot = theBot();
       if (bot) state.bots.set(bot.app_id, { ...state.bots.get(bot.app_id), pid, restarting: true });
-      raise("panel", "crash", { tone: "info", text: `Killed process ${pid} with SIGKILL.`, next: "Waiting for the supervisor to start it again. Keep writing, messages wait." });
+      raise("panel", "crash", {
+        tone: "info",
+        text: `Killed process ${pid} with SIGKILL.`,
+        next: "Waiting for the supervisor to start it again. Keep writing, messages wait.",
+      });
       emit("bot");
     } catch (error) {
-      raise("panel", "crash", { tone: "error", text: `Not killed: ${error.message}`, next: error.code === "no_bot_process" ? "If it is restarting, try again in a second." : "" });
+      raise("panel", "crash", {
+        tone: "error",
+        text: `Not killed: ${error.message}`,
+        next: error.code === "no_bot_process" ? "If it is restarting, try again in a second." : "",
+      });
     }
   }
 
   async again() {
     try {
       const { deliveries } = await api.duplicate();
-      raise("panel", "again", { tone: "info", text: `Delivered ${deliveries === 1 ? "1 event" : `${deliveries} events`} again, with the same ids.`, next: "The counts must not change." });
+      raise("panel", "again", {
+        tone: "info",
+        text: `Delivered ${deliveries === 1 ? "1 event" : `${deliveries} events`} again, with the same ids.`,
+        next: "The counts must not change.",
+      });
     } catch (error) {
-      raise("panel", "again", { tone: "error", text: `Not delivered: ${error.message}`, next: error.status === 404 ? "Write `@stateroom hello` first, then press again." : "" });
+      raise("panel", "again", {
+        tone: "error",
+        text: `Not delivered: ${error.message}`,
+        next: error.status === 404 ? "Write `@stateroom hello` first, then press again." : "",
+      });
     }
   }
 }
 
 const BOT_STATES = {
   online: { word: "online", tone: "is-on", hint: "Its address takes connections." },
-  offline: { word: "offline", tone: "is-off", hint: "Its address takes no connections. Messages are kept and sent when it is back." },
+  offline: {
+    word: "offline",
+    tone: "is-off",
+    hint: "Its address takes no connections. Messages are kept and sent when it is back.",
+  },
   restarting: { word: "restarting", tone: "is-busy", hint: "Killed a moment ago; the supervisor starts it again." },
-  unknown: { word: "not connected", tone: "is-none", hint: "No event address is registered. Start the bot with `stateroom serve`, or `stateroom dev` for all of it." },
+  unknown: {
+    word: "not connected",
+    tone: "is-none",
+    hint: "No event address is registered. Start the bot with `stateroom serve`, or `stateroom dev` for all of it.",
+  },
 };
 
 function botState(bot) {

@@ -1,25 +1,41 @@
 // A small emoji picker: search, arrows, Enter; Esc gives the focus back to where it came from.
 import { h, fill } from "./dom.js";
-import { emojiNode, findEmoji, QUICK } from "./emoji.js";
+import { EMOJI, emojiNode, findEmoji, isDrawable, QUICK } from "./emoji.js";
 
 const LIMIT = 42;
 
 /** Opens beside `anchor`; `onPick(name)`; `restore()` puts the focus back when nothing was picked. */
 export function pickEmoji(anchor, onPick, restore = () => anchor.focus()) {
   const grid = h("div", { class: "picker-grid" });
-  const search = h("input", { type: "search", placeholder: "Find an emoji", "aria-label": "Find an emoji", autocomplete: "off" });
+  const search = h("input", {
+    type: "search",
+    placeholder: "Find an emoji",
+    "aria-label": "Find an emoji",
+    autocomplete: "off",
+  });
   const dialog = h("dialog", { class: "picker", "aria-label": "Emoji" }, search, grid);
   let picked = null;
   const draw = () => {
     const query = search.value.trim().replace(/:/g, "").toLowerCase();
-    const names = query ? findEmoji(query, LIMIT) : [...new Set([...QUICK, ...findEmoji("", LIMIT)])].slice(0, LIMIT);
+    const names = query ? findEmoji(query, LIMIT) : common();
     fill(grid, names.length ? names.map(cell) : h("p", { class: "picker-none", text: "No emoji of that name." }));
   };
   const choose = (name) => {
     picked = name;
     dialog.close();
   };
-  const cell = (name) => h("button", { type: "button", class: "picker-cell", "aria-label": name, title: `:${name}:`, on: { click: () => choose(name) } }, emojiNode(name));
+  const cell = (name) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "picker-cell",
+        "aria-label": name,
+        title: `:${name}:`,
+        on: { click: () => choose(name) },
+      },
+      emojiNode(name),
+    );
   search.addEventListener("input", draw);
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === search) grid.querySelector("button")?.click();
@@ -36,6 +52,12 @@ export function pickEmoji(anchor, onPick, restore = () => anchor.focus()) {
   dialog.showModal();
   place(dialog, anchor);
   search.focus();
+}
+
+// What is offered before anything is typed: what this machine can draw, then the usual ones by name.
+function common() {
+  const rest = [...EMOJI.keys()].filter((name) => !QUICK.includes(name) && isDrawable(name));
+  return [...QUICK.filter(isDrawable), ...rest, ...QUICK.filter((name) => !isDrawable(name))].slice(0, LIMIT);
 }
 
 function moveFocus(event, grid, search) {

@@ -24,12 +24,25 @@ export const problemsAt = (place) => [...(all.get(place) || [])].map(([key, prob
 export const msgPlace = (channel, ts) => `msg:${channel}/${ts}`;
 
 export function problemNode(place, problem) {
-  const buttons = (problem.actions || []).map(({ label, run }) => h("button", { type: "button", class: "link-button", on: { click: run }, text: label }));
-  const close = h("button", { type: "button", class: "link-button", text: "Dismiss", on: { click: () => clear(place, problem.key) } });
+  const buttons = (problem.actions || []).map(({ label, run }) =>
+    h("button", { type: "button", class: "link-button", on: { click: run }, text: label }),
+  );
+  const close = h("button", {
+    type: "button",
+    class: "link-button",
+    text: "Dismiss",
+    on: { click: () => clear(place, problem.key) },
+  });
   return h(
     "div",
     { class: `problem problem-${problem.tone || "error"}`, role: problem.tone === "error" ? "alert" : "status" },
     icon(problem.tone === "info" ? "info" : "alert", 16),
-    h("div", { class: "problem-text" }, h("span", {}, sentence(problem.text)), problem.next && h("span", { class: "problem-next" }, " ", sentence(problem.next)), h("span", { class: "problem-actions" }, buttons, !problem.sticky && close)),
+    h(
+      "div",
+      { class: "problem-text" },
+      h("span", {}, sentence(problem.text)),
+      problem.next && h("span", { class: "problem-next" }, " ", sentence(problem.next)),
+      h("span", { class: "problem-actions" }, buttons, !problem.sticky && close),
+    ),
   );
 }

@@ -24,7 +24,12 @@ export class Row {
     this.head = h("div", { class: "msg-head" });
     this.body = h("div", { class: "msg-body" });
     this.marks = h("div", { class: "msg-marks" });
-    this.article = h("article", { class: "msg", tabIndex: -1, data: { ts: message.ts } }, this.gutter, h("div", { class: "msg-main" }, this.head, this.body, this.marks));
+    this.article = h(
+      "article",
+      { class: "msg", tabIndex: -1, data: { ts: message.ts } },
+      this.gutter,
+      h("div", { class: "msg-main" }, this.head, this.body, this.marks),
+    );
     this.el = h("div", { class: "row" }, this.article);
     this.update(message);
   }
@@ -44,7 +49,11 @@ export class Row {
     article.classList.toggle("is-ephemeral", Boolean(message.ephemeral_to));
     this.el.hidden = Boolean(message.ephemeral_to) && message.ephemeral_to !== state.me;
     article.setAttribute("aria-busy", String(Boolean(message.streaming)));
-    this.once("head", `${message.user}|${userName(message.user)}|${message.username || ""}|${message.ephemeral_to || ""}`, () => this.drawHead());
+    this.once(
+      "head",
+      `${message.user}|${userName(message.user)}|${message.username || ""}|${message.ephemeral_to || ""}`,
+      () => this.drawHead(),
+    );
     if (!this.editing) this.once("body", bodyKey(message), () => this.drawBody());
     this.once("marks", this.marksKey(), () => this.drawMarks());
   }
@@ -53,8 +62,19 @@ export class Row {
     const { user, username, ts, ephemeral_to: only } = this.message;
     const bot = state.users.get(user)?.is_bot || Boolean(this.message.bot_id);
     const name = username || userName(user) || handleOf(user) || user;
-    const time = h("time", { class: "msg-time", title: fullTimeOf(ts), datetime: new Date(tsMillis(ts)).toISOString(), text: timeOf(ts) });
-    fill(this.head, h("span", { class: "msg-author", text: name }), bot && h("span", { class: "app-tag", text: "APP" }), time, only && h("span", { class: "msg-only", text: "Only visible to you" }));
+    const time = h("time", {
+      class: "msg-time",
+      title: fullTimeOf(ts),
+      datetime: new Date(tsMillis(ts)).toISOString(),
+      text: timeOf(ts),
+    });
+    fill(
+      this.head,
+      h("span", { class: "msg-author", text: name }),
+      bot && h("span", { class: "app-tag", text: "APP" }),
+      time,
+      only && h("span", { class: "msg-only", text: "Only visible to you" }),
+    );
     fill(this.gutter, avatar(user), time.cloneNode(true));
     this.article.setAttribute("aria-label", `${name}, ${timeOf(ts)}`);
   }
@@ -62,8 +82,12 @@ export class Row {
   drawBody() {
     const { message } = this;
     fill(this.body, bodyNodes(message, this.context));
-    if (message.streaming) (this.body.querySelector(".md:last-child > :last-child") || this.body).append(h("span", { class: "caret", "aria-hidden": "true" }));
-    if (message.edited && !message.deleted && !state.users.get(message.user)?.is_bot) endOf(this.body).append(h("span", { class: "msg-edited", text: " (edited)" }));
+    if (message.streaming)
+      (this.body.querySelector(".md:last-child > :last-child") || this.body).append(
+        h("span", { class: "caret", "aria-hidden": "true" }),
+      );
+    if (message.edited && !message.deleted && !state.users.get(message.user)?.is_bot)
+      endOf(this.body).append(h("span", { class: "msg-edited", text: " (edited)" }));
   }
 
   marksKey() {
@@ -73,7 +97,17 @@ export class Row {
     const latest = replies.length ? logOf(context.channel).byTs.get(replies.at(-1)) : null;
     const stalled = message.streaming && theBot()?.online === false;
     const problems = problemsAt(msgPlace(context.channel, message.ts)).map((one) => one.key + one.text);
-    return JSON.stringify([message.reactions, message.reply_count, replies.length, replies.at(-1), latest?.streaming, status, stalled, problems, state.me]);
+    return JSON.stringify([
+      message.reactions,
+      message.reply_count,
+      replies.length,
+      replies.at(-1),
+      latest?.streaming,
+      status,
+      stalled,
+      problems,
+      state.me,
+    ]);
   }
 
   drawMarks() {
@@ -81,7 +115,14 @@ export class Row {
     const place = msgPlace(context.channel, message.ts);
     fill(
       this.marks,
-      message.streaming && theBot()?.online === false && h("p", { class: "msg-stalled" }, icon("clock", 14), "The bot stopped in the middle of this answer. It completes it after its restart."),
+      message.streaming &&
+        theBot()?.online === false &&
+        h(
+          "p",
+          { class: "msg-stalled" },
+          icon("clock", 14),
+          "The bot stopped in the middle of this answer. It completes it after its restart.",
+        ),
       message.reactions?.length ? this.reactions(message.reactions) : null,
       !context.inThread && this.replyBar(),
       !context.inThread && statusNode(context.channel, message.ts),
@@ -96,7 +137,14 @@ export class Row {
       const who = users.map((id) => userName(id) || id).join(", ");
       return h(
         "button",
-        { type: "button", class: "reaction", "aria-pressed": String(mine), title: `${who} reacted with :${name}:`, "aria-label": `${name}, ${count ?? users.length}`, on: { click: () => this.context.react(this.ts, name, mine) } },
+        {
+          type: "button",
+          class: "reaction",
+          "aria-pressed": String(mine),
+          title: `${who} reacted with :${name}:`,
+          "aria-label": `${name}, ${count ?? users.length}`,
+          on: { click: () => this.context.react(this.ts, name, mine) },
+        },
         emojiNode(name),
         h("span", { class: "reaction-count", text: count ?? users.length }),
       );
@@ -111,11 +159,17 @@ export class Row {
     if (!count) return null;
     const latest = log.byTs.get(replies.at(-1));
     const faces = [...new Set(replies.map((ts) => log.byTs.get(ts)?.user).filter(Boolean))].slice(0, 4);
-    const last = latest?.streaming ? h("span", { class: "reply-live", text: "answering now" }) : latest && h("span", { class: "reply-last", text: `Last reply ${ago(latest.ts)}` });
+    const last = latest?.streaming
+      ? h("span", { class: "reply-live", text: "answering now" })
+      : latest && h("span", { class: "reply-last", text: `Last reply ${ago(latest.ts)}` });
     return h(
       "button",
       { type: "button", class: "reply-bar", on: { click: () => this.context.openThread(this.ts) } },
-      h("span", { class: "reply-faces" }, faces.map((id) => avatar(id, "s"))),
+      h(
+        "span",
+        { class: "reply-faces" },
+        faces.map((id) => avatar(id, "s")),
+      ),
       h("span", { class: "reply-count", text: count === 1 ? "1 reply" : `${count} replies` }),
       last,
       icon("chevron", 14),
@@ -131,12 +185,16 @@ export class Row {
     const label = day ? dayLabel(this.ts) : "";
     if (label !== (this.day?.textContent || "")) {
       this.day?.remove();
-      this.day = label ? h("div", { class: "day-line", role: "separator", "aria-label": label }, h("span", { text: label })) : null;
+      this.day = label
+        ? h("div", { class: "day-line", role: "separator", "aria-label": label }, h("span", { text: label }))
+        : null;
       if (this.day) this.el.prepend(this.day);
     }
     if (fresh !== Boolean(this.fresh)) {
       this.fresh?.remove();
-      this.fresh = fresh ? h("div", { class: "new-line", role: "separator", "aria-label": "New messages" }, h("span", { text: "New" })) : null;
+      this.fresh = fresh
+        ? h("div", { class: "new-line", role: "separator", "aria-label": "New messages" }, h("span", { text: "New" }))
+        : null;
       if (this.fresh) this.article.before(this.fresh);
     }
   }
@@ -163,14 +221,27 @@ export class Row {
   }
 }
 
-const bodyKey = (message) => JSON.stringify([message.text, message.blocks, message.attachments, message.files, message.streaming, message.edited, message.deleted, state.me]);
+const bodyKey = (message) =>
+  JSON.stringify([
+    message.text,
+    message.blocks,
+    message.attachments,
+    message.files,
+    message.streaming,
+    message.edited,
+    message.deleted,
+    state.me,
+  ]);
 
 function bodyNodes(message, context) {
   if (message.deleted) return h("p", { class: "msg-gone", text: "This message was deleted." });
   const drawing = { names, press: (block, element) => context.press(message.ts, block, element) };
-  const parts = message.blocks?.length ? renderBlocks(message.blocks, drawing) : [h("div", { class: "md" }, renderText(message.text || "", names))];
+  const parts = message.blocks?.length
+    ? renderBlocks(message.blocks, drawing)
+    : [h("div", { class: "md" }, renderText(message.text || "", names))];
   for (const one of message.attachments || []) parts.push(attachment(one, drawing));
-  for (const file of message.files || []) parts.push(h("p", { class: "file-chip" }, icon("thread", 15), file.name || file.title || file.id || "file"));
+  for (const file of message.files || [])
+    parts.push(h("p", { class: "file-chip" }, icon("thread", 15), file.name || file.title || file.id || "file"));
   return parts;
 }
 
@@ -178,7 +249,13 @@ function attachment(one, drawing) {
   if (one?.blocks?.length) return h("div", { class: "attachment" }, renderBlocks(one.blocks, drawing));
   if (one?.text || one?.pretext || one?.title || one?.fallback) {
     const title = one.title && h("p", {}, h("strong", { text: one.title }));
-    return h("div", { class: "attachment" }, one.pretext && renderText(one.pretext, names), title, renderText(one.text || (title ? "" : one.fallback || ""), names));
+    return h(
+      "div",
+      { class: "attachment" },
+      one.pretext && renderText(one.pretext, names),
+      title,
+      renderText(one.text || (title ? "" : one.fallback || ""), names),
+    );
   }
   return unknownCard("attachment", one);
 }
@@ -190,7 +267,8 @@ function endOf(body) {
 
 function continues(before, message) {
   if (!before || before.user !== message.user || before.deleted || message.deleted) return false;
-  if (Boolean(before.ephemeral_to) !== Boolean(message.ephemeral_to) || before.username !== message.username) return false;
+  if (Boolean(before.ephemeral_to) !== Boolean(message.ephemeral_to) || before.username !== message.username)
+    return false;
   return tsMillis(message.ts) - tsMillis(before.ts) < GROUP_MILLIS;
 }
 
@@ -201,5 +279,10 @@ export function statusNode(channel, thread) {
   const status = statusOf(channel, thread);
   if (!status) return null;
   const name = theBot()?.name || "The app";
-  return h("p", { class: "status-line", role: "status" }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), h("span", {}, h("strong", { text: name }), ` ${status}`));
+  return h(
+    "p",
+    { class: "status-line", role: "status" },
+    h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
+    h("span", {}, h("strong", { text: name }), ` ${status}`),
+  );
 }

@@ -9,8 +9,23 @@ export const state = empty();
 
 function empty() {
   return {
-    me: "", team: "", users: new Map(), channels: new Map(), apps: new Map(), logs: new Map(), statuses: new Map(), faults: [],
-    turns: new Map(), deliveries: [], calls: [], stats: null, caps: {}, hints: {}, conn: "loading", bots: new Map(), needsReload: false,
+    me: "",
+    team: "",
+    users: new Map(),
+    channels: new Map(),
+    apps: new Map(),
+    logs: new Map(),
+    statuses: new Map(),
+    faults: [],
+    turns: new Map(),
+    deliveries: [],
+    calls: [],
+    stats: null,
+    caps: {},
+    hints: {},
+    conn: "loading",
+    bots: new Map(),
+    needsReload: false,
   };
 }
 
@@ -77,7 +92,8 @@ export function load(raw) {
   state.apps = index(raw.apps, "app_id");
   if (!state.users.has(state.me)) state.me = raw.me;
   state.logs = new Map();
-  for (const [channel, messages] of Object.entries(raw.messages || {})) for (const one of messages.filter(ours)) logOf(channel).upsert(one);
+  for (const [channel, messages] of Object.entries(raw.messages || {}))
+    for (const one of messages.filter(ours)) logOf(channel).upsert(one);
   state.statuses = new Map((raw.statuses || []).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
   state.faults = raw.faults || [];
   state.caps = raw.caps || {};
@@ -91,7 +107,10 @@ export function load(raw) {
 // Two teams may hold the same channel id and even the same ts; the page shows one team.
 const ours = (one) => !one.team || one.team === state.team;
 
-const known = (app) => Object.fromEntries(["online", "pid", "restarts"].filter((key) => app[key] !== undefined).map((key) => [key, app[key]]));
+const known = (app) =>
+  Object.fromEntries(
+    ["online", "pid", "restarts"].filter((key) => app[key] !== undefined).map((key) => [key, app[key]]),
+  );
 
 const index = (list, key = "id") => new Map((list || []).map((one) => [one[key], one]));
 
@@ -129,7 +148,8 @@ const EVENTS = {
   turn({ turn }) {
     const old = state.turns.get(turn.id);
     const steps = [...(old?.steps || [])];
-    if (steps.at(-1)?.state !== turn.state || steps.at(-1)?.attempts !== turn.attempts) steps.push({ state: turn.state, attempts: turn.attempts, at: later(turn.at) });
+    if (steps.at(-1)?.state !== turn.state || steps.at(-1)?.attempts !== turn.attempts)
+      steps.push({ state: turn.state, attempts: turn.attempts, at: later(turn.at) });
     state.turns.delete(turn.id);
     state.turns.set(turn.id, { ...old, ...turn, steps });
     if (state.turns.size > KEEP) state.turns.delete(state.turns.keys().next().value);
@@ -148,7 +168,9 @@ const EVENTS = {
 };
 
 function push(list, item) {
-  const same = item.event_id && list.findIndex((one) => one.event_id === item.event_id && one.attempt === item.attempt && one.type === item.type);
+  const same =
+    item.event_id &&
+    list.findIndex((one) => one.event_id === item.event_id && one.attempt === item.attempt && one.type === item.type);
   if (typeof same === "number" && same >= 0) list[same] = item;
   else list.push(item);
   if (list.length > KEEP) list.splice(0, list.length - KEEP);

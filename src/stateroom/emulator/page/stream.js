@@ -6,7 +6,17 @@ const PAUSES = [300, 700, 1500, 3000, 5000];
 export class Stream {
   /** `onEvents(list)` gets a batch per frame; `onState("live" | "lost")`; `onLost()` is asked to reload before going on. */
   constructor({ onEvents, onState, reload }) {
-    Object.assign(this, { onEvents, onState, reload, after: 0, failures: 0, batch: [], source: null, timer: 0, due: false });
+    Object.assign(this, {
+      onEvents,
+      onState,
+      reload,
+      after: 0,
+      failures: 0,
+      batch: [],
+      source: null,
+      timer: 0,
+      due: false,
+    });
   }
 
   start(after) {

@@ -8,16 +8,44 @@ export function openSwitcher(go) {
   if (document.querySelector("dialog.switcher")) return;
   const opener = document.activeElement;
   const list = h("ul", { role: "listbox", id: "switch-list", "aria-label": "Conversations" });
-  const input = h("input", { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "switch-list", "aria-label": "Jump to a conversation", placeholder: "Jump to a conversation", autocomplete: "off", spellcheck: "false" });
-  const help = h("p", { class: "switch-help" }, h("kbd", { text: "↑↓" }), " choose ", h("kbd", { text: "Enter" }), " open ", h("kbd", { text: "Esc" }), " close");
-  const dialog = h("dialog", { class: "dialog switcher", "aria-label": "Jump to a conversation" }, h("div", { class: "switch-box" }, icon("search", 18), input), list, help);
+  const input = h("input", {
+    type: "text",
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": "switch-list",
+    "aria-label": "Jump to a conversation",
+    placeholder: "Jump to a conversation",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const help = h(
+    "p",
+    { class: "switch-help" },
+    h("kbd", { text: "↑↓" }),
+    " choose ",
+    h("kbd", { text: "Enter" }),
+    " open ",
+    h("kbd", { text: "Esc" }),
+    " close",
+  );
+  const dialog = h(
+    "dialog",
+    { class: "dialog switcher", "aria-label": "Jump to a conversation" },
+    h("div", { class: "switch-box" }, icon("search", 18), input),
+    list,
+    help,
+  );
   let hits = [];
   let active = 0;
   let chosen = "";
   const draw = () => {
     hits = matching(input.value.trim().toLowerCase());
     active = Math.min(active, Math.max(0, hits.length - 1));
-    fill(list, hits.map((one, i) => option(one, i === active, i)), !hits.length && h("li", { class: "switch-none", text: "Nothing of that name here." }));
+    fill(
+      list,
+      hits.map((one, i) => option(one, i === active, i)),
+      !hits.length && h("li", { class: "switch-none", text: "Nothing of that name here." }),
+    );
     if (hits.length) input.setAttribute("aria-activedescendant", `switch-${active}`);
     else input.removeAttribute("aria-activedescendant");
   };
@@ -52,7 +80,9 @@ export function openSwitcher(go) {
 
 function matching(query) {
   const all = [...state.channels.values()].filter((one) => !one.is_im || isMember(one));
-  const scored = all.map((one) => ({ one, at: titleOf(one.id).toLowerCase().indexOf(query) })).filter(({ at }) => at >= 0);
+  const scored = all
+    .map((one) => ({ one, at: titleOf(one.id).toLowerCase().indexOf(query) }))
+    .filter(({ at }) => at >= 0);
   const rank = ({ one, at }) => (one.id === state.here ? 1000 : 0) - (unreadIn(one.id).count ? 100 : 0) + at;
   return scored.sort((a, b) => rank(a) - rank(b)).map(({ one }) => one);
 }

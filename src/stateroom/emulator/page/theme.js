@@ -2,7 +2,11 @@
 import { fill, icon, iconButton } from "./dom.js";
 import { recall, remember } from "./prefs.js";
 
-const ORDER = { "": { next: "light", icon: "half", name: "as the system" }, light: { next: "dark", icon: "sun", name: "light" }, dark: { next: "", icon: "moon", name: "dark" } };
+const ORDER = {
+  "": { next: "light", icon: "half", name: "as the system" },
+  light: { next: "dark", icon: "sun", name: "light" },
+  dark: { next: "", icon: "moon", name: "dark" },
+};
 
 export function themeButton() {
   let mode = recall("theme", "") || "";

@@ -184,7 +184,10 @@ export class Timeline {
     if (this.pill.dataset.text === text) return;
     this.pill.dataset.text = text;
     this.pill.replaceChildren(icon("down", 15), h("span", { text }));
-    this.pill.setAttribute("aria-label", this.unseen ? `${text} messages, go to the newest` : "Go to the newest message");
+    this.pill.setAttribute(
+      "aria-label",
+      this.unseen ? `${text} messages, go to the newest` : "Go to the newest message",
+    );
   }
 
   // ---- the keyboard's place in the list

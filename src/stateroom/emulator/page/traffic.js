@@ -10,10 +10,35 @@ export class Traffic {
   constructor() {
     this.summary = h("span", { class: "fold-note" });
     this.body = h("tbody");
-    this.none = h("p", { class: "empty-note", text: "Nothing yet. Each event to the bot and each call it makes appears here." });
-    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "What" }), h("th", { scope: "col", text: "Result" }), h("th", { scope: "col", text: "Took" })));
-    this.table = h("table", { class: "traffic" }, h("caption", { class: "visually-hidden", text: "Newest first" }), head, this.body);
-    this.el = h("details", { class: "panel-section fold", on: { toggle: () => this.draw() } }, h("summary", {}, h("h3", { text: "Traffic" }), this.summary, icon("chevron", 14)), this.none, h("div", { class: "traffic-wrap" }, this.table));
+    this.none = h("p", {
+      class: "empty-note",
+      text: "Nothing yet. Each event to the bot and each call it makes appears here.",
+    });
+    const head = h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col", text: "What" }),
+        h("th", { scope: "col", text: "Result" }),
+        h("th", { scope: "col", text: "Took" }),
+      ),
+    );
+    this.table = h(
+      "table",
+      { class: "traffic" },
+      h("caption", { class: "visually-hidden", text: "Newest first" }),
+      head,
+      this.body,
+    );
+    this.el = h(
+      "details",
+      { class: "panel-section fold", on: { toggle: () => this.draw() } },
+      h("summary", {}, h("h3", { text: "Traffic" }), this.summary, icon("chevron", 14)),
+      this.none,
+      h("div", { class: "traffic-wrap" }, this.table),
+    );
     for (const topic of ["loaded", "traffic", "reset"]) on(topic, () => this.draw());
   }
 
@@ -21,7 +46,9 @@ export class Traffic {
     const total = state.deliveries.length + state.calls.length;
     this.summary.textContent = total ? `${total} so far` : "quiet";
     if (!this.el.open) return;
-    const rows = [...state.deliveries.map(delivery), ...state.calls.map(call)].sort((a, b) => b.at - a.at).slice(0, SHOWN);
+    const rows = [...state.deliveries.map(delivery), ...state.calls.map(call)]
+      .sort((a, b) => b.at - a.at)
+      .slice(0, SHOWN);
     this.none.hidden = rows.length > 0;
     this.table.hidden = !rows.length;
     fill(this.body, rows.map(rowNode));
@@ -35,7 +62,7 @@ const delivery = (one) => ({
   note: `${one.event_id} attempt ${one.attempt}`,
   again: one.attempt > 1 ? `#${one.attempt}` : "",
   good: !one.reason,
-  result: one.reason ? one.reason.replace("http_", "").replace("_", " ") : String(one.status),
+  result: one.reason ? one.reason.replace("http_", "").replaceAll("_", " ") : String(one.status),
   ms: one.ms,
 });
 
@@ -46,7 +73,7 @@ const call = (one) => ({
   note: one.app || "",
   again: "",
   good: one.ok !== false,
-  result: one.ok === false ? one.error || "error" : "ok",
+  result: one.ok === false ? String(one.error || "error").replaceAll("_", " ") : "ok",
   ms: one.ms,
 });
 
@@ -55,8 +82,22 @@ function rowNode(row) {
   return h(
     "tr",
     { title: `${direction}, ${exactTime(row.at)}${row.note ? `, ${row.note}` : ""}` },
-    h("td", { class: "traffic-what" }, h("span", { class: row.out ? "to-bot" : "from-bot" }, icon(row.out ? "out" : "back", 13)), h("span", { class: "visually-hidden", text: `${direction}: ` }), h("span", { class: "traffic-name", text: row.name }), row.again && h("span", { class: "traffic-again", text: row.again })),
+    h(
+      "td",
+      {},
+      h(
+        "div",
+        { class: "traffic-what" },
+        h("span", { class: row.out ? "to-bot" : "from-bot" }, icon(row.out ? "out" : "back", 13)),
+        h("span", { class: "visually-hidden", text: `${direction}: ` }),
+        h("span", { class: "traffic-name" }, breakable(row.name)),
+        row.again && h("span", { class: "traffic-again", text: row.again }),
+      ),
+    ),
     h("td", {}, h("span", { class: `chip ${row.good ? "is-good" : "is-bad"}`, text: row.result })),
     h("td", { class: "traffic-ms", text: row.ms === undefined ? "" : span(row.ms) }),
   );
 }
+
+// A method's name may break after its dots, and nowhere else.
+const breakable = (name) => name.split(/(?<=\.)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));

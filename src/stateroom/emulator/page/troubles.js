@@ -11,7 +11,12 @@ const WHY = {
   ssl_error: "The bot's address has a broken certificate",
   too_many_redirects: "The bot's address redirects too often",
 };
-const NEXT = ["It is sent again at once.", "It is sent again in a minute.", "It is sent once more in five minutes.", "Slack gives up here. Look at the bot's log, then use “Deliver this message again”."];
+const NEXT = [
+  "It is sent again at once.",
+  "It is sent again in a minute.",
+  "It is sent once more in five minutes.",
+  "Slack gives up here. Look at the bot's log, then use “Deliver this message again”.",
+];
 
 const failing = new Map();
 const judged = new WeakSet();
@@ -30,13 +35,19 @@ function judge(delivery) {
     return;
   }
   const status = worst.reason === "http_error" ? ` (HTTP ${worst.status})` : "";
-  raise(place, "delivery", { tone: "warn", text: `${WHY[worst.reason] || "The event did not arrive"}${status}, attempt ${worst.attempt}.`, next: NEXT[Math.min(worst.attempt, NEXT.length) - 1] });
+  raise(place, "delivery", {
+    tone: "warn",
+    text: `${WHY[worst.reason] || "The event did not arrive"}${status}, attempt ${worst.attempt}.`,
+    next: NEXT[Math.min(worst.attempt, NEXT.length) - 1],
+  });
 }
 
 function bot() {
   const one = theBot();
   if (state.conn === "lost" || !one || one.online !== false || one.restarting) return clear("page", "bot");
-  const next = state.caps.crash ? "Its supervisor starts it again. Write on: messages are kept and sent when it is back." : "Start it again. Write on: messages are kept, and sent on Slack's schedule.";
+  const next = state.caps.crash
+    ? "Its supervisor starts it again. Write on: messages are kept and sent when it is back."
+    : "Start it again. Write on: messages are kept, and sent on Slack's schedule.";
   raise("page", "bot", { tone: "warn", sticky: true, text: `${one.name} is offline.`, next });
   return true;
 }
@@ -44,7 +55,11 @@ function bot() {
 function nobody() {
   const one = theBot();
   if (!one || one.online !== null) return clear("page", "nobody");
-  raise("page", "nobody", { tone: "info", text: "No bot listens to this workspace yet.", next: "Start one with `stateroom serve`, or everything at once with `stateroom dev`." });
+  raise("page", "nobody", {
+    tone: "info",
+    text: "No bot listens to this workspace yet.",
+    next: "Start one with `stateroom serve`, or everything at once with `stateroom dev`.",
+  });
   return true;
 }
 
@@ -61,7 +76,13 @@ export function watchTroubles({ retryConnection }) {
   }
   on("conn", () => {
     if (state.conn !== "lost") return clear("page", "conn");
-    raise("page", "conn", { tone: "error", sticky: true, text: "The connection to the local Slack is lost.", next: "Trying again by itself. What you write is kept here.", actions: [{ label: "Try now", run: retryConnection }] });
+    raise("page", "conn", {
+      tone: "error",
+      sticky: true,
+      text: "The connection to the local Slack is lost.",
+      next: "Trying again by itself. What you write is kept here.",
+      actions: [{ label: "Try now", run: retryConnection }],
+    });
     return true;
   });
 }

@@ -14,7 +14,13 @@ export class Turns {
     this.reveal = reveal;
     this.list = h("ol", { class: "turn-list" });
     this.none = h("p", { class: "empty-note" });
-    this.el = h("section", { class: "panel-section", "aria-labelledby": "turns-title" }, h("h3", { id: "turns-title", text: "Turns" }), this.none, this.list);
+    this.el = h(
+      "section",
+      { class: "panel-section", "aria-labelledby": "turns-title" },
+      h("h3", { id: "turns-title", text: "Turns" }),
+      this.none,
+      this.list,
+    );
     this.items = new Map();
     for (const topic of ["loaded", "turns", "reset"]) on(topic, () => this.draw());
   }
@@ -22,7 +28,14 @@ export class Turns {
   draw() {
     const newest = [...state.turns.values()].sort((a, b) => (a.ts < b.ts ? 1 : -1)).slice(0, SHOWN);
     this.none.hidden = newest.length > 0;
-    fill(this.none, sentence(state.caps.turns ? "No turn yet. Write to the bot, and each step of its answer appears here." : "Turn states come from the bot's own store: start everything with `stateroom dev` to see them."));
+    fill(
+      this.none,
+      sentence(
+        state.caps.turns
+          ? "No turn yet. Write to the bot, and each step of its answer appears here."
+          : "Turn states come from the bot's own store: start everything with `stateroom dev` to see them.",
+      ),
+    );
     const keep = new Set(newest.map((turn) => turn.id));
     for (const [id, item] of this.items) if (!keep.has(id)) this.drop(id, item);
     newest.forEach((turn, i) => {
@@ -54,9 +67,33 @@ export class Turns {
     const took = turn.steps.length > 1 ? span(turn.steps.at(-1).at - first) : clockOf(first);
     fill(
       item,
-      h("button", { type: "button", class: "turn-head", title: times, on: { click: () => this.reveal(turn.channel, turn.thread_ts || turn.ts, turn.ts) } }, h("span", { class: "turn-words", text: words }), h("span", { class: "turn-took", text: took })),
-      h("div", { class: "track", role: "img", "aria-label": `${turn.state}${turn.attempts > 1 ? `, attempt ${turn.attempts}` : ""}` }, STEPS.map((step) => h("span", { class: `track-step ${reached(turn, step)}`, title: timeOfStep(turn, step) }))),
-      h("p", { class: "turn-state" }, h("span", { class: "turn-word", text: turn.state }), turn.attempts > 1 && h("span", { class: "turn-attempts", text: `attempt ${turn.attempts}` }), message && h("span", { class: "turn-who", text: userName(message.user) })),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "turn-head",
+          title: times,
+          on: { click: () => this.reveal(turn.channel, turn.thread_ts || turn.ts, turn.ts) },
+        },
+        h("span", { class: "turn-words", text: words }),
+        h("span", { class: "turn-took", text: took }),
+      ),
+      h(
+        "div",
+        {
+          class: "track",
+          role: "img",
+          "aria-label": `${turn.state}${turn.attempts > 1 ? `, attempt ${turn.attempts}` : ""}`,
+        },
+        STEPS.map((step) => h("span", { class: `track-step ${reached(turn, step)}`, title: timeOfStep(turn, step) })),
+      ),
+      h(
+        "p",
+        { class: "turn-state" },
+        h("span", { class: "turn-word", text: turn.state }),
+        turn.attempts > 1 && h("span", { class: "turn-attempts", text: `attempt ${turn.attempts}` }),
+        message && h("span", { class: "turn-who", text: userName(message.user) }),
+      ),
     );
   }
 }
@@ -76,5 +113,9 @@ function timeOfStep(turn, step) {
 }
 
 function plainWords(text) {
-  return h("div", {}, renderText(text || "", names)).textContent.trim().slice(0, 80) || "(no text)";
+  return (
+    h("div", {}, renderText(text || "", names))
+      .textContent.trim()
+      .slice(0, 80) || "(no text)"
+  );
 }

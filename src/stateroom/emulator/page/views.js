@@ -24,17 +24,29 @@ export class ChannelView {
     state.here = id;
     const channel = state.channels.get(id);
     const title = titleOf(id);
-    fill(byId("channel-title"), channel.is_im ? avatar(otherSide(channel), "s") : icon("hash", 20), h("span", { text: title }));
-    setText(byId("channel-topic"), channel.topic || (channel.is_im ? "Direct message" : `${channel.members?.length || 0} members`));
+    fill(
+      byId("channel-title"),
+      channel.is_im ? avatar(otherSide(channel), "s") : icon("hash", 20),
+      h("span", { text: title }),
+    );
+    setText(
+      byId("channel-topic"),
+      channel.topic || (channel.is_im ? "Direct message" : `${channel.members?.length || 0} members`),
+    );
     this.talk.aim(id, "", `Message ${channel.is_im ? title : `#${title}`}`);
-    this.talk.timeline.open(() => logOf(id).main, (ts) => messageOf(id, ts), count ? lastRead(id) || "0" : "");
+    this.talk.timeline.open(
+      () => logOf(id).main,
+      (ts) => messageOf(id, ts),
+      count ? lastRead(id) || "0" : "",
+    );
     this.drawSuggest();
     this.seen();
   }
 
   changed(set) {
     const { timeline } = this.talk;
-    if (!document.hasFocus() && !timeline.newAfter && unreadIn(state.here).count) timeline.newAfter = lastRead(state.here) || "0";
+    if (!document.hasFocus() && !timeline.newAfter && unreadIn(state.here).count)
+      timeline.newAfter = lastRead(state.here) || "0";
     timeline.sync(set);
     this.drawSuggest();
     this.seen();
@@ -51,10 +63,18 @@ export class ChannelView {
     const bot = theBot();
     const withBot = channel.is_im && otherSide(channel) === bot?.bot_user_id;
     const words = channel.is_im
-      ? withBot ? `Only you and ${title} are here, so no mention is needed: everything you write is for the bot.` : `A conversation between you and ${title}.`
+      ? withBot
+        ? `Only you and ${title} are here, so no mention is needed: everything you write is for the bot.`
+        : `A conversation between you and ${title}.`
       : `The conversation starts here. Mention ${bot ? `@${state.users.get(bot.bot_user_id)?.name}` : "the bot"} and it answers in a thread.`;
     const face = channel.is_im ? avatar(otherSide(channel), "l") : h("span", { class: "intro-tile" }, icon("hash", 30));
-    return h("div", { class: "intro" }, face, h("p", { class: "intro-title", text: channel.is_im ? title : `Welcome to #${title}` }), h("p", { class: "intro-words", text: words }));
+    return h(
+      "div",
+      { class: "intro" },
+      face,
+      h("p", { class: "intro-title", text: channel.is_im ? title : `Welcome to #${title}` }),
+      h("p", { class: "intro-words", text: words }),
+    );
   }
 
   /** The seeded prompt, as long as nobody has talked to the bot here: one press writes it into the box. */
@@ -62,7 +82,12 @@ export class ChannelView {
     const { channel, prompt } = state.hints;
     const bot = theBot()?.bot_user_id;
     const asked = logOf(state.here).main.some((ts) => messageOf(state.here, ts)?.text?.includes(`<@${bot}>`));
-    const show = prompt && channel === state.here && !asked && !this.talk.composer?.area.value && isMember(state.channels.get(channel));
+    const show =
+      prompt &&
+      channel === state.here &&
+      !asked &&
+      !this.talk.composer?.area.value &&
+      isMember(state.channels.get(channel));
     this.suggest.hidden = !show;
     if (!show || this.suggest.dataset.prompt === prompt) return;
     this.suggest.dataset.prompt = prompt;
@@ -70,7 +95,16 @@ export class ChannelView {
       this.talk.composer.set(prompt);
       this.talk.composer.focus();
     };
-    fill(this.suggest, h("span", { class: "suggest-label", text: "Say hello to the bot" }), h("button", { type: "button", class: "suggest-chip", "aria-label": `Write ${prompt}`, on: { click: use } }, h("span", { text: prompt }), icon("chevron", 14)));
+    fill(
+      this.suggest,
+      h("span", { class: "suggest-label", text: "Say hello to the bot" }),
+      h(
+        "button",
+        { type: "button", class: "suggest-chip", "aria-label": `Write ${prompt}`, on: { click: use } },
+        h("span", { text: prompt }),
+        icon("chevron", 14),
+      ),
+    );
   }
 }
 
@@ -102,7 +136,10 @@ export class ThreadView {
       const whose = userName(messageOf(channel, ts)?.user);
       this.talk.aim(channel, ts, whose ? `Reply to ${whose}'s thread` : "Reply in thread");
       this.talk.composer.area.placeholder = "Reply…";
-      this.talk.timeline.open(() => this.order(), (one) => messageOf(channel, one));
+      this.talk.timeline.open(
+        () => this.order(),
+        (one) => messageOf(channel, one),
+      );
     }
     this.drawer.open(focus ? this.talk.composer.area : null);
     if (this.talk.timeline.pinned) this.talk.timeline.stick();
