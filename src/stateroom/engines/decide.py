@@ -47,7 +47,7 @@ def check_place(write: Write) -> None:
     if isinstance(write, (Append, Rewrite, Truncate)):
         if "/" in check_key(write.stream, "stream"):
             raise InvalidId("stream", "must not contain a slash, which parts it from the turn id")
-        if isinstance(write, Append):
+        if type(write) is Append:
             check_turn_id(write.turn_id)
     else:
         check_key(write.id)

@@ -25,7 +25,7 @@ from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.engines.sqlite_writer import Writer
+from stateroom.engines.sqlite_writer import Writer, outcome
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
@@ -116,8 +116,18 @@ class SqliteEngine:
         writer, _ = self._ready()
         if not writes:
             return []
-        batch = Batch(writes, [self._text(writer, w) for w in writes])
-        return await self._door(writer).commit(batch)
+        texts = [self._text(writer, w) for w in writes]
+        door = self._door(writer)
+        if door.alone():
+            if len(writes) == 1 and isinstance(write := writes[0], Append):
+                done = writer.append_here(write, texts[0] or "")
+                if done is not None:
+                    return [done]
+            batch = Batch(writes, texts)
+            if writer.commit_here(batch):
+                return outcome(batch)
+            return await door.join(batch)
+        return await door.join(Batch(writes, texts))
 
     # What the verbs above share.
 

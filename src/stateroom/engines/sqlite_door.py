@@ -32,12 +32,8 @@ class Door:
         self._task: asyncio.Task[Any] | None = None  # who has written in this turn of the loop
         self._began = 0.0
 
-    async def commit(self, batch: Batch) -> list[Written]:
-        """Have `batch` written; its results, or its error raised."""
-        if self._alone() and self._writer.commit_here(batch):
-            if batch.error is not None:
-                raise batch.error
-            return batch.results
+    async def join(self, batch: Batch) -> list[Written]:
+        """Have `batch` written with what else is wanted in this turn; its results, or its error raised."""
         batch.future = self.loop.create_future()
         self._waiting.append(batch)
         if len(self._waiting) == 1:
@@ -59,8 +55,8 @@ class Door:
             group[-1].timer = timer
             self._writer.hand(group)
 
-    def _alone(self) -> bool:
-        """Whether no other task than the running one writes in this turn of the loop, nor this one for long."""
+    def alone(self) -> bool:
+        """Whether the running task may commit here and now: no other writes in this turn, nor this one for long."""
         if self._crowd or self._waiting:
             return False
         task = asyncio.current_task(self.loop)

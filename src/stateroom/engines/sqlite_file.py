@@ -19,6 +19,10 @@ from stateroom.model.errors import CorruptData, FormatTooNew, StoreUnavailable
 # Measured with 1.3 KB turns: 1024 writes 6.0 bytes a payload byte, 2048 10.9, 4096 14.5, at the same time an append.
 PAGE_SIZE: Final = 1024
 WAL_BYTES: Final = 2 * 1024 * 1024  # what the log is grown to at once: the frames of one checkpoint interval, twice
+# Written block by block: in one piece Linux would cache it in large folios, and each later commit of 8 KB would write
+# such a folio whole (measured: 50 KB to the disk a commit instead of 12).
+_BLOCK: Final = 4096
+_ZEROS: Final = bytes(_BLOCK)
 _STATEMENTS: Final = 512  # compiled statements kept: each size of a many-row statement is one
 
 _log = logging.getLogger(__name__)
@@ -111,9 +115,9 @@ def grow_log(connection: sqlite3.Connection, path: str) -> None:
         file = os.open(f"{path}-wal", os.O_WRONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(file).st_size
-            if size < WAL_BYTES:
-                os.pwrite(file, bytes(WAL_BYTES - size), size)
-                os.fsync(file)
+            for place in range(size - size % _BLOCK + _BLOCK, WAL_BYTES, _BLOCK):
+                os.pwrite(file, _ZEROS, place)
+            os.fsync(file)
         finally:
             os.close(file)
     except OSError as error:

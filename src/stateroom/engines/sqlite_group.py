@@ -365,23 +365,6 @@ class Group:
             self._logs[table].flush(self._connection)
 
 
-def append_at_once(connection: sqlite3.Connection, layouts: Mapping[str, Layout], batch: Batch) -> bool:
-    """The commonest transaction of all, one append to a stream that exists, in one statement instead of three.
-
-    False, and nothing is done, when it is something else: a new stream, a turn that is there already.
-    """
-    write = batch.writes[0]
-    if not isinstance(write, Append):
-        return False
-    values = (write.turn_id, write.expires_at, batch.texts[0], write.team, write.stream)
-    found = connection.execute(layouts[write.table].append, values).fetchall()
-    if not found:
-        return False
-    row = Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team)
-    batch.results.append(Written(row, changed=True))
-    return True
-
-
 def is_alone(batch: Batch) -> bool:
     """Whether a batch holds writes that go to the file at once, so that it cannot share a transaction."""
     return any(isinstance(write, (Rewrite, Truncate)) for write in batch.writes)

@@ -13,24 +13,11 @@ import os
 import sys
 
 if sys.platform != "win32":
-    import fcntl
-
-    def _lock(file: int, wait: bool) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
-
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 else:  # no flock there: writers fall back to SQLite's lock alone, which is correct and less fair
+    LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 
-    def _lock(file: int, wait: bool) -> bool:
-        return True
-
-    def _unlock(file: int) -> None:
+    def flock(file: int, how: int) -> None:
         return
 
 
@@ -61,13 +48,19 @@ class Turnstile:
 
     def enter(self, *, wait: bool) -> bool:
         """Whether it is our turn now. With `wait` it blocks until it is (and releases the GIL meanwhile)."""
-        if not _lock(self._next, wait):
+        how = LOCK_EX if wait else LOCK_EX | LOCK_NB
+        try:
+            flock(self._next, how)
+        except BlockingIOError:
             return False
         try:
-            return _lock(self._current, wait)
+            flock(self._current, how)
+        except BlockingIOError:
+            return False
         finally:
-            _unlock(self._next)
+            flock(self._next, LOCK_UN)
+        return True
 
     def leave(self) -> None:
         """The next one may write."""
-        _unlock(self._current)
+        flock(self._current, LOCK_UN)
