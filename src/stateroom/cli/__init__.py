@@ -33,7 +33,9 @@ class NotInstalled(StateroomError):
     """A library of an extra is missing."""
 
     def __init__(self, library: str) -> None:
-        super().__init__(f"{library} is not installed; pip install 'stateroom[all]' brings all that this command needs")
+        super().__init__(
+            f"{library.partition('.')[0]} is not installed; pip install 'stateroom[all]' brings all that this command needs"
+        )
 
 
 class Lazy(click.Group):
