@@ -110,6 +110,26 @@ async def test_a_stream_grows_with_a_caret_and_loses_it_at_the_end(shown: Shown,
     await expect(answer).to_have_attribute("aria-busy", "false")
 
 
+async def test_a_thread_that_somebody_opened_is_not_taken_away_by_another_answer(shown: Shown, bot: Bot) -> None:
+    async def ask(text: str, threads: int) -> str:
+        await shown.write(text)
+        await expect(shown.messages).to_have_count(threads)
+        return str([one["ts"] for one in shown.slack.messages() if "thread_ts" not in one][-1])
+
+    first = await ask("@stateroom one", 1)
+    bot.say("answer one", thread_ts=first)
+    await expect(shown.replies.last).to_contain_text("answer one")
+    second = await ask("@stateroom two", 2)
+    bot.say("answer two", thread_ts=second)
+    await expect(shown.replies.last).to_contain_text("answer two")
+    await shown.message(first).locator(".reply-bar").click()
+    await shown.composer.focus()
+    third = await ask("@stateroom three", 3)
+    bot.say("answer three", thread_ts=third)
+    await expect(shown.message(third).locator(".reply-count")).to_have_text("1 reply")
+    await expect(shown.replies.last).to_contain_text("answer one")
+
+
 async def test_a_reply_goes_into_the_thread_and_the_count_follows(shown: Shown, bot: Bot) -> None:
     ts = shown.slack.say("root")
     await shown.message(ts).hover()

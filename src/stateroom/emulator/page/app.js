@@ -3,7 +3,7 @@ import { api } from "./api.js";
 import { on, emit } from "./bus.js";
 import { closeTopDrawer, Drawer } from "./dialog.js";
 import { byId, fill, h, iconButton, porthole } from "./dom.js";
-import { settle } from "./outgoing.js";
+import { forgetSaid, saidAt, settle } from "./outgoing.js";
 import { Panel, stripOf } from "./panel.js";
 import { recall, remember } from "./prefs.js";
 import { problemNode, problemsAt } from "./problems.js";
@@ -37,7 +37,6 @@ const panelDrawer = drawerOf("panel", WIDE, () => {
 
 const channel = new ChannelView({ openThread: (ts) => openThread(ts) });
 const thread = new ThreadView({ drawer: threadDrawer });
-const justSaid = new Map();
 
 function openChannel(id, { focus = true, keepThread = false } = {}) {
   if (!state.channels.has(id)) return;
@@ -129,13 +128,15 @@ function onMessages(changes) {
   drawTitle();
 }
 
-// The first answer to what was just said here opens its thread beside the channel, where there is room beside it.
+// The first answer to what was just said here opens its thread beside the channel, where there is room beside it. A
+// thread that a person opened, or writes in, stays.
 function maybeOpenThread(id, message) {
-  if (!message?.bot_id || id !== state.here || thread.isOpen || threadDrawer.covers) return;
-  const said = justSaid.get(message.thread_ts);
-  if (!said || Date.now() - said > AUTO_OPEN_MILLIS) return;
-  justSaid.delete(message.thread_ts);
+  if (!message?.bot_id || id !== state.here || threadDrawer.covers || thread.isTaken) return;
+  const root = messageOf(id, message.thread_ts);
+  if (Date.now() - saidAt(root?.client_msg_id) > AUTO_OPEN_MILLIS) return;
+  forgetSaid(root.client_msg_id);
   openThread(message.thread_ts, false);
+  thread.byItself = true;
 }
 
 function refreshAll() {
@@ -175,7 +176,6 @@ function listen() {
     openChannel(state.here, { focus: false, keepThread: true });
     refreshAll();
   });
-  on("sent", (one) => one.thread || justSaid.set(one.ts, Date.now()));
   on("reset", () => stream.retry());
   addEventListener("focus", () => {
     channel.seen();

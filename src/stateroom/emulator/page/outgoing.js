@@ -26,8 +26,15 @@ function confirmed(one) {
   return false;
 }
 
+// When each message was said in this tab; by client_msg_id, since the stream may be ahead of the answer to the request.
+const said = new Map();
+
+export const saidAt = (id) => said.get(id) ?? 0;
+export const forgetSaid = (id) => said.delete(id);
+
 export function say({ channel, thread = "", user, text }) {
   const one = { id: crypto.randomUUID(), channel, thread, user, text, at: Date.now(), state: "pending", error: "" };
+  said.set(one.id, one.at);
   change([...queue, one]);
   return post(one);
 }
@@ -56,7 +63,6 @@ async function post(one) {
     const { ts } = await api.send(message);
     apply([{ type: "message", channel: one.channel, message: arrived(one, ts) }]);
     change(queue.filter((item) => item.id !== one.id));
-    emit("sent", { ...one, ts });
   } catch (error) {
     update(one.id, { state: "failed", error: error.message });
   }

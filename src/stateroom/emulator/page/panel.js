@@ -141,7 +141,7 @@ export class Panel {
     try {
       const { pid } = await api.crash();
       const bot = theBot();
-      if (bot) state.bots.set(bot.app_id, { ...state.bots.get(bot.app_id), pid, restarting: true });
+      if (bot) state.bots.set(bot.app_id, { ...state.bots.get(bot.app_id), pid, killed: pid, restarting: true });
       raise("panel", "crash", {
         tone: "info",
         text: `Killed process ${pid} with SIGKILL.`,
@@ -198,7 +198,8 @@ function botState(bot) {
 
 function facts(bot) {
   const parts = [];
-  if (bot?.pid) parts.push(bot.restarting ? `pid ${bot.pid} is gone` : `pid ${bot.pid}`);
+  const fate = bot?.restarting ? (bot.pid === bot.killed ? " is gone" : " is starting") : "";
+  if (bot?.pid) parts.push(`pid ${bot.pid}${fate}`);
   if (Number.isInteger(bot?.restarts)) parts.push(bot.restarts === 1 ? "1 restart" : `${bot.restarts} restarts`);
   return parts.join(" · ");
 }

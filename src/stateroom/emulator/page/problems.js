@@ -42,6 +42,7 @@ export function problemNode(place, problem) {
       { class: "problem-text" },
       h("span", {}, sentence(problem.text)),
       problem.next && h("span", { class: "problem-next" }, " ", sentence(problem.next)),
+      " ",
       h("span", { class: "problem-actions" }, buttons, !problem.sticky && close),
     ),
   );

@@ -157,8 +157,9 @@ const EVENTS = {
   },
   bot({ type, app_id, ...facts }) {
     const old = state.bots.get(app_id) || {};
-    const restarting = old.restarting && !(facts.online && facts.pid !== old.pid);
-    state.bots.set(app_id, { ...old, ...facts, restarting });
+    const now = { ...old, ...facts };
+    now.restarting = Boolean(old.restarting) && !(now.online && now.pid !== now.killed);
+    state.bots.set(app_id, now);
     return ["bot"];
   },
   reset() {

@@ -192,8 +192,11 @@ export class Timeline {
 
   // ---- the keyboard's place in the list
 
+  // The newest message, as long as nobody walks the list.
   ensureCurrent() {
-    if (!this.rows.length || (this.current && this.byTs.has(this.current))) return;
+    if (!this.rows.length) return;
+    const follows = this.pinned && !this.list.contains(document.activeElement);
+    if (!follows && this.byTs.has(this.current)) return;
     this.setCurrent(this.rows.at(-1).ts);
   }
 

@@ -126,10 +126,16 @@ export class ThreadView {
     return Boolean(this.root) && this.drawer.isOpen;
   }
 
+  /** Open because a person wants it to be. */
+  get isTaken() {
+    const { area } = this.talk.composer;
+    return this.isOpen && !(this.byItself && !area.value && !byId("thread").contains(document.activeElement));
+  }
+
   /** Shows the thread that starts at `ts`; with `focus` the reply box gets the focus. */
   open(channel, ts, focus = true) {
     const same = this.channel === channel && this.root === ts && this.drawer.isOpen;
-    Object.assign(this, { channel, root: ts });
+    Object.assign(this, { channel, root: ts, byItself: false });
     const title = titleOf(channel);
     setText(byId("thread-topic"), state.channels.get(channel)?.is_im ? `with ${title}` : `#${title}`);
     if (!same) {
