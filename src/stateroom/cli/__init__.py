@@ -33,9 +33,8 @@ class NotInstalled(StateroomError):
     """A library of an extra is missing."""
 
     def __init__(self, library: str) -> None:
-        super().__init__(
-            f"{library.partition('.')[0]} is not installed; pip install 'stateroom[all]' brings all that this command needs"
-        )
+        name = library.partition(".")[0]
+        super().__init__(f"{name} is not installed; pip install 'stateroom[all]' brings all that this command needs")
 
 
 class Lazy(click.Group):
