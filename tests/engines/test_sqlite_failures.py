@@ -1,10 +1,12 @@
 """SQLite in trouble: busy, full, read-only, missing, foreign, too new, corrupt. Each is its own clear error."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -297,8 +299,9 @@ def in_child(path: Path, limit: int = 0) -> str:
 def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that other users may enter: its parents belong to pytest and are closed to them."""
     folder = tmp_path_factory.mktemp("open")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == os.getuid() and parent != Path(tempfile.gettempdir()) and len(parent.parts) > 2:
+            parent.chmod(0o755)
     return folder
 
 

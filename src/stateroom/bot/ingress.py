@@ -214,15 +214,17 @@ def _headers(kind: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
-    """The raw body, or None when it is over the limit."""
-    for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT):
-            return None
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
+    """The raw body, or None when it is over the limit; the rest is read, within reason, so that the sender hears us."""
+    too_long = any(
+        name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT) for name, value in headers
+    )
+    body, read, more = b"", 0, True
+    while more and read <= 8 * BODY_LIMIT:
         message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
-            return None
-    return body
+        chunk: bytes = message.get("body", b"")
+        more = bool(message.get("more_body"))
+        read += len(chunk)
+        too_long = too_long or read > BODY_LIMIT
+        if not too_long:
+            body += chunk
+    return None if too_long else body

@@ -170,7 +170,7 @@ def listen(config: EmulatorConfig) -> socket.socket:
     if config.host not in LOOPBACK_HOSTS:
         raise WrongUse(f"the local Slack listens on loopback only; give --host 127.0.0.1 instead of {config.host}")
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only then
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((config.host, config.port))
