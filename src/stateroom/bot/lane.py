@@ -254,10 +254,15 @@ class Lane:
     async def _close(self, row: Row, event: str, reason: str, *writes: Write) -> None:
         state = step(row.item["state"], event)
         config = self._tools.config
-        keep_words = state == "failed" and config.content.kind != "none"
+        keep_words = state == "failed" and self._may_keep_words()
         closing = self._inbox.close(row, state, reason, kept=config.kept_seconds, keep_words=keep_words)
         await self.commit(closing, *writes)
         log.info("turn %s", state, extra={"turn": row.id, "team": row.team, "reason": reason})
+
+    def _may_keep_words(self) -> bool:
+        """Whether words may stay as long as the row, which must outlive Slack's last redelivery (invariant 11)."""
+        content = self._tools.config.content
+        return content.kind == "full" or (content.seconds or 0) >= self._tools.config.kept_seconds
 
     def _thread(self, row: Row) -> Thread:
         tools = self._tools

@@ -248,6 +248,8 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: 
     (row,) = await engine.get(INBOX.name, team, [turn_id])
     if row is None or row.item["state"] not in (*OPEN, "failed"):
         return None
+    if row.item["state"] == "failed" and row.item["kind"] == "message" and "text" not in row.item:
+        return None  # the content setting let its words go: an answer to nothing would be worse than none
     state = row.item["state"] if row.item["state"] in OPEN else "received"
     body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
     remove = ("closed_at", "reason", "answer", "answer_kind") if state != row.item["state"] else ()
