@@ -19,10 +19,10 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import exact, index_key, within
-from stateroom.engines.port import Page, Query, Row, TableIndex
+from stateroom.engines.port import Page, Query, Row, TableIndex, log_id
 from stateroom.engines.sqlite_tables import Layout, extract, groups
 from stateroom.expr.evaluate import evaluate
-from stateroom.model.codec import decode, encode
+from stateroom.model.codec import decode, decode_all, encode
 from stateroom.model.errors import Unsupported, WrongUse
 
 INLINE_ROWS: Final = 256  # rows stepped through on the loop: about a millisecond of small items
@@ -67,6 +67,10 @@ class Reader:
 
     def page(self, layout: Layout, query: Query, now: float, budget: int | None) -> Page | None:
         """One page, or None when it would take more than `budget` rows to find it."""
+        if layout.table.log and query.condition is None and len(query.equals) == 1:
+            found = self._entries(layout, query, now)
+            if found is not None:
+                return found
         plan = plan_of(layout, query)
         name = layout.table.name
         rows: list[Row] = []
@@ -87,6 +91,27 @@ class Reader:
                 rows.append(row)
                 position = key
         return Page(rows, None)
+
+    def _entries(self, layout: Layout, query: Query, now: float) -> Page | None:
+        """A page of a stream, which is what a conversation is read by; None when an entry in it has expired."""
+        (stream,) = query.equals
+        statement, values = layout.entries, [query.team, stream]
+        after = None if query.after is None else query.after[0]
+        for limit, sign in ((query.low, ">="), (query.high, "<"), (after, "<" if query.descending else ">")):
+            if limit is not None:
+                statement += f" AND e.number {sign} ?"
+                values.append(limit)
+        statement += " ORDER BY e.number DESC LIMIT ?" if query.descending else " ORDER BY e.number LIMIT ?"
+        with self.lock:
+            found = self._connection.execute(statement, (*values, query.limit + 1)).fetchall()
+        for raw in found:
+            if raw[2] is not None and raw[2] <= now:
+                return None
+        position = (found[-2][1],) if len(found) > query.limit else None
+        items = decode_all([raw[3] for raw in found[: query.limit]], layout.table.name)
+        team, prefix = query.team or "", log_id(stream, "")
+        rows = [Row(prefix + raw[0], item, raw[1], raw[2], team) for raw, item in zip(found, items, strict=False)]
+        return Page(rows, position)
 
     def _step(self, plan: Plan, budget: int | None, size: int) -> Iterator[Any]:
         """Raw rows in order; None in place of the one that is over the budget."""
@@ -146,9 +171,8 @@ def plan_of(layout: Layout, query: Query) -> Plan:
     if table.log:
         if len(query.equals) != 1 or query.index is not None or query.team is None:
             raise WrongUse(f"a query on the log {table.name} names a team and equals=(stream,)")
-        return Plan(
-            _ordered(layout.page, [query.team, query.equals[0]], [_Column("e.number")], query), query, None, True
-        )
+        bound = [query.team, query.equals[0]]
+        return Plan(_ordered(layout.page, bound, [_Column("e.number")], query), query, None, True)
     if query.index is None:
         if query.team is None:
             raise Unsupported("sqlite", "a query without a team on an index that is not declared across teams")

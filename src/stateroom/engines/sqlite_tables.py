@@ -99,6 +99,7 @@ class Layout:
         columns = "s.team, s.stream || '/' || e.turn_id, e.number, e.expires, e.item"
         self.one = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ? AND e.turn_id = ?"
         self.page = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ?"
+        self.entries = f"SELECT e.turn_id, e.number, e.expires, e.item {joined} WHERE s.team = ? AND s.stream = ?"
         self.rewrite = (
             f"UPDATE {self.sql} SET item = ? WHERE number = ? AND stream_no = "
             f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?) RETURNING turn_id, expires"
