@@ -138,7 +138,7 @@ def run_tests(tree: Path, tests: Sequence[str], timeout: float = TIMEOUT) -> Run
         os.killpg(process.pid, signal.SIGKILL)  # with the servers it has started
         process.communicate()
         return Run(None, (), "")
-    red = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    red = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)  # an id may hold blanks
     return Run(process.returncode, tuple(red), "\n".join(output.strip().splitlines()[-5:]))
 
 

@@ -17,7 +17,7 @@ from guard import allowed
 def test_children_are_refused():
     assert not allowed(5)
 
-@pytest.mark.parametrize("age", [18, 30])
+@pytest.mark.parametrize("age", [18, 30], ids=["of age", "older"])
 def test_adults_are_let_in(age):
     assert allowed(age)
 """
@@ -77,7 +77,16 @@ def test_each_mutant_gets_the_verdict_it_deserves(
 
 @pytest.mark.service
 def test_all_killed_is_success(mutants: ModuleType, tree: Path) -> None:
-    assert run(mutants, tree, row("everybody-enters", ">= 18", ">= 0", REFUSED)) == 0
+    one_of_two = row("later-by-a-year", ">= 18", ">= 19", f"{LET_IN}[of age]")
+    assert run(mutants, tree, row("everybody-enters", ">= 18", ">= 0", REFUSED), one_of_two) == 0
+
+
+def test_a_suite_that_a_file_takes_over_is_looked_into(mutants: ModuleType, tree: Path) -> None:
+    (tree / "src/stateroom").mkdir()
+    (tree / "src/stateroom/suite.py").write_text("def test_shipped(): pass\n")
+    (tree / "tests/test_suite.py").write_text("from stateroom.suite import *\nfrom stateroom.gone import *\n")
+    assert mutants.has_test(tree, "tests/test_suite.py::test_shipped[memory]")
+    assert not mutants.has_test(tree, "tests/test_suite.py::test_ship")
 
 
 @pytest.mark.parametrize(
