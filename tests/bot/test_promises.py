@@ -187,6 +187,22 @@ async def only_turn(store: Store) -> str:
     return str(turn["id"])
 
 
+async def test_a_message_that_comes_in_two_events_and_again_is_one_row_and_asked_once(
+    slack: LocalSlack, tmp_path: Path, url: str, says: Callable[..., Scripted]
+) -> None:
+    file, model = tmp_path / "state.db", says("answer {}")
+    async with bot(slack, url) as address:
+        ts = slack.say(f"{MENTION} {WORD}")
+        await eventually(lambda: states(file) == ["done"])
+        for event_id in ("Ev0000001", "Ev0000002"):
+            assert (await post_async(address, envelope(mention(WORD, ts), event_id=event_id)))[0] == 200
+        later = slack.say("next", thread_ts=ts)
+        await eventually(lambda: states(file) == ["done", "done"])
+        assert sorted(turn for _, turn in rows(file)) == [f"{CHANNEL}:{ts}", f"{CHANNEL}:{later}"]
+    assert [m["text"] for m in slack.replies(ts)] == ["answer 1", "answer 2"]
+    assert len(model.asked) == 2
+
+
 @pytest.mark.parametrize("moment", ["before it says more", "before it writes more"])
 async def test_a_worker_that_was_overtaken_says_and_writes_nothing_more(
     slack: LocalSlack, tmp_path: Path, url: str, says: Callable[..., Scripted], moment: str
@@ -319,12 +335,12 @@ async def test_what_a_model_writes_pings_nobody_and_unfurls_nothing(
 async def test_four_thousand_japanese_characters_become_two_messages_cut_at_the_full_stop(
     slack: LocalSlack, says: Callable[..., Scripted]
 ) -> None:
-    sentence = "状態を守る船室です。"
-    says(*(sentence * 50 for _ in range(9)))
+    sentence = "これはとても長い答えの一文です。"  # 16 characters: no whole number of them fills a part by chance
+    says(*(sentence * 50 for _ in range(5)))
     async with bot(slack):
         ts = slack.say(f"{MENTION} {WORD}")
         first, second = await eventually(lambda: shown(slack, ts, 2))
-    assert first["text"] + second["text"] == sentence * 450
+    assert first["text"] + second["text"] == sentence * 250
     assert len(first["text"]) > 3800
     assert first["text"].endswith("。")
 
