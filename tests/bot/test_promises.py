@@ -115,7 +115,7 @@ async def test_while_slack_hangs_the_bot_serves_and_acknowledges_what_is_on_disk
 ) -> None:
     slack.fault("timeout", method="*", count=None, seconds=2)
     began = time.monotonic()
-    async with bot(slack, url) as address:
+    async with asyncio.timeout(25), bot(slack, url) as address:
         assert time.monotonic() - began < 1.9, "serving began before Slack said anything"
         await eventually(lambda: slack.calls("auth.test"))
         began = time.monotonic()
@@ -266,6 +266,35 @@ async def test_a_failed_turn_that_is_retried_is_answered_in_place_of_the_apology
         (answer,) = slack.replies(ts)
         assert answer["text"].endswith(END)
         assert WORD in answer["text"]
+
+
+async def test_an_unreadable_history_is_told_to_the_person_and_never_taken_for_an_empty_one(
+    slack: LocalSlack, tmp_path: Path, url: str
+) -> None:
+    file = tmp_path / "state.db"
+    async with bot(slack, url):
+        ts = slack.say(f"{MENTION} {WORD}")
+        await eventually(lambda: states(file) == ["done"])
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as opened:
+            opened.execute("UPDATE log_sr_entries SET item = json_set(item, '$.messages', 'no JSON')")
+        slack.say("and now?", thread_ts=ts)
+        await eventually(lambda: sorted(states(file)) == ["done", "failed"])
+    assert slack.replies(ts)[1]["text"] == SORRY
+    assert "CorruptData" in {item.get("reason") for item in rows(file).values()}
+
+
+async def test_a_turn_that_kills_its_workers_is_given_up_and_the_person_told(
+    slack: LocalSlack, tmp_path: Path, url: str
+) -> None:
+    file = tmp_path / "state.db"
+    async with bot(slack, url, worker=False) as address:
+        ts = now_ts()
+        assert (await post_async(address, envelope(mention(WORD, ts))))[0] == 200
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as opened:
+        opened.execute("UPDATE items_sr_inbox SET item = json_set(item, '$.claims', 25)")
+    async with bot(slack, url):
+        await eventually(lambda: states(file) == ["failed"])
+    assert [m["text"] for m in slack.replies(ts)] == [SORRY]
 
 
 async def test_the_status_line_is_comfort(slack: LocalSlack, tmp_path: Path, url: str) -> None:

@@ -28,6 +28,7 @@ from stateroom.layers.threads import Thread
 from stateroom.model import codec
 from stateroom.model.errors import (
     ConditionFailed,
+    CorruptData,
     LeaseLost,
     ModelError,
     SlackError,
@@ -44,7 +45,8 @@ HELP: Final = (
 SORRY: Final = "Sorry, I could not answer this one. Please try again in a few minutes."
 NOTICE: Final = "I was already answering your first version. Please send what you changed as a new message."
 _SLACK_TRIES: Final = 5  # times `max_attempts`: an outage of Slack is waited out longer than one of the model
-_CLAIMS: Final = 25  # a turn that was begun this often and never ended kills its worker: give up
+_CLAIMS: Final = 25  # a turn that was begun this often and never ended kills its worker: give up and say so
+_OURS: Final = (ModelError, CorruptData)  # what neither waiting for Slack nor for the store will mend
 _MENTION: Final = re.compile(r"<@([UWB][A-Z0-9]+)")
 log = logging.getLogger("stateroom.turn")
 
@@ -99,12 +101,14 @@ class Lane:
         claims = int(row.item.get("claims", 0)) + 1
         row = await self._move(row, step(row.item["state"], "claim"), claims=claims)
         log.info("turn claimed", extra={"turn": row.id, "team": row.team, "claims": claims})
-        if claims > _CLAIMS:
+        if claims > 2 * _CLAIMS:  # not even the apology could be said
             await self._close(row, "fail", "crashed")
             return
         try:
+            if claims > _CLAIMS and row.item["kind"] == "message" and "answer" not in row.item:
+                row = await self._apologise(row, "crashed")
             await self._kinds[row.item["kind"]](row)
-        except (Throttled, SlackError, ModelError, StoreUnavailable) as failed:
+        except (Throttled, SlackError, StoreUnavailable, *_OURS) as failed:
             await self._failed(row, failed)
 
     # --- the three kinds of rows
@@ -207,22 +211,26 @@ class Lane:
             return
         config, row = self._tools.config, fresh
         attempts = int(row.item.get("attempts", 0)) + 1
-        of_model = isinstance(failed, ModelError)
+        ours = isinstance(failed, _OURS)
         reason = getattr(failed, "code", None) or getattr(failed, "reason", None) or type(failed).__name__
         log.warning("turn failed: %s", failed, extra={"turn": row.id, "team": row.team, "attempts": attempts})
         told = row.item.get("answer_kind") == "failed"
-        last = attempts >= config.max_attempts * (1 if of_model else _SLACK_TRIES)
+        last = attempts >= config.max_attempts * (1 if ours else _SLACK_TRIES)
         if failed.retryable and not last:
             asked = getattr(failed, "retry_after", None) or 0.0
             wait = backoff(attempts, config.backoff_seconds, self._tools.chance, asked=asked)
             state = step(row.item["state"], "retry")
             await self._move(row, state, due_at=self._tools.clock() + wait, attempts=attempts, reason=reason)
-        elif of_model and not told and row.item["kind"] == "message":
-            apology: dict[str, Any] = {"answer": {"text": SORRY}, "answer_kind": "failed"}
-            await self._move(row, row.item["state"], attempts=0, reason=reason, **apology)
+        elif ours and not told and row.item["kind"] == "message":
+            await self._apologise(row, reason)
             await self._message_again(row)
         else:
             await self._close(row, "fail", reason)
+
+    async def _apologise(self, row: Row, reason: str) -> Row:
+        """From now on the answer of this turn is the apology."""
+        apology: dict[str, Any] = {"answer": {"text": SORRY}, "answer_kind": "failed"}
+        return await self._move(row, row.item["state"], attempts=0, reason=reason, **apology)
 
     async def _message_again(self, row: Row) -> None:
         """Say the one friendly sentence in the same claim."""
