@@ -124,7 +124,7 @@ class SqliteEngine:
                 if done is not None:
                     return [done]
             batch = Batch(writes, texts)
-            if writer.commit_here(batch):
+            if writer.commit_here([batch]):
                 return outcome(batch)
             return await door.join(batch)
         return await door.join(Batch(writes, texts))

@@ -43,17 +43,14 @@ class Door:
     def flush(self) -> None:
         """The turn is over: all that wait go, together."""
         group, self._waiting = self._waiting, []
-        if len(group) == 1:
-            self._crowd = max(0, self._crowd - 1)
-            if self._writer.commit_here(group[0]):
-                settle(group)
-                return
-        elif group:
-            self._crowd = PATIENCE
-        if group:
-            timer = self.loop.call_later(self._timeout, self._writer.give_up, group)
-            group[-1].timer = timer
-            self._writer.hand(group)
+        if not group:
+            return
+        self._crowd = PATIENCE if len(group) > 1 else max(0, self._crowd - 1)
+        if self._writer.commit_here(group):
+            settle(group)
+            return
+        group[-1].timer = self.loop.call_later(self._timeout, self._writer.give_up, group)
+        self._writer.hand(group)
 
     def alone(self) -> bool:
         """Whether the running task may commit here and now: no other writes in this turn, nor this one for long."""

@@ -48,11 +48,14 @@ _read_places: Final = msgspec.json.Decoder(list[tuple[int, int, int | None, int 
 class Batch:
     """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
 
-    __slots__ = ("error", "future", "results", "state", "texts", "timer", "writes")
+    __slots__ = ("alone", "error", "future", "results", "size", "state", "texts", "timer", "writes")
 
     def __init__(self, writes: Sequence[Write], texts: Sequence[str | None]) -> None:
         self.writes = writes
         self.texts = texts
+        self.size = sum([len(text) for text in texts if text is not None])
+        # Rewrite and Truncate go to the file at once, so they cannot share a transaction.
+        self.alone = any(isinstance(write, (Rewrite, Truncate)) for write in writes)
         self.future: Future | None = None  # none when it is committed where it was made
         self.timer: asyncio.TimerHandle | None = None
         self.state = 0  # see sqlite_writer.py
@@ -238,7 +241,7 @@ class Group:
             for index, (write, text) in enumerate(zip(batch.writes, batch.texts, strict=True)):
                 batch.results.append(self._write(write, text, index, undo))
         except (StateroomError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            if undo and not is_alone(batch):  # a lone batch is undone by ROLLBACK
+            if undo and not batch.alone:  # a lone batch is undone by ROLLBACK
                 for step in reversed(undo):
                     step()
             batch.error = error
@@ -363,11 +366,6 @@ class Group:
         """Entries before this write go first. Only in a group of one batch: a refusal rolls all of it back."""
         if table in self._logs:
             self._logs[table].flush(self._connection)
-
-
-def is_alone(batch: Batch) -> bool:
-    """Whether a batch holds writes that go to the file at once, so that it cannot share a transaction."""
-    return any(isinstance(write, (Rewrite, Truncate)) for write in batch.writes)
 
 
 def _apart(item: Mapping[str, Any]) -> dict[str, Any]:
