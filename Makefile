@@ -20,6 +20,7 @@ help: ## this list
 install: $(STAMP) ## make .venv with all extras and the test tools, from the hashed lock
 
 # The stamp depends on what decides the content of .venv, so an unchanged tree costs nothing.
+# Byte code is made here, because each test starts processes and some machines keep them from writing it themselves.
 # uv is quicker; where no uv can be had, pip installs the same hashed lock.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -28,13 +29,14 @@ $(STAMP): requirements.lock pyproject.toml
 	  { echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); then \
-	  set -x; $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
+	  set -x; $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock && \
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
 	else \
 	  echo "uv $(UV_VERSION) cannot be had; pip does it, more slowly."; \
 	  set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
 	fi
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 demo: install ## a local Slack workspace in the browser with the bot in it (PORT=8400)
