@@ -1,6 +1,7 @@
 """How SQLite's writes travel: shared commits, a free loop, several loops, processes in turn, a log that stays small."""
 
 import asyncio
+import gc
 import re
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ from stateroom.engines.port import Append, Put, Query, Table, TableIndex, Update
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_pace import PATIENCE, SLOW, WINDOW, WINDOW_LIMIT, Debt, Pace
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.model.errors import ConditionFailed, InvalidDefinition, StoreUnavailable
+from stateroom.model.errors import ConditionFailed, CorruptData, InvalidDefinition, StoreUnavailable
 
 TEAM = "T00000001"
 TABLES = [Table("t"), Table("l", log=True)]
@@ -46,6 +47,30 @@ class Commits:
         self.threads.append(threading.get_ident())
         if self.seconds:
             time.sleep(self.seconds)
+
+
+async def test_commits_are_synced_and_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """What the kernel holds survives kill -9, so only the setting tells that the disk has it."""
+    path = tmp_path / "s.db"
+    async with opened(path) as engine:
+        settings = {"synchronous": 2, "journal_mode": "wal", "wal_autocheckpoint": 0, "secure_delete": 1}
+        for name, value in settings.items():
+            found = engine._writer._connection.execute(f"PRAGMA {name}").fetchone()  # type: ignore[union-attr]
+            assert found == (value,), name
+        assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == dict.fromkeys(
+            ("s.db", "s.db-wal", "s.db-shm", "s.db-next", "s.db-current"), 0o600
+        )
+
+
+async def test_a_store_that_could_not_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"dear diary, " * 1000)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(CorruptData):
+            await SqliteEngine(path, time.time).open()
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
 async def test_writes_of_many_tasks_share_commits(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from stateroom.engines.decide import check_place
 from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewrite, Row, Table, Truncate, Write, Written
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
-from stateroom.engines.sqlite_file import check_path, grow_log, open_reader, open_writer
+from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
 from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
@@ -55,7 +55,7 @@ class SqliteEngine:
         self._clock = clock
         self._timeout = timeout
         self._before_commit = before_commit
-        self._doors: WeakKeyDictionary[asyncio.AbstractEventLoop, Door] = WeakKeyDictionary()
+        self._doors: dict[asyncio.AbstractEventLoop, Door] = {}
         self._last_door: Door | None = None
         self._writer: Writer | None = None
         self._reader: Reader | None = None
@@ -72,7 +72,7 @@ class SqliteEngine:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        self._doors, doors, self._last_door = WeakKeyDictionary(), self._doors, None
+        self._doors, doors, self._last_door = {}, self._doors, None
         for door in list(doors.values()):
             door.flush()
         await asyncio.to_thread(self._close, writer)
@@ -162,6 +162,7 @@ class SqliteEngine:
         if door is None or door.loop is not loop:
             door = self._doors.get(loop)
             if door is None:
+                self._doors = {known: door for known, door in self._doors.items() if not known.is_closed()}
                 door = self._doors[loop] = Door(loop, writer, self._timeout)
             self._last_door = door
         return door
@@ -187,19 +188,29 @@ class SqliteEngine:
         except OSError as error:
             detail = f"cannot make the lock files beside the database ({error.strerror})"
             raise StoreUnavailable(self._path, "readonly", detail, retryable=False) from error
-        turnstile.enter(wait=True)
-        try:
-            connection = open_writer(self._path)
-            grow_log(connection, self._path)
-            self._reader = Reader(open_reader(self._path))
-            self._scanner = Reader(open_reader(self._path))
-        finally:
-            turnstile.leave()
+        with ExitStack() as undo:
+            undo.callback(turnstile.close)
+            turnstile.enter(wait=True)
+            try:
+                connection = open_writer(self._path)
+                undo.callback(connection.close)
+                readers = [Reader(open_reader(self._path)) for _ in range(2)]
+                writer = Writer(
+                    connection,
+                    turnstile,
+                    self._path,
+                    self._clock,
+                    timeout=self._timeout,
+                    before_commit=self._before_commit,
+                )
+                writer.start()
+            except sqlite3.Error as error:
+                raise translate(error, self._path) from error
+            finally:
+                turnstile.leave()
+            undo.pop_all()
+        self._reader, self._scanner = readers
         self._scans = ThreadPoolExecutor(1, "stateroom-sqlite-scan")
-        writer = Writer(
-            connection, turnstile, self._path, self._clock, timeout=self._timeout, before_commit=self._before_commit
-        )
-        writer.start()
         self._writer = writer
 
     def _close(self, writer: Writer) -> None:

@@ -46,11 +46,13 @@ def check_path(path: str) -> None:
 
 def open_writer(path: str) -> sqlite3.Connection:
     """The writing connection to the file, made and marked as ours if it is new. The caller holds the turnstile."""
+    _touch(path)
     connection = connect(path)
     try:
         _look(connection, path)
         _settings(connection)
         _create(connection)
+        _grow_log(connection, path)
         return connection
     except sqlite3.Error as error:
         connection.close()
@@ -65,6 +67,20 @@ def open_reader(path: str) -> sqlite3.Connection:
     connection = connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _touch(path: str) -> None:
+    """Make a new file readable by its owner alone: it holds people's words. SQLite gives -wal and -shm the same rights.
+
+    A file that is there is not opened (see above); one that we make here is known to nobody yet.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        detail = f"the file cannot be made ({error.strerror})"
+        raise StoreUnavailable(path, "readonly", detail, retryable=False) from error
 
 
 def _look(connection: sqlite3.Connection, path: str) -> None:
@@ -101,7 +117,7 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def grow_log(connection: sqlite3.Connection, path: str) -> None:
+def _grow_log(connection: sqlite3.Connection, path: str) -> None:
     """Give the write-ahead log its blocks at once: appending to a growing file costs up to twice as much a commit.
 
     Zeros behind the last frame end the log for SQLite (https://www.sqlite.org/fileformat2.html section 4.1: a frame is
