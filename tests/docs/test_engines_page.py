@@ -1,0 +1,43 @@
+"""docs/engines.md says of every engine what it declares, and names every reason that an engine gives."""
+
+import re
+from pathlib import Path
+
+from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Capabilities
+from stateroom.engines.sqlite import SqliteEngine
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
+ENGINES = (MemoryEngine.capabilities, SqliteEngine.capabilities)
+
+
+def yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def rows(able: Capabilities) -> dict[str, str]:
+    return {
+        "survives the process": yes(able.durable),
+        "rows of one commit": "any" if able.atomic_rows is None else str(able.atomic_rows),
+        "bytes of one item": str(able.item_limit),
+        "append, conditions": yes(able.append and able.conditions),
+        "indexes, unique, across teams": yes(able.indexes and able.unique and able.across_teams),
+        "expired rows hidden": yes(able.ttl_hidden),
+        "several processes": yes(able.processes),
+        "can hold the bot's inbox": yes(able.holds_inbox),
+    }
+
+
+def test_the_table_is_what_the_engines_declare() -> None:
+    assert f"| | {' | '.join(able.name for able in ENGINES)} |" in PAGE
+    told = [rows(able) for able in ENGINES]
+    for name in told[0]:
+        assert f"| {name} | {' | '.join(one[name] for one in told)} |" in PAGE
+
+
+def test_every_reason_of_sqlite_is_on_the_page() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/stateroom/engines").glob("sqlite*.py"))
+    reasons = set(re.findall(r'(?:_Meaning\(|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
+    assert {"busy", "full", "foreign", "closed"} <= reasons
+    assert all(f"| `{reason}` |" in PAGE for reason in reasons)
