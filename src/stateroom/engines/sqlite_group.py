@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stateroom.engines.decide import alive, decide, exact, index_key
+from stateroom.engines.decide import alive, decide, exact, index_key, next_version
 from stateroom.engines.port import (
     Append,
     Check,
@@ -235,6 +235,8 @@ class Group:
 
     def decide(self, batch: Batch) -> None:
         """Fill the batch's results, or its error and leave no trace of it in the overlay."""
+        if len(batch.writes) == 1 and self._insert(batch, batch.writes[0]):
+            return
         undo: Undo = None if len(batch.writes) == 1 and not self._unique_any else []
         counted = self.rows, self.size
         try:
@@ -246,6 +248,23 @@ class Group:
                     step()
             batch.error = error
             self.rows, self.size = counted
+
+    def _insert(self, batch: Batch, write: Write) -> bool:
+        """A lone `Put(keep=True)` of a row that is not there: the inbox's write, without the general machinery."""
+        if type(write) is not Put or not write.keep or write.condition is not None or write.if_version is not None:
+            return False
+        items = self._items[write.table]
+        key = (write.team, write.id)
+        text = batch.texts[0]
+        if items.layout.unique or items.rows[key] is not None or text is None:
+            return False
+        row = Row(write.id, dict(write.item), next_version(None, self._now), write.expires_at, write.team)
+        items.rows[key] = row
+        items.dirty[key] = None
+        items.texts[key] = text
+        self._count(text)
+        batch.results.append(Written(row, changed=True))
+        return True
 
     def flush(self) -> bool:
         """Write what was decided; whether there was anything."""

@@ -1,50 +1,40 @@
 """When a lone write may be committed on the event loop itself, and when the log is due to be checkpointed.
 
-Rules of this file: pure; times are handed in, in seconds of a monotonic clock. A commit on the loop thread saves two
-thread hand-overs (about half the cost of a commit on a fast disk) but stops every other task for as long as the disk
-takes. So it is done only while commits are quick: when slow ones have taken more than `PATIENCE` within about a second,
-everything goes through the writer thread for a window of one second, doubling to a minute while they stay slow.
+Rules of this file: pure; times are handed in. A commit on the loop thread saves two thread hand-overs (about
+half the cost of a commit on a fast disk) but stops every other task for as long as the disk takes. So it is done only
+while commits are quick. One slow commit in a while is a neighbour's; two in a few are a slow disk, and everything goes
+through the writer thread until about ten in a row were quick again, there: the loop never stops to find out.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-SLOW: Final = 0.004  # seconds; four times what a commit takes on an ordinary SSD, and near the lag bound of 3 ms
-PATIENCE: Final = 0.012  # seconds of slow commits, each second's worth halved: one in a while is not yet a slow disk
-WINDOW: Final = 1.0
-WINDOW_LIMIT: Final = 60.0
+SLOW: Final = 0.004  # seconds; many times what a commit takes on an ordinary SSD, and near the lag bound of 3 ms
+WEIGHT: Final = 0.2  # of the newest commit in the running share of slow ones
+AWAY: Final = 0.3  # share from which on commits leave the loop: two of the last few
+BACK: Final = 0.05  # share below which they come back
 CHECKPOINT_FRAMES: Final = 1000  # measured: 250 costs more syncs, 4000 slows every read of the log
 
 
 class Pace:
-    """Remembers how long commits took lately."""
+    """Remembers how long commits took lately, wherever they ran."""
 
     def __init__(self) -> None:
-        self._window = WINDOW
-        self._until = 0.0
-        self._lost = 0.0
-        self._seen = 0.0
+        self._share = 0.0
+        self.quick = True  # whether a commit may run on the loop thread
 
-    def quick(self, now: float) -> bool:
-        """Whether a commit may run on the loop thread."""
-        return now >= self._until
-
-    def took(self, seconds: float, now: float) -> None:
-        """A commit has taken `seconds` and ended at `now`."""
+    def took(self, seconds: float) -> None:
+        """A commit has taken `seconds`."""
         if seconds <= SLOW:
-            if now >= self._until + self._window:
-                self._window = WINDOW
+            if self._share:
+                self._share *= 1 - WEIGHT
+                if self._share < BACK:
+                    self._share, self.quick = 0.0, True
             return
-        self._lost = self._lost * 0.5 ** (now - self._seen) + seconds
-        self._seen = now
-        if self._lost <= PATIENCE:
-            return
-        if now >= self._until:
-            self._until = now + self._window
-            self._window = min(self._window * 2, WINDOW_LIMIT)
-        else:  # still slow inside of the window: it must not end before quick commits were seen again
-            self._until = max(self._until, now + WINDOW)
+        self._share += (1 - self._share) * WEIGHT
+        if self._share > AWAY:
+            self.quick = False
 
 
 class Debt:

@@ -101,7 +101,7 @@ class Writer:
         """
         if len(batches) > 1 and (any(b.alone for b in batches) or not fits_here(batches)):
             return False
-        if not self._pace.quick(time.monotonic()) or not self._queue.empty() or not self._lock.acquire(blocking=False):
+        if not self._pace.quick or not self._queue.empty() or not self._lock.acquire(blocking=False):
             return False
         try:
             done = self._transact(batches, wait=False)
@@ -119,7 +119,7 @@ class Writer:
         is most of what a commit costs over raw SQL.
         """
         began = time.monotonic()
-        if not self._pace.quick(began) or self._before_commit is not None or not self._queue.empty():
+        if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
         if not self._lock.acquire(blocking=False):
             return None
@@ -139,8 +139,7 @@ class Writer:
             self._lock.release()
         if not found:  # a new stream, or a turn that is there already
             return None
-        ended = time.monotonic()
-        self._pace.took(ended - began, ended)
+        self._pace.took(time.monotonic() - began)
         if self._debt.wrote(1, len(text)):
             self._queue.put((self._checkpoint, Future()))
         return Written(Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team), True)
@@ -255,8 +254,7 @@ class Writer:
         except (StateroomError, *_FAULTS) as error:
             self._fail(batches, error)
         else:
-            ended = time.monotonic()
-            self._pace.took(ended - began, ended)
+            self._pace.took(time.monotonic() - began)
         if wait:
             _resolve(batches)
         return True
