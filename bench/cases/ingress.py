@@ -28,16 +28,18 @@ REQUESTS = 6000
 _serial = count()
 
 UVICORN = """
-import asyncio, socket, sys, uvicorn
+import asyncio, gc, socket, sys, uvicorn, uvloop
 sys.setswitchinterval(0.0005)
 {app}
 async def main():
+    gc.freeze()
+    gc.set_threshold(10_000)
     listener = socket.create_server(("127.0.0.1", 0))
     options = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
                              date_header=False, proxy_headers=False, ws="none")
     print("ready http://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
     await uvicorn.Server(options).serve(sockets=[listener])
-asyncio.run(main()) if not {loop} else uvicorn.run
+uvloop.run(main())
 """
 
 HELLO = """
@@ -73,9 +75,8 @@ app = AsyncSlackRequestHandler(bolt, path="/slack/events")
 
 
 def program(app: str) -> list[str]:
-    """A server process around `app`, on uvloop like ours."""
-    main = UVICORN.replace("{app}", app).replace("asyncio.run(main()) if not {loop} else uvicorn.run", "")
-    return [sys.executable, "-c", main + "\nimport uvloop\nuvloop.run(main())\n"]
+    """A server process around `app`: loop, options, switch interval and collector as in bot/server.py."""
+    return [sys.executable, "-c", UVICORN.replace("{app}", app)]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ sockets, signals belong to the caller, who sets `stop`. What the worker alone ne
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 GRACE: Final = 5.0  # seconds for open requests and lanes after a SIGTERM; the whole stop takes at most 10
 _SWITCH: Final = 0.0005  # seconds between threads' turns; the default of 5 ms makes the commit thread wait for the loop
+
+_GARBAGE: Final = 10_000  # new containers between looks for cycles; 700 is a look every ten requests
 
 Ready = Callable[[str], None]
 
@@ -108,6 +111,8 @@ async def _listen(
 ) -> None:
     """Serve `app` until `stop`; `on_ready` gets the address when it accepts work."""
     listener = _bind(host, port)
+    gc.freeze()  # what the start has made stays: no collection need walk it
+    gc.set_threshold(_GARBAGE)
     options = uvicorn.Config(
         app,
         log_config=None,
