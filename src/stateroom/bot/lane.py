@@ -23,12 +23,14 @@ from stateroom.bot.turn import backoff, step
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Engine, Row, Write
 from stateroom.layers import outbox
-from stateroom.layers.inbox import Inbox
+from stateroom.layers.inbox import Inbox, waits
 from stateroom.layers.threads import Thread
 from stateroom.model import codec
 from stateroom.model.errors import (
     ConditionFailed,
     CorruptData,
+    InvalidValue,
+    ItemTooLarge,
     LeaseLost,
     ModelError,
     SlackError,
@@ -45,8 +47,9 @@ HELP: Final = (
 SORRY: Final = "Sorry, I could not answer this one. Please try again in a few minutes."
 NOTICE: Final = "I was already answering your first version. Please send what you changed as a new message."
 _SLACK_TRIES: Final = 5  # times `max_attempts`: an outage of Slack is waited out longer than one of the model
-_CLAIMS: Final = 25  # a turn that was begun this often and never ended kills its worker: give up and say so
-_OURS: Final = (ModelError, CorruptData)  # what neither waiting for Slack nor for the store will mend
+_CLAIMS: Final = 25  # a turn that was begun this often in a row and never ended kills its worker: give up and say so
+_PASSING: Final = (Throttled, SlackError, StoreUnavailable)  # what waiting for Slack or for the store may mend
+_FAILURES: Final = (*_PASSING, ModelError, CorruptData, ItemTooLarge, InvalidValue)  # all else is a defect
 _MENTION: Final = re.compile(r"<@([UWB][A-Z0-9]+)")
 log = logging.getLogger("stateroom.turn")
 
@@ -89,26 +92,25 @@ class Lane:
         """Every turn that is due, until the head of the line has to wait."""
         while True:
             rows = await self._inbox.lane(self._lease.team, self._name, limit=1)
-            if not rows or self._waits(rows[0]):
+            if not rows or waits(rows[0], self._tools.clock()):
                 return
-            await self._turn(rows[0])
+            claims = int(rows[0].item.get("claims", 0)) + 1
+            try:
+                row = await self._move(rows[0], step(rows[0].item["state"], "claim"), claims=claims)
+            except ConditionFailed:
+                continue  # it was withdrawn just now
+            log.info("turn claimed", extra={"turn": row.id, "team": row.team, "claims": claims})
+            await self._turn(row, claims)
 
-    def _waits(self, row: Row) -> bool:
-        """Whether its next try is later. In any other state its worker is gone, since we have its lease."""
-        return row.item["state"] == "received" and float(row.item["due_at"]) > self._tools.clock()
-
-    async def _turn(self, row: Row) -> None:
-        claims = int(row.item.get("claims", 0)) + 1
-        row = await self._move(row, step(row.item["state"], "claim"), claims=claims)
-        log.info("turn claimed", extra={"turn": row.id, "team": row.team, "claims": claims})
+    async def _turn(self, row: Row, claims: int) -> None:
         if claims > 2 * _CLAIMS:  # not even the apology could be said
-            await self._close(row, "fail", "crashed")
+            await self._close(row, "fail", "crashed", *self._followed(row))
             return
         try:
-            if claims > _CLAIMS and row.item["kind"] == "message" and "answer" not in row.item:
+            if claims > _CLAIMS and _may_be_told(row) and "answer" not in row.item:
                 row = await self._apologise(row, "crashed")
             await self._kinds[row.item["kind"]](row)
-        except (Throttled, SlackError, StoreUnavailable, *_OURS) as failed:
+        except _FAILURES as failed:
             await self._failed(row, failed)
 
     # --- the three kinds of rows
@@ -144,8 +146,9 @@ class Lane:
         await self._finish(row, "notice", {"text": NOTICE}, speaker.rows)
 
     async def _tombstone(self, row: Row) -> None:
-        await self._thread(row).tombstone(f"{row.item['channel']}:{row.item['ts']}")
-        await self._close(row, "finish", "tombstone")
+        message = f"{row.item['channel']}:{row.item['ts']}"
+        await self._thread(row).tombstone(message)
+        await self._close(row, "finish", "tombstone", *await self._inbox.forget_words(row.team, message))
 
     # --- the steps
 
@@ -211,21 +214,20 @@ class Lane:
             return
         config, row = self._tools.config, fresh
         attempts = int(row.item.get("attempts", 0)) + 1
-        ours = isinstance(failed, _OURS)
         reason = getattr(failed, "code", None) or getattr(failed, "reason", None) or type(failed).__name__
         log.warning("turn failed: %s", failed, extra={"turn": row.id, "team": row.team, "attempts": attempts})
-        told = row.item.get("answer_kind") == "failed"
-        last = attempts >= config.max_attempts * (1 if ours else _SLACK_TRIES)
+        last = attempts >= config.max_attempts * (_SLACK_TRIES if isinstance(failed, _PASSING) else 1)
         if failed.retryable and not last:
             asked = getattr(failed, "retry_after", None) or 0.0
             wait = backoff(attempts, config.backoff_seconds, self._tools.chance, asked=asked)
             state = step(row.item["state"], "retry")
-            await self._move(row, state, due_at=self._tools.clock() + wait, attempts=attempts, reason=reason)
-        elif ours and not told and row.item["kind"] == "message":
-            await self._apologise(row, reason)
-            await self._message_again(row)
+            # One claim: this one came to an end in good order, so those before it did not kill their workers.
+            changes: dict[str, Any] = {"claims": 1, "attempts": attempts, "reason": reason}
+            await self._move(row, state, due_at=self._tools.clock() + wait, **changes)
+        elif _may_be_told(row):
+            await self._message_again(await self._apologise(row, reason))
         else:
-            await self._close(row, "fail", reason)
+            await self._close(row, "fail", reason, *self._followed(row))
 
     async def _apologise(self, row: Row, reason: str) -> Row:
         """From now on the answer of this turn is the apology."""
@@ -234,13 +236,14 @@ class Lane:
 
     async def _message_again(self, row: Row) -> None:
         """Say the one friendly sentence in the same claim."""
-        fresh = await self._inbox.get(row.team, row.id)
-        if fresh is None:
-            return
         try:
-            await self._message(fresh)
-        except (Throttled, SlackError, StoreUnavailable) as failed:
-            await self._failed(fresh, failed)
+            await self._message(row)
+        except _FAILURES as failed:
+            await self._failed(row, failed)
+
+    def _followed(self, row: Row) -> list[Write]:
+        """We were asked in this thread, however it ended."""
+        return [self._thread(row).follow()] if row.item["kind"] == "message" else []
 
     # --- writing under the lease
 
@@ -292,6 +295,11 @@ class Lane:
             interval=config.stream_interval,
             margin=config.lease_seconds / 5,
         )
+
+
+def _may_be_told(row: Row) -> bool:
+    """Whether somebody waits for an answer and was not told yet that there is none."""
+    return row.item["kind"] == "message" and row.item.get("answer_kind") != "failed"
 
 
 def _first_words(messages: Sequence[dict[str, Any]]) -> str:

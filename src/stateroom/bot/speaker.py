@@ -145,8 +145,19 @@ class Speaker:
         if ts is None:
             return await self._post(number, part)
         await self._note(number, ts)
+        try:
+            await self._mend(number, ts, part)
+        except SlackError as failed:
+            if failed.code != "message_not_found":
+                raise
+            return await self._post(number, part)  # somebody removed it, and nobody has read the answer
+        return str(ts)
+
+    async def _mend(self, number: int, ts: str, part: str) -> None:
+        """Make a message that is there show exactly `part`."""
+        row = self._rows[number]
         if row.item["stream"] and row.item["state"] != "posted" and await self._ended(number, ts, part):
-            return str(ts)
+            return
         await self._slack.update(
             channel=row.item["channel"],
             ts=ts,
@@ -154,7 +165,6 @@ class Speaker:
             metadata=outbox.metadata(row, self._kind),
             deadline=await self._deadline(),
         )
-        return str(ts)
 
     async def _ended(self, number: int, ts: str, part: str) -> bool:
         """End a stream with what it lacks; whether Slack now shows exactly `part`."""

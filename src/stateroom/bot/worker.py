@@ -20,8 +20,8 @@ from stateroom.bot.turn import backoff, step
 from stateroom.engines import leases
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Row
-from stateroom.layers.inbox import Inbox
-from stateroom.model.errors import ConditionFailed, LeaseLost, SlackError, StateroomError, Throttled
+from stateroom.layers.inbox import Inbox, waits
+from stateroom.model.errors import LeaseLost, SlackError, StateroomError, Throttled
 
 _PAGE: Final = 50
 _PAGES: Final = 20  # how far a poll looks past conversations that others hold
@@ -46,6 +46,7 @@ class Worker:
         self._holder = secrets.token_hex(6)
         self._lanes: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._after: tuple[Any, ...] | None = None  # where the last look ended, if before the end
         self.identity: Identity | None = None
 
     def wake(self) -> None:
@@ -95,7 +96,8 @@ class Worker:
 
     async def _look(self) -> bool:
         """Begin every due lane that is free, up to the limit; whether one was begun."""
-        begun, after = False, None
+        begun, after, seen = False, self._after, set[tuple[str, str]]()
+        self._after = None
         for _ in range(_PAGES):
             try:
                 rows, after = await self._inbox.due(limit=_PAGE, after=after)
@@ -103,9 +105,13 @@ class Worker:
                 log.error("the store cannot be read: %s", failed)
                 return False
             for row in rows:
-                begun |= await self._begin(row)
+                key = (row.team, str(row.item["lane"]))
+                if key not in seen:
+                    seen.add(key)
+                    begun |= await self._begin(row)
             if after is None or len(self._lanes) >= self._tools.config.concurrency:
-                break
+                return begun
+        self._after = after  # else conversations behind a thousand waiting rows would never be seen
         return begun
 
     async def _begin(self, row: Row) -> bool:
@@ -117,6 +123,9 @@ class Worker:
             return False
         config = self._tools.config
         try:
+            head = await self._inbox.lane(*key, limit=1)
+            if not head or waits(head[0], self._tools.clock()):
+                return False  # a lease would be two commits for nothing, at every look
             lease = await leases.acquire(
                 self._tools.engine,
                 self._tools.clock,
@@ -143,8 +152,8 @@ class Worker:
         try:
             closing = self._inbox.close(row, step("received", "withdraw"), "not_installed")
             await self._tools.engine.commit([closing])
-        except ConditionFailed:
-            return  # somebody else did
+        except StateroomError as failed:
+            log.debug("not dropped: %s", failed)  # somebody else did, or the next look will
 
     async def _work(self, lease: Lease, name: str) -> None:
         assert self._slack is not None

@@ -185,6 +185,14 @@ class Inbox:
             condition=Compare(("state",), "=", row.item["state"]) if condition is None else condition,
         )
 
+    async def forget_words(self, team: str, turn_id: str) -> list[Update]:
+        """The write that takes the words of a closed turn (a failed one keeps them); none when there are none."""
+        row = await self.get(team, turn_id)
+        words = () if row is None else tuple(name for name in _CONTENT if name in row.item)
+        if row is None or row.item["state"] not in CLOSED or not words:
+            return []
+        return [Update(INBOX.name, team, turn_id, remove=words)]
+
     async def _forgotten(self, event: Deleted) -> str:
         """The message's row has aged out of the inbox, but its words may be in the thread's history."""
         about = {"channel": event.channel, "thread_ts": event.thread, "ts": event.ts, "user": event.user}
@@ -223,6 +231,11 @@ def _files(files: Sequence[FileRef]) -> list[dict[str, Any]]:
     return [{"id": f.id, "name": f.name, "mimetype": f.mimetype, "size": f.size} for f in files]
 
 
+def waits(row: Row, now: float) -> bool:
+    """Whether the head of a lane has its next try later. In any other state it was begun by whoever had the lease."""
+    return row.item["state"] == "received" and float(row.item["due_at"]) > now
+
+
 def describe(row: Row) -> dict[str, Any]:
     """A turn for people and machines: where it stands, without a word of its content."""
     item = row.item
@@ -252,6 +265,7 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: 
         return None  # the content setting let its words go: an answer to nothing would be worse than none
     state = row.item["state"] if row.item["state"] in OPEN else "received"
     body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
+    body["claims"] = min(int(row.item.get("claims", 0)), 1) if state == row.item["state"] else 0
     remove = ("closed_at", "reason", "answer", "answer_kind") if state != row.item["state"] else ()
     write = Update(INBOX.name, team, turn_id, set=body, remove=remove, expires_at=None, if_version=row.version)
     (done,) = await engine.commit([write])
