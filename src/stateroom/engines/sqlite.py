@@ -113,21 +113,25 @@ class SqliteEngine:
         return found
 
     async def commit(self, writes: Sequence[Write]) -> list[Written]:
-        writer, _ = self._ready()
+        writer = self._writer
+        if writer is None:
+            raise closed(self._path)
         if not writes:
             return []
-        texts = [self._text(writer, w) for w in writes]
+        texts = [self._text(writer, write) for write in writes]
         door = self._door(writer)
-        if door.alone():
-            if len(writes) == 1 and isinstance(write := writes[0], Append):
-                done = writer.append_here(write, texts[0] or "")
-                if done is not None:
-                    return [done]
-            batch = Batch(writes, texts)
-            if writer.commit_here([batch]):
-                return outcome(batch)
-            return await door.join(batch)
-        return await door.join(Batch(writes, texts))
+        free = door.alone()
+        if free is None:
+            await asyncio.sleep(0)
+            free = door.alone()
+        if free and len(writes) == 1 and type(write := writes[0]) is Append:
+            done = writer.append_here(write, texts[0] or "")
+            if done is not None:
+                return [done]
+        batch = Batch(writes, texts)
+        if free and writer.commit_here([batch]):
+            return outcome(batch)
+        return await door.join(batch)
 
     # What the verbs above share.
 
@@ -147,13 +151,11 @@ class SqliteEngine:
     def _text(self, writer: Writer, write: Write) -> str | None:
         """Check a write at the door; the JSON of its item, made here so that the thread need not."""
         layout = writer.layouts.get(write.table) or self._layout(writer, write.table)
-        if isinstance(write, (Append, Rewrite, Truncate)):
-            if not layout.table.log:
-                raise Unsupported("sqlite", f"log writes to the items of {write.table}")
-        elif layout.table.log:
-            raise Unsupported("sqlite", f"item writes to the log {write.table}")
+        if layout.table.log is not isinstance(write, (Append, Rewrite, Truncate)):
+            kind = "item writes to the log" if layout.table.log else "log writes to the items of"
+            raise Unsupported("sqlite", f"{kind} {write.table}")
         check_place(write)
-        return text_of(write.table, write.item) if isinstance(write, (Put, Append, Rewrite)) else None
+        return text_of(write.table, write.item) if isinstance(write, (Append, Put, Rewrite)) else None
 
     def _door(self, writer: Writer) -> Door:
         """The door of the running loop."""

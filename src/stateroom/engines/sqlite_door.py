@@ -52,8 +52,11 @@ class Door:
         group[-1].timer = self.loop.call_later(self._timeout, self._writer.give_up, group)
         self._writer.hand(group)
 
-    def alone(self) -> bool:
-        """Whether the running task may commit here and now: no other writes in this turn, nor this one for long."""
+    def alone(self) -> bool | None:
+        """Whether the running task may commit here and now, as the only one that writes in this turn of the loop.
+
+        None: it is, but has gone on for long; it is to let the others run and ask again.
+        """
         if self._crowd or self._waiting:
             return False
         task = asyncio.current_task(self.loop)
@@ -62,10 +65,10 @@ class Door:
             self._began = time.monotonic()
             self.loop.call_soon(self._turned)
             return True
-        if task is self._task:
-            return time.monotonic() - self._began < TURN
-        self._crowd = PATIENCE
-        return False
+        if task is not self._task:
+            self._crowd = PATIENCE
+            return False
+        return True if time.monotonic() - self._began < TURN else None
 
     def _turned(self) -> None:
         self._task = None

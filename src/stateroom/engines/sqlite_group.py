@@ -235,8 +235,10 @@ class Group:
 
     def decide(self, batch: Batch) -> None:
         """Fill the batch's results, or its error and leave no trace of it in the overlay."""
-        if len(batch.writes) == 1 and self._insert(batch, batch.writes[0]):
-            return
+        if len(batch.writes) == 1:
+            write = batch.writes[0]
+            if self._append_lone(batch, write) if type(write) is Append else self._insert(batch, write):
+                return
         undo: Undo = None if len(batch.writes) == 1 and not self._unique_any else []
         counted = self.rows, self.size
         try:
@@ -264,6 +266,22 @@ class Group:
         items.texts[key] = text
         self._count(text)
         batch.results.append(Written(row, changed=True))
+        return True
+
+    def _append_lone(self, batch: Batch, write: Append) -> bool:
+        """A lone append of a new turn: the conversation's write, without the general machinery."""
+        log = self._logs[write.table]
+        team, name, turn_id = write.team, write.stream, write.turn_id
+        key = (team, name, turn_id)
+        text = batch.texts[0]
+        if key in log.turns or text is None:
+            return False
+        stream = log.stream(self._connection, (team, name))
+        stream.last = log.turns[key] = number = stream.last + 1
+        log.entries.append((stream.number, number, turn_id, write.expires_at, text))
+        self.rows += 1
+        self.size += len(text)
+        batch.results.append(Written(Row(log_id(name, turn_id), {}, number, write.expires_at, team), True))
         return True
 
     def flush(self) -> bool:
