@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any, Final
 
 import msgspec
+import uvloop
 
 from bench.frame import Contenders, Must, Sample, case
 from stateroom.engines.port import Append, Query, Table
@@ -33,7 +34,7 @@ LOG: Final = Table("turns", log=True)
 TEXT: Final = ("how is it done? " * 20 + "it is done like so. " * 48)[:1270]
 BATCH: Final = 64
 ONE: Final = 100  # appends a round, one caller: many short rounds see through a noisy neighbour
-GROUPS: Final = 4  # times 64 a round
+GROUPS: Final = 12  # times 64 a round, so that each round has its part of checkpoints
 
 INSERT: Final = "INSERT INTO log_turns (stream_no, number, turn_id, expires, item) VALUES (?, ?, ?, ?, ?)"
 NEWEST: Final = "SELECT turn_id, number, expires, item FROM log_turns WHERE stream_no = ? ORDER BY number DESC LIMIT 20"
@@ -68,10 +69,10 @@ class Raw:
 
 
 class Ours:
-    """The engine on a loop of its own."""
+    """The engine on a loop of its own: uvloop, as `stateroom serve` has it, or asyncio's."""
 
-    def __init__(self, path: str, **options: Any) -> None:
-        self.runner = asyncio.Runner()
+    def __init__(self, path: str, *, plain: bool = False, **options: Any) -> None:
+        self.runner = asyncio.Runner(loop_factory=None if plain else uvloop.new_event_loop)
         self.engine = SqliteEngine(path, time.time, **options)
         self.numbers = count(1)
         self.run(self.engine.open())
@@ -136,6 +137,18 @@ def both() -> Iterator[tuple[Raw, Ours]]:
             raw.connection.close()
 
 
+@contextmanager
+def plain() -> Iterator[Ours]:
+    """Ours on asyncio's own loop."""
+    with TemporaryDirectory() as folder:
+        ours = Ours(f"{folder}/plain.db", plain=True)
+        ours.run(ours.many(8))
+        try:
+            yield ours
+        finally:
+            ours.close()
+
+
 @case(
     "append-one",
     "A durable append of a 1.3 KB turn, one caller",
@@ -144,10 +157,11 @@ def both() -> Iterator[tuple[Raw, Ours]]:
 )
 @contextmanager
 def append_one() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), plain() as slower:
         yield {
             "raw insert and commit": timed(lambda: raw.one(1), ONE),
             "stateroom": lambda: ours.run(ours.one("one", ONE)),
+            "stateroom, asyncio's own loop": lambda: slower.run(slower.one("one", ONE)),
         }
 
 
@@ -155,14 +169,15 @@ def append_one() -> Iterator[Contenders]:
     "append-64",
     "A durable append of a 1.3 KB turn, 64 callers, each",
     musts=[Must("stateroom, 64 callers", over="raw, 64 rows a commit", at_most=1.45)],
-    rounds=61,
+    rounds=31,
 )
 @contextmanager
 def append_many() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), plain() as slower:
         yield {
             "raw, 64 rows a commit": timed(raw.many, GROUPS, BATCH),
             "stateroom, 64 callers": lambda: ours.run(ours.many(GROUPS)),
+            "stateroom, 64 callers, asyncio's own loop": lambda: slower.run(slower.many(GROUPS)),
         }
 
 

@@ -15,7 +15,7 @@ from statistics import quantiles
 
 import pytest
 
-from stateroom.engines.port import Append, Put, Query, Table, TableIndex, Update
+from stateroom.engines.port import Append, Check, Put, Query, Table, TableIndex, Truncate, Update
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_pace import SLOW, Debt, Pace
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -217,6 +217,37 @@ async def test_the_log_is_checkpointed_and_does_not_grow_without_end(tmp_path: P
         assert path.stat().st_size > before + 2_000_000
         assert Path(f"{path}-wal").stat().st_size < 5_000_000
     assert not Path(f"{path}-wal").exists()
+
+
+async def test_what_is_remembered_of_a_stream_gives_way_to_what_others_wrote(tmp_path: Path) -> None:
+    """Numbers are kept between transactions; another engine's append, erasure or refusal must not leave them stale."""
+    path = tmp_path / "s.db"
+    async with opened(path) as one, opened(path) as two:
+        turns: list[str] = []
+
+        async def group(engine: SqliteEngine, round_: int) -> None:
+            writes = [Append("l", TEAM, "s", f"{len(turns) + n}", {}) for n in range(3)]
+            refused = [Append("l", TEAM, "s", "never", {}), Check("t", TEAM, "no", if_version=1)]
+            done = await asyncio.gather(
+                *(engine.commit([w]) for w in writes), engine.commit(refused), return_exceptions=True
+            )
+            assert isinstance(done[-1], ConditionFailed)
+            turns.extend(w.turn_id for w in writes)
+
+        for round_ in range(12):
+            await group(one, round_)
+            if round_ % 3 == 0:
+                await group(two, round_)
+            if round_ % 4 == 1:
+                await one.commit([Append("l", TEAM, "s", f"{len(turns)}", {})])
+                turns.append(str(len(turns)))
+            if round_ == 7:
+                await (one if round_ % 2 else two).commit([Truncate("l", TEAM, "s")])
+                turns = []
+            again = await asyncio.gather(*(one.commit([Append("l", TEAM, "s", t, {})]) for t in turns[-2:]))
+            assert not any(w.changed for (w,) in again)
+        page = await two.query(Query("l", TEAM, 1000, equals=("s",)))
+        assert [(row.version, row.id) for row in page.rows] == [(n + 1, f"s/{t}") for n, t in enumerate(turns)]
 
 
 async def test_another_engines_unique_index_holds_for_an_engine_that_opened_before_it(tmp_path: Path) -> None:

@@ -32,13 +32,13 @@ class Door:
         self._task: asyncio.Task[Any] | None = None  # who has written in this turn of the loop
         self._began = 0.0
 
-    async def join(self, batch: Batch) -> list[Written]:
-        """Have `batch` written with what else is wanted in this turn; its results, or its error raised."""
-        batch.future = self.loop.create_future()
+    def join(self, batch: Batch) -> asyncio.Future[list[Written]]:
+        """Have `batch` written with what else is wanted in this turn; to be awaited for its results."""
+        batch.future = future = self.loop.create_future()
         self._waiting.append(batch)
         if len(self._waiting) == 1:
             self.loop.call_soon(self.flush)
-        return await batch.future
+        return future
 
     def flush(self) -> None:
         """The turn is over: all that wait go, together."""

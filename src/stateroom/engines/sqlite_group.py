@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final
-
-import msgspec
 
 from stateroom.engines.decide import alive, decide, exact, index_key, next_version
 from stateroom.engines.port import (
@@ -32,17 +28,15 @@ from stateroom.engines.port import (
     Written,
     log_id,
 )
-from stateroom.engines.sqlite_tables import Layout, extract, groups
+from stateroom.engines.sqlite_overlay import Items, Key, Log, Stream, Undo
+from stateroom.engines.sqlite_tables import Layout, extract
 from stateroom.model.codec import decode, encode
 from stateroom.model.errors import ConditionFailed, ItemTooLarge, StateroomError
 
+REMEMBERED: Final = 4096  # streams a table
 ITEM_LIMIT: Final = 16 * 1024 * 1024  # bytes of JSON; far below SQLite's own gigabyte
-CHUNK: Final = 64  # rows a statement: each size is compiled once and kept
-
-Key = tuple[str, str]
+Remembered = dict[str, dict[Key, Stream]]  # by table: streams and their last numbers, as the last commit left them
 Future = asyncio.Future[list[Written]]
-Undo = list[Callable[[], object]] | None  # none: nothing can fail after the first change
-_read_places: Final = msgspec.json.Decoder(list[tuple[int, int, int | None, int | None]]).decode
 
 
 class Batch:
@@ -53,9 +47,9 @@ class Batch:
     def __init__(self, writes: Sequence[Write], texts: Sequence[str | None]) -> None:
         self.writes = writes
         self.texts = texts
-        self.size = sum([len(text) for text in texts if text is not None])
+        self.size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
         # Rewrite and Truncate go to the file at once, so they cannot share a transaction.
-        self.alone = any(isinstance(write, (Rewrite, Truncate)) for write in writes)
+        self.alone = any([isinstance(write, (Rewrite, Truncate)) for write in writes])  # noqa: C419, quicker so
         self.future: Future | None = None  # none when it is committed where it was made
         self.timer: asyncio.TimerHandle | None = None
         self.state = 0  # see sqlite_writer.py
@@ -71,147 +65,22 @@ def text_of(table: str, item: Any) -> str:
     return data.decode()
 
 
-class _Items:
-    """The rows of one table that the group touches, as they are now. A plain tuple is a row not yet decoded."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.rows: dict[Key, Any] = {}
-        self.texts: dict[Key, str] = {}
-        self.dirty: dict[Key, None] = {}
-        self.claims: dict[Any, list[Key]] = {}  # who of the group took a unique value; asked again before it counts
-
-    def load(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> None:
-        if len(keys) == 1:
-            found = connection.execute(self.layout.one, keys[0]).fetchall()
-        else:
-            found = []
-            for part in _chunks(keys):
-                statement = groups(len(part), 2).join(self.layout.many)
-                found += connection.execute(statement, tuple(chain.from_iterable(part))).fetchall()
-        self.rows.update(dict.fromkeys(keys))
-        self.rows.update({(row[0], row[1]): row for row in found})
-
-    def current(self, key: Key, *, whole: bool) -> Row | None:
-        """The row; without `whole` its item may be left empty."""
-        found = self.rows[key]
-        if found is None or type(found) is Row:
-            return found
-        if not whole:
-            return Row(found[1], {}, found[2], found[3], found[0])
-        row = Row(found[1], decode(found[4], self.layout.table.name), found[2], found[3], found[0])
-        self.rows[key] = row
-        return row
-
-    def change(self, key: Key, row: Row | None, text: str | None, undo: Undo) -> None:
-        if undo is not None:
-            before, before_text, was_dirty = self.rows.get(key), self.texts.get(key), key in self.dirty
-
-            def back() -> None:
-                self.rows[key] = before
-                if before_text is not None:
-                    self.texts[key] = before_text
-                if not was_dirty:
-                    del self.dirty[key]
-
-            undo.append(back)
-        self.rows[key] = row
-        self.dirty[key] = None
-        if text is not None:
-            self.texts[key] = text
-
-    def flush(self, connection: sqlite3.Connection) -> None:
-        gone = [key for key in self.dirty if self.rows[key] is None]
-        rows = ((key, self.rows[key]) for key in self.dirty)
-        kept = [(*key, row.version, row.expires_at, self.texts[key]) for key, row in rows if row is not None]
-        for part in _chunks(gone):
-            connection.execute(groups(len(part), 2).join(self.layout.drop), tuple(chain.from_iterable(part)))
-        for part in _chunks(kept):
-            statement = f"{self.layout.put}{groups(len(part), 5)}{self.layout.over}"
-            connection.execute(statement, tuple(chain.from_iterable(part)))
-
-
-@dataclass(slots=True)
-class _Stream:
-    number: int
-    last: int
-    fresh: bool
-
-
-class _Log:
-    """The streams of one table that the group touches, and the entries to be added."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.streams: dict[Key, _Stream] = {}
-        self.turns: dict[tuple[str, str, str], int] = {}
-        self.entries: list[tuple[int, int, str, float | None, str]] = []
-        self.top: int | None = None
-
-    def load(self, connection: sqlite3.Connection, wanted: Sequence[Append]) -> None:
-        if len(wanted) == 1:
-            write = wanted[0]
-            found = connection.execute(self.layout.place, (write.turn_id, write.team, write.stream)).fetchone()
-            if found is not None:
-                self._place(write, *found)
-            return
-        for start in range(0, len(wanted), CHUNK):
-            part = wanted[start : start + CHUNK]
-            values = tuple(chain.from_iterable((i, w.team, w.stream, w.turn_id) for i, w in enumerate(part)))
-            head, tail = self.layout.places
-            (text,) = connection.execute(f"{head}{groups(len(part), 4)}{tail}", values).fetchone()
-            for index, number, last, known in _read_places(text):
-                self._place(part[index], number, last, known)
-
-    def _place(self, write: Append, number: int, last: int | None, known: int | None) -> None:
-        self.streams[write.team, write.stream] = _Stream(number, last or 0, fresh=False)
-        if known is not None:
-            self.turns[write.team, write.stream, write.turn_id] = known
-
-    def stream(self, connection: sqlite3.Connection, key: Key) -> _Stream:
-        found = self.streams.get(key)
-        if found is None:
-            if self.top is None:
-                (self.top,) = connection.execute(self.layout.top).fetchone()
-            self.top += 1
-            found = self.streams[key] = _Stream(self.top, 0, fresh=True)
-        return found
-
-    def add(self, stream: _Stream, write: Append, text: str, undo: Undo) -> int:
-        key = (write.team, write.stream, write.turn_id)
-        if undo is not None:
-
-            def back() -> None:
-                stream.last -= 1
-                del self.turns[key]
-                self.entries.pop()
-
-            undo.append(back)
-        stream.last += 1
-        self.turns[key] = stream.last
-        self.entries.append((stream.number, stream.last, write.turn_id, write.expires_at, text))
-        return stream.last
-
-    def flush(self, connection: sqlite3.Connection) -> None:
-        fresh = [(s.number, *key) for key, s in self.streams.items() if s.fresh and s.last]
-        for made in _chunks(fresh):
-            connection.execute(f"{self.layout.begin}{groups(len(made), 3)}", tuple(chain.from_iterable(made)))
-        for rows in _chunks(self.entries):
-            connection.execute(f"{self.layout.put}{groups(len(rows), 5)}", tuple(chain.from_iterable(rows)))
-        for stream in self.streams.values():
-            stream.fresh = stream.fresh and not stream.last
-        self.entries.clear()
-
-
 class Group:
     """The batches of one transaction. Load, decide each, flush; whoever owns the transaction begins and ends it."""
 
-    def __init__(self, connection: sqlite3.Connection, layouts: Mapping[str, Layout], now: float) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        layouts: Mapping[str, Layout],
+        now: float,
+        remembered: Remembered | None = None,
+    ) -> None:
+        self._remembered: Remembered = {} if remembered is None else remembered
         self._connection = connection
         self._layouts = layouts
         self._now = now
-        self._items: dict[str, _Items] = {}
-        self._logs: dict[str, _Log] = {}
+        self._items: dict[str, Items] = {}
+        self._logs: dict[str, Log] = {}
         self._unique_any = any(layout.unique for layout in layouts.values())
         self.rows = 0
         self.size = 0
@@ -227,10 +96,10 @@ class Group:
                 elif not isinstance(write, (Rewrite, Truncate)):
                     keys.setdefault(write.table, {})[write.team, write.id] = None
         for name, wanted in keys.items():
-            items = self._items[name] = _Items(self._layouts[name])
+            items = self._items[name] = Items(self._layouts[name])
             items.load(self._connection, list(wanted))
         for name, added in appends.items():
-            log = self._logs[name] = _Log(self._layouts[name])
+            log = self._logs[name] = Log(self._layouts[name], self._remembered.get(name, {}))
             log.load(self._connection, added)
 
     def decide(self, batch: Batch) -> None:
@@ -292,6 +161,15 @@ class Group:
             log.flush(self._connection)
         return self.rows > 0
 
+    def remember(self) -> Remembered:
+        """The streams as this transaction leaves them, for the next one if nobody else commits between."""
+        for name, log in self._logs.items():
+            kept = self._remembered.setdefault(name, {})
+            if len(kept) > REMEMBERED:
+                kept.clear()
+            kept.update({key: stream for key, stream in log.streams.items() if stream.last and not stream.fresh})
+        return self._remembered
+
     def _write(self, write: Write, text: str | None, index: int, undo: Undo) -> Written:
         if isinstance(write, Append):
             return self._append(write, text or "", undo)
@@ -324,7 +202,7 @@ class Group:
         self.rows += 1
         self.size += 0 if text is None else len(text)
 
-    def _unique(self, items: _Items, row: Row, index: int, undo: Undo) -> None:
+    def _unique(self, items: Items, row: Row, index: int, undo: Undo) -> None:
         for unique in items.layout.unique:
             mine = index_key(row.item, unique.attributes)
             if mine is None:
@@ -342,7 +220,7 @@ class Group:
                 items.change(key, None, None, undo)
             items.claims.setdefault((unique.name, row.team, exact(mine)), []).append((row.team, row.id))
 
-    def _holders(self, items: _Items, unique: TableIndex, team: str, values: tuple[Any, ...]) -> list[Key]:
+    def _holders(self, items: Items, unique: TableIndex, team: str, values: tuple[Any, ...]) -> list[Key]:
         """Keys of rows that may hold the values: those SQLite finds (it may find too many), and the changed ones."""
         same = " AND ".join(f"{extract(a)} = json_extract(?, '$')" for a in unique.attributes)
         by = f"{items.layout.sql} INDEXED BY {items.layout.indexes[unique.name]}"
@@ -361,7 +239,7 @@ class Group:
         self._count(text)
         return Written(Row(log_id(write.stream, write.turn_id), {}, number, write.expires_at, write.team), changed=True)
 
-    def _entry(self, log: _Log, write: Append, number: int) -> Row:
+    def _entry(self, log: Log, write: Append, number: int) -> Row:
         """An entry that is there already, in the file or among those about to be written."""
         stream = log.streams[write.team, write.stream]
         for waiting in log.entries:
@@ -408,8 +286,3 @@ class Group:
 def _apart(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item of the caller's own: two callers of one group may be given the same row."""
     return {name: deepcopy(value) if isinstance(value, (dict, list)) else value for name, value in item.items()}
-
-
-def _chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]

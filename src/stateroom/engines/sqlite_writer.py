@@ -23,7 +23,7 @@ from typing import Any, Final
 from stateroom.engines.port import Append, Row, Table, Written, log_id
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
-from stateroom.engines.sqlite_group import Batch, Group
+from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -69,6 +69,7 @@ class Writer:
         self._debt = Debt(PAGE_SIZE)
         self._due = False
         self._seen = -1
+        self._streams: Remembered = {}
         self._schema = -1
         self._thread = threading.Thread(target=self._run, name="stateroom-sqlite", daemon=True)
 
@@ -129,6 +130,8 @@ class Writer:
             try:
                 values = (write.turn_id, write.expires_at, text, write.team, write.stream)
                 found = self._cursor.execute(self.layouts[write.table].append, values).fetchall()
+                if self._streams:
+                    self._streams.get(write.table, {}).pop((write.team, write.stream), None)
             finally:
                 self._turnstile.leave()
         except sqlite3.Error as error:
@@ -262,13 +265,16 @@ class Writer:
     def _carry_out(self, batches: list[Batch]) -> None:
         if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:
             self._refresh()
-        group = Group(self._connection, self.layouts, self._clock())
+        group = Group(self._connection, self.layouts, self._clock(), self._streams)
+        self._streams = {}  # until the commit they are not sure
         group.load(batches)
         for batch in batches:
             group.decide(batch)
         if is_refused_alone(batches) or not group.flush():
             return
         self._commit(group.rows, group.size)
+        if not batches[0].alone:
+            self._streams = group.remember()
 
     def _commit(self, rows: int, size: int) -> None:
         try:
@@ -324,6 +330,7 @@ class Writer:
 
     def _refresh(self) -> None:
         """Another process has committed: its new tables and unique indexes hold for us too."""
+        self._streams = {}
         (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
         (schema,) = self._connection.execute("PRAGMA schema_version").fetchone()
         if schema != self._schema:
