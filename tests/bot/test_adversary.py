@@ -15,7 +15,7 @@ from stateroom.bot.lane import SORRY
 from stateroom.bot.responder import Answer, Ask, exchange, prompt_of
 from stateroom.engines import leases, memory
 from stateroom.model.errors import CorruptData
-from support.bot import MENTION, bot
+from support.bot import MENTION, bot, envelope, mention, post_async
 from support.local_slack import LocalSlack, eventually
 
 pytestmark = pytest.mark.service
@@ -170,3 +170,35 @@ async def test_an_answer_that_slack_refuses_ends_in_one_sentence(slack: LocalSla
     async with bot(slack):
         ts = slack.say(f"{MENTION} hello")
         await eventually(lambda: saying(slack, ts, SORRY), 5)
+
+
+async def test_a_part_that_slack_does_not_let_us_delete_harms_no_answer(slack: LocalSlack, script: Script) -> None:
+    script(lambda ask, attempt: "Long. " * 1000 if attempt == 1 else "Short.")
+    slack.fault("timeout", method="chat.startStream", apply=True, seconds=30, skip=1, count=1)
+    slack.fault("error", method="chat.delete", code="cant_delete_message", count=None)
+    async with bot(slack, lease_seconds=1.5):
+        ts = slack.say(f"{MENTION} hello")
+        found = await eventually(lambda: quiet(slack, ts, 2) if saying(slack, ts, "…") else [], 7)
+        assert [m["text"] for m in found] == ["Short.", "…"]
+
+
+async def test_more_waiting_turns_than_a_look_reads_do_not_hide_another_conversation(
+    slack: LocalSlack, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_PAGES", 2)  # pages of 50
+    script(lambda ask, attempt: f"echo {ask.text}")
+    slack.fault("error", method="chat.startStream", code="feature_not_enabled", count=None)
+    slack.fault("throttle", method="chat.postMessage", retry_after=60, count=1)
+    async with bot(slack) as url:
+        root = slack.say(f"{MENTION} root")
+        await eventually(lambda: slack.calls("chat.postMessage"))
+        after = int(float(root)) + 1
+        bodies = [
+            envelope(mention("more", f"{after}.{number:06d}", thread_ts=root), event_id=f"Ev{number}")
+            for number in range(150)
+        ]
+        for at in range(0, len(bodies), 50):
+            said = await asyncio.gather(*(post_async(url, body) for body in bodies[at : at + 50]))
+            assert {status for status, _ in said} == {200}
+        other = slack.say(f"{MENTION} other")
+        await eventually(lambda: saying(slack, other, "echo other"), 5)

@@ -19,6 +19,7 @@ from stateroom.slack.split import LIMIT, LOOKAHEAD, split
 from stateroom.slack.text import neutralise, stable_prefix
 
 _HELD_BACK: Final = 600  # characters of a growing part that wait until its end is known
+_BLANK: Final = "…"  # in place of a part that the answer no longer has
 _SLACK_OF_FENCES: Final = 200  # what a reopened fence may add to a part
 _OVER: Final = frozenset({"message_not_in_streaming_state", "streaming_state_conflict", "stopped_by_user"})
 
@@ -277,10 +278,21 @@ class Speaker:
             try:
                 await self._slack.delete(channel=row.item["channel"], ts=ts, deadline=await self._deadline())
             except SlackError as failed:
-                if failed.code != "message_not_found":
+                if failed.retryable:
                     raise
+                if failed.code != "message_not_found":
+                    await self._blank(number, ts)
         await self._commit(outbox.forget(row))
         del self._rows[number]
+
+    async def _blank(self, number: int, ts: str) -> None:
+        """Slack does not let us delete it: nothing is left streaming, and the rest is no reason to fail an answer."""
+        try:
+            await self._note(number, ts)
+            await self._mend(number, ts, _BLANK)
+        except SlackError as failed:
+            if failed.retryable:
+                raise
 
     async def _deadline(self) -> float:
         """When the next call must have ended; LeaseLost when the lane is not ours any more."""
