@@ -302,7 +302,7 @@ def append_peers() -> Iterator[Contenders]:
                 for k in turns:
                     append = prepare(k)
                     append(1)  # what the preparation has left to do, such as a checkpoint, is not the turn's
-                    found[f"turn {k}, s"] = append(5)
+                    found[f"turn {k}, s"] = append(25)
                 return found
 
             return run
