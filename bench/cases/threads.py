@@ -177,7 +177,6 @@ def read() -> Iterator[Contenders]:
     f"append a turn to a thread of 10 turns and of {TURNS:,}, one caller",
     musts=[
         Must("long thread", over="short thread", at_most=1.2),
-        Must("long thread", over="the port alone", at_most=1.2),
     ],
     rounds=25,
 )

@@ -29,6 +29,7 @@ from stateroom.model import codec
 from stateroom.model.errors import (
     ConditionFailed,
     CorruptData,
+    FormatTooNew,
     InvalidValue,
     ItemTooLarge,
     LeaseLost,
@@ -110,6 +111,8 @@ class Lane:
             if claims > _CLAIMS and _may_be_told(row) and "answer" not in row.item:
                 row = await self._apologise(row, "crashed")
             await self._kinds[row.item["kind"]](row)
+        except FormatTooNew:
+            raise  # a newer release wrote it, which is being deployed: the turn is for its workers
         except _FAILURES as failed:
             await self._failed(row, failed)
 

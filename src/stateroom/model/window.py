@@ -62,19 +62,20 @@ class Chooser:
 
     def add(self, messages: list[dict[str, Any]]) -> bool:
         """Takes the messages of the next older entry, oldest first; whether there is room for more."""
-        self._entries += 1
-        kept, limit = self._newest_first, self._limit
+        self._entries = entry = self._entries + 1
+        kept, entry_of, limit, roles = self._newest_first, self._entry_of, self._limit, ROLES
+        budgeted = self._tokens_left is not None
         for message in reversed(messages):
-            if len(kept) >= limit or (self._tokens_left is not None and not self._affordable(message)):
+            if len(kept) >= limit or (budgeted and not self._affordable(message)):
                 self._left_out = True
                 return False
             kept.append(message)
-            self._entry_of.append(self._entries)
+            entry_of.append(entry)
             parts, follows_up = message["parts"], False
             for part in reversed(parts):
-                kind = part.get("part_kind")
-                if kind in ROLES:
-                    follows_up |= self._link(ROLES[kind], part)
+                role = roles.get(part.get("part_kind"))
+                if role is not None:
+                    follows_up |= self._link(role, part)
             if self._unanswered:
                 continue
             if message["kind"] == "response":
