@@ -30,13 +30,14 @@ _serial = count()
 UVICORN = """
 import asyncio, gc, socket, sys, uvicorn, uvloop
 sys.setswitchinterval(0.0005)
+http = "auto"
 {app}
 async def main():
     gc.freeze()
     gc.set_threshold(10_000)
     listener = socket.create_server(("127.0.0.1", 0))
     options = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
-                             date_header=False, proxy_headers=False, ws="none")
+                             date_header=False, proxy_headers=False, ws="none", http=http)
     print("ready http://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
     await uvicorn.Server(options).serve(sockets=[listener])
 uvloop.run(main())
@@ -52,6 +53,7 @@ async def app(scope, receive, send):
 WITHOUT_ROW = """
 import time
 from stateroom.bot.ingress import Ingress
+from stateroom.bot.protocol import Protocol as http
 from stateroom.layers.inbox import Inbox
 from stateroom.engines.memory import MemoryEngine
 async def accept(self, message, *also):

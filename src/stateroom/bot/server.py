@@ -19,6 +19,7 @@ import uvicorn
 
 from stateroom.bot.config import BotConfig
 from stateroom.bot.ingress import Ingress, Receive, Scope, Send
+from stateroom.bot.protocol import Protocol
 from stateroom.model.errors import WrongUse
 from stateroom.store import Store
 
@@ -122,6 +123,7 @@ async def _listen(
         date_header=False,
         proxy_headers=False,
         ws="none",
+        http=Protocol,
         timeout_graceful_shutdown=int(GRACE),
     )
     server = _Server(options)
