@@ -35,7 +35,7 @@ CLIENTS = {
     "slack_sdk": ["slack/client.py"],
     "slack_bolt": ["bolt.py", "bolt/*"],
     "aiohttp": ["slack/client.py", "emulator/*"],
-    "uvicorn": ["bot/server.py", "emulator/server.py", "cli/*"],
+    "uvicorn": ["bot/server.py", "bot/protocol.py", "emulator/server.py", "cli/*"],
     "uvloop": ["bot/server.py", "emulator/server.py", "cli/*"],
     "starlette": ["emulator/*", "console/*"],
     "pydantic_ai": ["bot/model.py"],
