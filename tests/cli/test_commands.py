@@ -131,6 +131,9 @@ def test_a_memory_store_is_refused_where_nobody_else_could_see_it() -> None:
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "stateroom.bot.server", raising=False)
+    monkeypatch.delitem(sys.modules, "stateroom.bot.protocol", raising=False)
+    monkeypatch.delattr("stateroom.bot.server", raising=False)  # the package remembers what it has loaded
+    monkeypatch.delattr("stateroom.bot.protocol", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = run("serve", SLACK_SIGNING_SECRET="s")
     assert (result.exit_code, result.stdout) == (1, "")
