@@ -51,11 +51,13 @@ async def test_retry_after_a_lost_answer_posts_once(shown: Shown) -> None:
 
     await shown.page.route("**/_sim/stream*", lambda route: route.abort())
     await shown.page.reload()
+    await shown.page.route("**/_sim/state*", lambda route: route.abort())  # else a fresh look may tell it was sent
     await shown.page.route(SEND, lose_the_answer)
     await shown.write("once")
     failed = shown.page.locator(".msg-outgoing.is-failed")
     await expect(failed).to_be_visible()
     await shown.page.unroute(SEND)
+    await shown.page.unroute("**/_sim/state*")
     await failed.get_by_role("button", name="Retry").click()
     await expect(failed).to_have_count(0)
     await expect(shown.messages).to_have_count(1)
