@@ -26,7 +26,7 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 SHARED = {
     "engines": {"__init__", "port", "decide", "handle", "leases", "conformance"},
     "layers": {"__init__"},
-    "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores"},
+    "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions"},
 }
 
 # Every library that is not Python's own, and sqlite3: where it may be imported.

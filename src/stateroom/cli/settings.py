@@ -194,13 +194,17 @@ class Settings:
         )
 
 
-def load(environ: Mapping[str, str] = os.environ, *, store: str | None = None) -> Settings:
-    """The settings as they are now; `store` is a `--store` option. WrongUse names what is wrong."""
+def load(
+    environ: Mapping[str, str] = os.environ, *, store: str | None = None, definitions: str | None = None
+) -> Settings:
+    """The settings as they are now; `store` and `definitions` are options. WrongUse names what is wrong."""
     config = Path(environ.get("STATEROOM_CONFIG") or "stateroom.toml")
     texts = _from_file(config, must_exist=bool(environ.get("STATEROOM_CONFIG")))
     texts |= {s.key: (s.name, environ[s.name]) for s in _BY_KEY.values() if environ.get(s.name)}
     if store:
         texts["store"] = ("--store", store)
+    if definitions:
+        texts["definitions"] = ("--definitions", definitions)
     values = {key: _parsed(_BY_KEY[key], origin, text) for key, (origin, text) in texts.items()}
     return Settings(
         **values,

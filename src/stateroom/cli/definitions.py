@@ -1,0 +1,85 @@
+"""How commands find your datastores: modules named by `--definitions` or STATEROOM_DEFINITIONS.
+
+Rules of this file: a module is imported as `python -m` would, from the current folder first. Whatever goes wrong in
+there is one line that names the module; an error that only its author can read keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+import click
+
+from stateroom.cli.settings import Settings
+from stateroom.model.definition import RESERVED_PREFIX, Definition
+from stateroom.model.errors import StateroomError, WrongUse
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What a module with a mistake in it raises when it is imported; everything else is not ours to shorten.
+_BROKEN: Final = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, OSError)
+_HOW: Final = "give --definitions pkg.module, or set STATEROOM_DEFINITIONS"
+
+definitions_option: Callable[[F], F] = click.option(
+    "--definitions",
+    metavar="MODULES",
+    help="Modules with your datastores, separated by commas. Default: $STATEROOM_DEFINITIONS.",
+)
+
+
+def chosen(found: Settings, *, needed: bool = True) -> tuple[Definition, ...]:
+    """The definitions that the settings name, in the order they are written; WrongUse when there are none.
+
+    `found` comes from `settings.load(definitions=…)`, which takes the option. `needed=False`: none is an answer, too.
+    """
+    if not found.definitions and needed:
+        raise WrongUse(f"which datastores? {_HOW}")
+    return from_modules(found.definitions)
+
+
+def from_modules(names: Sequence[str]) -> tuple[Definition, ...]:
+    """All definitions in these modules: classes, `Definition` values, and lists or tuples of them.
+
+    What a module imports from another of yours counts; Stateroom's own (`sr_…`) do not. WrongUse names the module.
+    """
+    everything: dict[str, tuple[str, Definition]] = {}
+    for name in names:
+        here = list(definitions_in(vars(_imported(name)).values()))
+        if not here:
+            raise WrongUse(f"{name} has no datastores; write class X(stateroom.Datastore, name=…) in it")
+        for definition in here:
+            there, other = everything.setdefault(definition.name, (name, definition))
+            if other is not definition:
+                raise WrongUse(f"{definition.name} is defined twice, in {there} and in {name}; rename one")
+    return tuple(definition for _, definition in everything.values())
+
+
+def definitions_in(values: Iterable[object]) -> Iterator[Definition]:
+    """The definitions among the values of a module."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from definitions_in(value)
+            continue
+        definition = value if isinstance(value, Definition) else getattr(value, "__definition__", None)
+        if isinstance(definition, Definition) and not definition.name.startswith(RESERVED_PREFIX):
+            yield definition
+
+
+def _imported(name: str) -> object:
+    folder = os.getcwd()
+    if folder not in sys.path:  # a console script's path begins with the folder of the script
+        sys.path.insert(0, folder)
+    try:
+        return import_module(name)
+    except StateroomError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise WrongUse(f"there is no module {name} here; {_HOW}") from None
+        raise WrongUse(f"{name} imports {error.name}, which is not installed") from None
+    except _BROKEN as error:
+        raise WrongUse(f"{name} cannot be imported: {type(error).__name__}: {error}") from None
