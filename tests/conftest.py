@@ -17,6 +17,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from support.node import CannotInstall, Workspace, workspace
+
 # Deadlines are off: on a shared machine a slow example says nothing about the code.
 settings.register_profile("dev", max_examples=25, deadline=None)
 # The same examples on every run, so that a red CI means a changed tree. New ones are the soak's job.
@@ -96,6 +98,17 @@ def cannot_start() -> Callable[[str], NoReturn]:
         pytest.skip(reason)
 
     return give_up
+
+
+@pytest.fixture
+def node_workspace(tmp_path: Path, cannot_start: Callable[[str], NoReturn]) -> Workspace:
+    """A folder in which Node finds Slack's own libraries. Only for tests marked `service`: Node is a child process."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    try:
+        return workspace(folder)
+    except CannotInstall as error:
+        cannot_start(str(error))
 
 
 @pytest.fixture(scope="session")
