@@ -21,6 +21,8 @@ class Reduced:
         unique=False,
         across_teams=False,
         holds_inbox=False,
+        expired=False,
+        changes=False,
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -38,6 +40,8 @@ class Reduced:
                 raise Unsupported("reduced", "logs")
             if table.indexes:
                 raise Unsupported("reduced", "indexes")
+            if table.expires or table.changes:
+                raise Unsupported("reduced", "expired rows" if table.expires else "changes")
         return await self._inner.apply(tables, dry_run=dry_run)
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
@@ -49,6 +53,8 @@ class Reduced:
         for write in writes:
             if getattr(write, "condition", None) is not None or getattr(write, "if_version", None) is not None:
                 raise Unsupported("reduced", "conditions")
+            if getattr(write, "guard", None) is not None:
+                raise Unsupported("reduced", "guards")
             if isinstance(write, Append) or (isinstance(write, Put) and write.keep):
                 raise Unsupported("reduced", type(write).__name__)
         return await self._inner.commit(writes)

@@ -6,14 +6,28 @@ these functions, so that memory and SQLite cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from stateroom.engines.port import Append, Check, Delete, Put, Query, Rewrite, Row, Truncate, Update, Write, Written
+from stateroom.engines.port import (
+    Append,
+    Check,
+    Delete,
+    Put,
+    Query,
+    Rewrite,
+    Row,
+    Table,
+    Truncate,
+    Update,
+    Write,
+    Written,
+    changes_table,
+)
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.codec import normalise
-from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue
+from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue, Unsupported, WrongUse
 from stateroom.model.ids import check_key, check_turn_id
 
 
@@ -24,7 +38,9 @@ def alive(row: Row | None, now: float) -> Row | None:
 
 def decide(current: Row | None, write: Put | Update | Delete | Check, now: float, index: int = 0) -> Written:
     """The row after `write` (None: there is none), or ConditionFailed. An expired `current` is absent."""
-    current = alive(current, now)
+    there, current = current, alive(current, now)
+    if type(write) is Delete and write.expired:
+        return Written(None, changed=there is not None and current is None)
     if isinstance(write, Put) and write.keep and current is not None:
         return Written(current, changed=False)
     if not _holds(current, write):
@@ -40,6 +56,18 @@ def decide(current: Row | None, write: Put | Update | Delete | Check, now: float
     if isinstance(write, Update):
         return Written(_updated(current, write, now), changed=True)
     return Written(None, changed=isinstance(write, Delete) and current is not None)
+
+
+def change(before: Row | None, write: Put | Update | Delete, after: Row | None) -> dict[str, Any]:
+    """The entry in the log of changes for a write that changed something, without the item (`port.changes_table`)."""
+    if after is not None:
+        return {"kind": "put" if type(write) is Put else "update", "id": write.id, "version": after.version}
+    version = 0 if before is None else before.version
+    return {
+        "kind": "expire" if type(write) is Delete and write.expired else "delete",
+        "id": write.id,
+        "version": version,
+    }
 
 
 def check_place(write: Write) -> None:
@@ -61,11 +89,14 @@ def next_version(current: Row | None, now: float) -> int:
 def _holds(current: Row | None, write: Put | Update | Delete | Check) -> bool:
     if write.if_version is not None and write.if_version != (0 if current is None else current.version):
         return False
+    item = {} if current is None else current.item
+    if isinstance(write, (Put, Update)) and write.guard is not None and not evaluate(write.guard, item):
+        return False
     if write.condition is None:
         return True
     if current is None and not isinstance(write, Put):
         return False
-    return evaluate(write.condition, {} if current is None else current.item)
+    return evaluate(write.condition, item)
 
 
 def _updated(current: Row | None, write: Update, now: float) -> Row:
@@ -93,6 +124,19 @@ def _joined(left: Any, right: Any, name: str) -> list[Any]:
     if not isinstance(left, list):
         raise InvalidValue(name, "is not an array, so nothing can be appended to it")
     return [*left, *right]
+
+
+def with_changes(tables: Sequence[Table]) -> list[Table]:
+    """`tables` and the logs of changes that they ask for."""
+    return [*tables, *(Table(changes_table(t.name), log=True) for t in tables if t.changes)]
+
+
+def check_expired(engine: str, table: Table, query: Query) -> None:
+    """Whether a query for expired rows can be asked: Unsupported, or WrongUse for bounds that it does not have."""
+    if not table.expires:
+        raise Unsupported(engine, f"a query for expired rows of {table.name}, which does not declare `expires`")
+    if query.index or query.equals or query.descending or query.low is not None or query.high is not None:
+        raise WrongUse("a query for expired rows has no index, bounds or direction: they come earliest first")
 
 
 def index_key(item: Mapping[str, Any], attributes: tuple[str, ...]) -> tuple[Any, ...] | None:

@@ -11,10 +11,23 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stateroom.engines.decide import alive, check_place, decide, exact, index_key, rank, within
+from stateroom.engines.decide import (
+    alive,
+    change,
+    check_expired,
+    check_place,
+    decide,
+    exact,
+    index_key,
+    rank,
+    with_changes,
+    within,
+)
 from stateroom.engines.port import (
+    CHANGES,
     Append,
     Capabilities,
+    Check,
     Page,
     Query,
     Rewrite,
@@ -24,6 +37,7 @@ from stateroom.engines.port import (
     Truncate,
     Write,
     Written,
+    changes_table,
     log_id,
 )
 from stateroom.expr.evaluate import evaluate
@@ -59,6 +73,7 @@ class MemoryEngine:
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         self._ready()
+        tables = with_changes(tables)
         steps = [f"make table {t.name}" for t in tables if self._tables.get(t.name) != t]
         if not dry_run:
             for table in tables:
@@ -95,6 +110,8 @@ class MemoryEngine:
         self._ready()
         now = self._clock()
         table = self._table(query.table)
+        if query.expired:
+            return self._expired(table, query, now)
         index = _index(table, query) if query.index else None
         if query.team is None and not (index and index.across_teams):
             raise Unsupported("memory", "a query without a team on an index that is not declared across teams")
@@ -112,6 +129,22 @@ class MemoryEngine:
             rows.append(_copy(row))
             position = key
         return Page(rows, None)
+
+    def _expired(self, table: Table, query: Query, now: float) -> Page:
+        check_expired("memory", table, query)
+        items = self._items.get(table.name, {}).values()
+        entries = [row for stream in self._logs.get(table.name, {}).values() for row in stream.rows if row.expires_at]
+        keyed = [
+            ((row.expires_at, row.team, row.id), row)
+            for row in (entries if table.log else items)
+            if alive(row, now) is None and query.team in (None, row.team)
+        ]
+        keyed.sort(key=lambda pair: pair[0])
+        found = [(key, row) for key, row in keyed if query.after is None or key > query.after]
+        if query.condition is not None:
+            found = [(key, row) for key, row in found if evaluate(query.condition, row.item)]
+        position = found[query.limit - 1][0] if len(found) > query.limit else None
+        return Page([_copy(row) for _, row in found[: query.limit]], position)
 
     def _ready(self) -> None:
         if not self._open:
@@ -173,7 +206,15 @@ class MemoryEngine:
                 rows[key] = before
 
         undo.append(back)
+        if self._tables[write.table].changes and not isinstance(write, Check):
+            self._log_change(change(before, write, done.row), write, done.row, undo)
         return Written(_copied(done.row), changed=True)
+
+    def _log_change(self, entry: dict[str, Any], write: Write, row: Row | None, undo: list[Callable[[], None]]) -> None:
+        stream = self._logs[changes_table(write.table)].setdefault((write.team, CHANGES), _Stream())
+        item = entry if row is None else {**entry, "item": row.item}
+        name = changes_table(write.table)
+        self._append(Append(name, write.team, CHANGES, str(len(stream.rows) + 1), item), stream, undo)
 
     def _unique(self, table: str, row: Row, now: float, index: int) -> None:
         for unique in (i for i in self._tables[table].indexes if i.unique):
@@ -204,7 +245,8 @@ class MemoryEngine:
             if stream is None or old is None:
                 raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
             rows, place = stream.rows, write.number - 1
-            rows[place] = _kept(write.table, old._replace(item=dict(write.item)))
+            expires = old.expires_at if write.expires_at == "same" else write.expires_at
+            rows[place] = _kept(write.table, old._replace(item=dict(write.item), expires_at=expires))
             undo.append(lambda: rows.__setitem__(place, old))
             return Written(_copy(rows[place]), changed=True)
         return self._append(write, streams.setdefault(key, _Stream()), undo)

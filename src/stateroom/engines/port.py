@@ -7,7 +7,8 @@ Two kinds of tables. *Items*: rows by (team, id), ordered by the UTF-8 bytes of 
 (team, stream, number); the engine gives the next number and refuses a repeated turn id. In a log a row's `id` is
 `log_id(stream, turn_id)` and its `version` is the entry's number (from 1, without gaps).
 
-A row whose `expires_at` has passed is absent for every read, condition and `absent` check, on every engine.
+A row whose `expires_at` has passed is absent for every read, condition and `absent` check, on every engine; only
+`Query.expired` finds it and only `Delete.expired` removes it as what it is.
 Time is seconds since 1970 as float; engines are handed their clock.
 """
 
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from stateroom.expr.tree import Condition
+
+CHANGES: Final = "all"  # the stream of a log of changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Capabilities:
     unique: bool = True
     across_teams: bool = True
     ttl_hidden: bool = True
+    expired: bool = (
+        True  # tells which rows are past their expiry, for a sweep; without it the engine removes them itself
+    )
+    changes: bool = True  # keeps a log of committed changes, in the same commit
     processes: bool = False  # several processes may share the store
     holds_inbox: bool = True
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
@@ -52,11 +59,17 @@ class TableIndex:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What `apply` must make ready."""
+    """What `apply` must make ready.
+
+    `expires`: rows past their expiry can be asked for (`Query.expired`). `changes`: what is committed to its rows is
+    also an entry of the log `changes_table(name)`, which is made with it.
+    """
 
     name: str
     log: bool = False
     indexes: tuple[TableIndex, ...] = ()
+    expires: bool = False
+    changes: bool = False
 
 
 class Row(NamedTuple):
@@ -71,7 +84,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Replace the whole row. `if_version=0`: it must be absent. `keep`: a row that is there stays (`changed=False`)."""
+    """Replace the whole row. `if_version=0`: it must be absent. `keep`: a row that is there stays (`changed=False`).
+
+    `condition` and `guard` are both asked of the row as it is, or of an empty item where there is none.
+    """
 
     table: str
     team: str
@@ -81,6 +97,7 @@ class Put:
     condition: Condition | None = None
     if_version: int | None = None
     keep: bool = False
+    guard: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class Update:
     """Change attributes of a row: `set`, then `add` (numbers), `append` (to arrays), `remove`.
 
     Without condition and version a missing row is inserted with `base` first; with one it is ConditionFailed.
+    `guard` is a condition that a missing row may fulfil, asked of the empty item: it does not stop the insert as such.
     `expires_at`: "same" keeps the row's.
     """
 
@@ -102,17 +120,22 @@ class Update:
     expires_at: float | Literal["same"] | None = "same"
     condition: Condition | None = None
     if_version: int | None = None
+    guard: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a row; a missing row is fine unless a condition or version is given."""
+    """Remove a row; a missing row is fine unless a condition or version is given.
+
+    `expired`: remove it only if it is past its expiry by now, whatever it holds (a sweep); `changed` tells.
+    """
 
     table: str
     team: str
     id: str
     condition: Condition | None = None
     if_version: int | None = None
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +163,18 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Replace the item of an entry that exists (tombstones); its number and turn id stay. Missing: ConditionFailed."""
+    """Replace the item of an entry that exists (tombstones); its number and turn id stay. Missing: ConditionFailed.
+
+    `expires_at`: "same" keeps the entry's; 0 leaves an empty place that no reader sees and no sweep finds again, which
+    is how an expired entry goes: numbers have no gaps.
+    """
 
     table: str
     team: str
     stream: str
     number: int
     item: Mapping[str, Any]
+    expires_at: float | Literal["same"] | None = "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +206,8 @@ class Query:
     Items by key: `low <= id < high`. By index: the leading attributes equal `equals`, `low <= next attribute < high`.
     Logs: `equals=(stream,)`, `low <= number < high`. `after` is the position of the last row of the page before.
     `team=None` only with an index that is declared across teams. `condition` filters; `limit` counts matches.
+    `expired`: only rows past their expiry, of a table that declares `expires`, earliest first, of one team or of all;
+    no index, bounds or `descending` with it. In a log entries whose `expires_at` is 0 are not found.
     """
 
     table: str
@@ -190,12 +220,13 @@ class Query:
     after: tuple[Any, ...] | None = None
     descending: bool = False
     condition: Condition | None = None
+    expired: bool = False
 
 
 class Page(NamedTuple):
     """Rows of one page; `position` continues behind them, None when there is nothing more.
 
-    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index.
+    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index, the engine's own for expired.
     """
 
     rows: list[Row]
@@ -227,6 +258,15 @@ class Engine(Protocol):
 
     async def query(self, query: Query) -> Page:
         """One page."""
+
+
+def changes_table(name: str) -> str:
+    """The log of the committed changes of table `name`: stream `CHANGES` a team, numbered in the order of commits.
+
+    Its entries' items are `{kind, id, version, item?}`: `put` and `update` with the row's new version and whole item;
+    `delete` and `expire` (a row past its expiry was removed) with the last version. Read it with an ordinary Query.
+    """
+    return f"{name}.changes"
 
 
 def log_id(stream: str, turn_id: str) -> str:

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
-from stateroom.engines.decide import alive, decide, exact, index_key, next_version
+from stateroom.engines.decide import alive, change, decide, exact, index_key, next_version
 from stateroom.engines.port import (
+    CHANGES,
     Append,
     Check,
+    Delete,
     Put,
     Rewrite,
     Row,
@@ -26,6 +28,7 @@ from stateroom.engines.port import (
     Update,
     Write,
     Written,
+    changes_table,
     log_id,
 )
 from stateroom.engines.sqlite_overlay import Items, Key, Log, Stream, Undo
@@ -99,8 +102,7 @@ class Group:
             items = self._items[name] = Items(self._layouts[name])
             items.load(self._connection, list(wanted))
         for name, added in appends.items():
-            log = self._logs[name] = Log(self._layouts[name], self._remembered.get(name, {}))
-            log.load(self._connection, added)
+            self._log(name).load(self._connection, added)
 
     def decide(self, batch: Batch) -> None:
         """Fill the batch's results, or its error and leave no trace of it in the overlay."""
@@ -124,10 +126,12 @@ class Group:
         """A lone `Put(keep=True)` of a row that is not there: the inbox's write, without the general machinery."""
         if type(write) is not Put or not write.keep or write.condition is not None or write.if_version is not None:
             return False
+        if write.guard is not None:
+            return False
         items = self._items[write.table]
         key = (write.team, write.id)
         text = batch.texts[0]
-        if items.layout.unique or items.rows[key] is not None or text is None:
+        if items.layout.unique or items.layout.table.changes or items.rows[key] is not None or text is None:
             return False
         row = Row(write.id, dict(write.item), next_version(None, self._now), write.expires_at, write.team)
         items.rows[key] = row
@@ -179,8 +183,8 @@ class Group:
             return self._truncate(write)
         items = self._items[write.table]
         key = (write.team, write.id)
-        plain = isinstance(write, Put) and write.condition is None and write.if_version is None and not write.keep
-        done = decide(items.current(key, whole=not plain), write, self._now, index)
+        before = items.current(key, whole=not is_plain(write))
+        done = decide(before, write, self._now, index)
         if not done.changed:
             if isinstance(write, Check):
                 return done
@@ -195,8 +199,27 @@ class Group:
             items.change(key, done.row, text, undo)
             if isinstance(write, Update):
                 done = Written(done.row._replace(item=_apart(done.row.item)), changed=True)
+        if items.layout.table.changes and not isinstance(write, Check):
+            self._log_change(write.table, write.team, change(before, write, done.row), text, undo)
         self._count(text)
         return done
+
+    def _log(self, name: str) -> Log:
+        log = self._logs.get(name)
+        if log is None:
+            log = self._logs[name] = Log(self._layouts[name], self._remembered.setdefault(name, {}))
+        return log
+
+    def _log_change(self, table: str, team: str, entry: Mapping[str, Any], text: str | None, undo: Undo) -> None:
+        """The entry of a change that was decided; `text` is the item's JSON where there is one."""
+        name = changes_table(table)
+        log = self._log(name)
+        stream = log.resume(self._connection, (team, CHANGES))
+        told = encode(entry).decode()
+        if text is not None:
+            told = f'{told[:-1]},"item":{text}}}'
+        log.add(stream, Append(name, team, CHANGES, str(stream.last + 1), entry), told, undo)
+        self._count(told)
 
     def _count(self, text: str | None) -> None:
         self.rows += 1
@@ -218,6 +241,9 @@ class Group:
                     place = f"{items.layout.table.name}/{row.id}"
                     raise ConditionFailed(place, _apart(other.item), version=other.version, index=index)
                 items.change(key, None, None, undo)
+                if items.layout.table.changes:
+                    entry = {"kind": "expire", "id": other.id, "version": other.version}
+                    self._log_change(items.layout.table.name, row.team, entry, None, undo)
             items.claims.setdefault((unique.name, row.team, exact(mine)), []).append((row.team, row.id))
 
     def _holders(self, items: Items, unique: TableIndex, team: str, values: tuple[Any, ...]) -> list[Key]:
@@ -254,7 +280,8 @@ class Group:
 
     def _rewrite(self, write: Rewrite, text: str, index: int) -> Written:
         self._settle(write.table)
-        values = (text, write.number, write.team, write.stream)
+        same = write.expires_at == "same"
+        values = (text, not same, None if same else write.expires_at, write.number, write.team, write.stream)
         found = self._connection.execute(self._layouts[write.table].rewrite, values).fetchall()
         if not found:
             raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
@@ -270,10 +297,7 @@ class Group:
         place = (write.team, write.stream)
         self._connection.execute(entries, place)
         gone = self._connection.execute(stream, place).rowcount
-        log = self._logs.get(write.table)
-        if log is not None:
-            log.streams.pop(place, None)
-            log.turns = {turn: number for turn, number in log.turns.items() if turn[:2] != place}
+        self._log(write.table).forget(place)
         self._count(None)
         return Written(None, changed=gone > 0)
 
@@ -281,6 +305,13 @@ class Group:
         """Entries before this write go first. Only in a group of one batch: a refusal rolls all of it back."""
         if table in self._logs:
             self._logs[table].flush(self._connection)
+
+
+def is_plain(write: Write) -> bool:
+    """Whether what the row holds does not matter to the write: it need not be read as JSON."""
+    if isinstance(write, Put):
+        return write.condition is None and write.if_version is None and write.guard is None and not write.keep
+    return isinstance(write, Delete) and write.condition is None and write.if_version is None
 
 
 def _apart(item: Mapping[str, Any]) -> dict[str, Any]:

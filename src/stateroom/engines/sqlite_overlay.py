@@ -7,7 +7,7 @@ holds what is decided, undoes it for a refused batch, and writes it with few man
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -96,7 +96,7 @@ class Stream:
 class Log:
     """The streams of one table that the group touches, and the entries to be added."""
 
-    def __init__(self, layout: Layout, remembered: Mapping[Key, Stream]) -> None:
+    def __init__(self, layout: Layout, remembered: dict[Key, Stream]) -> None:
         self.layout = layout
         self.streams: dict[Key, Stream] = {}
         self._remembered = remembered
@@ -153,6 +153,23 @@ class Log:
             self.top += 1
             found = self.streams[key] = Stream(self.top, 0, fresh=True)
         return found
+
+    def resume(self, connection: sqlite3.Connection, key: Key) -> Stream:
+        """A stream that nothing was loaded of: the next number of a log of changes."""
+        found = self.streams.get(key) or self._remembered.get(key)
+        if found is None:
+            place = connection.execute(self.layout.place, ("", *key)).fetchone()
+            if place is None:
+                return self.stream(connection, key)
+            found = Stream(place[0], place[1] or 0, fresh=False)
+        self.streams[key] = found
+        return found
+
+    def forget(self, key: Key) -> None:
+        """The stream was erased."""
+        self.streams.pop(key, None)
+        self._remembered.pop(key, None)
+        self.turns = {turn: number for turn, number in self.turns.items() if turn[:2] != key}
 
     def add(self, stream: Stream, write: Append, text: str, undo: Undo) -> int:
         key = (write.team, write.stream, write.turn_id)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from stateroom.engines.decide import exact, index_key, within
+from stateroom.engines.decide import check_expired, exact, index_key, within
 from stateroom.engines.port import Page, Query, Row, TableIndex, log_id
 from stateroom.engines.sqlite_tables import Layout, extract, groups
 from stateroom.expr.evaluate import evaluate
@@ -67,6 +67,8 @@ class Reader:
 
     def page(self, layout: Layout, query: Query, now: float, budget: int | None) -> Page | None:
         """One page, or None when it would take more than `budget` rows to find it."""
+        if query.expired:
+            return self._expired(layout, query, now, budget)
         if layout.table.log and query.condition is None and len(query.equals) == 1:
             found = self._entries(layout, query, now)
             if found is not None:
@@ -112,6 +114,31 @@ class Reader:
         team, prefix = query.team or "", log_id(stream, "")
         rows = [Row(prefix + raw[0], item, raw[1], raw[2], team) for raw, item in zip(found, items, strict=False)]
         return Page(rows, position)
+
+    def _expired(self, layout: Layout, query: Query, now: float, budget: int | None) -> Page | None:
+        """A page of what a sweep removes, earliest first."""
+        check_expired("sqlite", layout.table, query)
+        statement = layout.expired
+        values: list[Any] = [now]
+        if query.team is not None:
+            statement, values = f"{statement} AND team = ?", [*values, query.team]
+        if query.after is not None:
+            statement, values = f"{statement} AND ({layout.expired_order}) > (?, ?, ?)", [*values, *query.after]
+        plan = Plan([(f"{statement} ORDER BY {layout.expired_order}", values)], query, None, layout.table.log)
+        rows: list[Row] = []
+        position: tuple[Any, ...] | None = None
+        with self.lock:
+            for raw in self._step(plan, None if budget is None else budget + 1, query.limit + 1):
+                if raw is None:
+                    return None
+                row = _row(raw, layout.table.name)
+                if query.condition is not None and not evaluate(query.condition, row.item):
+                    continue
+                if len(rows) == query.limit:
+                    return Page(rows, position)
+                rows.append(row)
+                position = (raw[3], raw[5], raw[2]) if layout.table.log else (raw[3], raw[0], raw[1])
+        return Page(rows, None)
 
     def _step(self, plan: Plan, budget: int | None, size: int) -> Iterator[Any]:
         """Raw rows in order; None in place of the one that is over the budget."""

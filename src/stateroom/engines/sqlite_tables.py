@@ -1,7 +1,8 @@
 """Tables and indexes in the SQLite file: their names, their statements, and how they come to be.
 
 Rules of this file: every SQL text about a table is made here (pages of a query: sqlite_read.py), once per table, and
-values are always bound. docs/format.md, "SQLite", is the record of what is made; a change here is a new format number.
+values are always bound. docs/format.md, "SQLite", is the record of what is made. What an older version would not keep
+true is a new format number, which a file gets with the first table that needs it.
 
 Tables keep their rowid: rows are mostly over a quarter of a page, which a WITHOUT ROWID table would move to overflow
 pages one by one (measured: 1.2 to 1.8 times the bytes for a log, 1.5 times the time for items at this page size).
@@ -18,16 +19,18 @@ from typing import Final
 
 import msgspec
 
-from stateroom.engines.decide import index_key
+from stateroom.engines.decide import index_key, with_changes
 from stateroom.engines.port import Table, TableIndex
 from stateroom.model.codec import decode
-from stateroom.model.errors import CorruptData, InvalidDefinition
+from stateroom.model.errors import CorruptData, FormatTooNew, InvalidDefinition
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # the highest that is read
+_PLAIN: Final = 1  # a new file's
+_LOGGED: Final = 2  # from the first table with `changes` on: an older version would write rows past the log
 APPLICATION_ID: Final = 0x53526F6D  # "SRom", in the file's header, so that `file` and we can tell it apart
 CREATE: Final = (
     "CREATE TABLE sr_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    f"INSERT INTO sr_meta VALUES ('format', '{FORMAT}')",
+    f"INSERT INTO sr_meta VALUES ('format', '{_PLAIN}')",
     "CREATE TABLE sr_tables (name TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
@@ -49,6 +52,7 @@ class Layout:
         self.sql = f'"log_{name}"' if table.log else f'"items_{name}"'
         self.streams = f'"streams_{name}"'
         self.indexes = {i.name: index_name(table, i) for i in table.indexes}
+        self.expiry = f'"expires_{name}"'
         if table.log:
             self._log()
         else:
@@ -60,6 +64,11 @@ class Layout:
             f"CREATE TABLE IF NOT EXISTS {self.sql} (team TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, "
             "expires REAL, item TEXT NOT NULL, UNIQUE (team, id))",
         )
+        self.create_expiry = (
+            f"CREATE INDEX IF NOT EXISTS {self.expiry} ON {self.sql} (expires, team, id) WHERE expires IS NOT NULL"
+        )
+        self.expired = f"SELECT {columns} FROM {self.sql} INDEXED BY {self.expiry} WHERE expires <= ?"
+        self.expired_order = "expires, team, id"
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
         # Joined, and in this order: for `(team, id) IN (VALUES …)` SQLite reads the whole table.
         by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
@@ -79,6 +88,14 @@ class Layout:
             "turn_id TEXT NOT NULL, expires REAL, item TEXT NOT NULL, UNIQUE (stream_no, number), "
             "UNIQUE (stream_no, turn_id))",
         )
+        self.create_expiry = (
+            f"CREATE INDEX IF NOT EXISTS {self.expiry} ON {self.sql} (expires, stream_no, number) WHERE expires > 0"
+        )
+        self.expired = (
+            f"SELECT team, stream || '/' || turn_id, number, expires, item, stream_no FROM {self.sql} "
+            f"INDEXED BY {self.expiry} CROSS JOIN {self.streams} USING (stream_no) WHERE expires > 0 AND expires <= ?"
+        )
+        self.expired_order = "expires, stream_no, number"
         last = f"(SELECT max(e.number) FROM {self.sql} e WHERE e.stream_no = s.stream_no)"
         known = f"(SELECT e.number FROM {self.sql} e WHERE e.stream_no = s.stream_no AND e.turn_id = "
         self.place = f"SELECT s.stream_no, {last}, {known}?) FROM {self.streams} s WHERE s.team = ? AND s.stream = ?"
@@ -105,7 +122,7 @@ class Layout:
         self.page = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ?"
         self.entries = f"SELECT e.turn_id, e.number, e.expires, e.item {joined} WHERE s.team = ? AND s.stream = ?"
         self.rewrite = (
-            f"UPDATE {self.sql} SET item = ? WHERE number = ? AND stream_no = "
+            f"UPDATE {self.sql} SET item = ?, expires = iif(?, ?, expires) WHERE number = ? AND stream_no = "
             f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?) RETURNING turn_id, expires"
         )
         self.erase = (
@@ -150,7 +167,10 @@ def check(table: Table) -> None:
 
 
 def read_catalogue(connection: sqlite3.Connection, path: str) -> dict[str, Table]:
-    """The tables that the file says it has."""
+    """The tables that the file says it has; FormatTooNew when it has got one since it was opened."""
+    (kept,) = connection.execute("SELECT value FROM sr_meta WHERE name = 'format'").fetchone()
+    if int(kept) > FORMAT:
+        raise FormatTooNew(path, f"the file has format {kept}, this version of Stateroom reads up to {FORMAT}")
     found: dict[str, Table] = {}
     for name, text in connection.execute("SELECT name, definition FROM sr_tables"):
         try:
@@ -161,23 +181,26 @@ def read_catalogue(connection: sqlite3.Connection, path: str) -> dict[str, Table
 
 
 def merged(old: Table | None, new: Table) -> Table:
-    """`new` and the indexes that only `old` has: code of an older version may still read by them."""
+    """`new` and what only `old` has: code of an older version may still read by it."""
     if old is None:
         return new
     if old.log != new.log:
         raise InvalidDefinition(new.name, None, "was a log and cannot become items (or the other way); choose a name")
     names = {i.name for i in new.indexes}
-    return Table(new.name, new.log, new.indexes + tuple(i for i in old.indexes if i.name not in names))
+    indexes = new.indexes + tuple(i for i in old.indexes if i.name not in names)
+    return Table(new.name, new.log, indexes, expires=new.expires or old.expires, changes=new.changes or old.changes)
 
 
 def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
     """What `apply` would do, one line each."""
     lines: list[str] = []
-    for table in tables:
+    for table in with_changes(tables):
         old = have.get(table.name)
         merged(old, table)
         if old is None:
             lines.append(f"make table {table.name}")
+        if table.expires and (old is None or not old.expires):
+            lines.append(f"make index of expiry of {table.name}")
         known = set() if old is None else set(old.indexes)
         lines += [f"make index {i.name} of {table.name}" for i in table.indexes if i not in known]
     return lines
@@ -186,7 +209,7 @@ def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
 def make(connection: sqlite3.Connection, have: Mapping[str, Table], tables: Sequence[Table]) -> dict[str, Table]:
     """Make what is missing, inside of the caller's transaction; the tables as they are then."""
     now = dict(have)
-    for wanted in tables:
+    for wanted in with_changes(tables):
         old = now.get(wanted.name)
         table = merged(old, wanted)
         if table == old:
@@ -199,10 +222,21 @@ def make(connection: sqlite3.Connection, have: Mapping[str, Table], tables: Sequ
                 connection.execute(f"DROP INDEX IF EXISTS {layout.indexes[index.name]}")
                 _no_doubles(connection, layout, index)
                 connection.execute(index_statement(layout, index))
-        text = msgspec.json.encode(table).decode()
+        if table.expires:
+            connection.execute(layout.create_expiry)
+        if table.changes:
+            connection.execute("UPDATE sr_meta SET value = ? WHERE name = 'format'", (str(_LOGGED),))
+        text = definition_of(table)
         connection.execute("INSERT OR REPLACE INTO sr_tables VALUES (?, ?)", (table.name, text))
         now[table.name] = table
     return now
+
+
+def definition_of(table: Table) -> str:
+    """The row of `sr_tables`: what is not asked for is left out, as it was before it could be."""
+    known = msgspec.to_builtins(table)
+    asked = {name: value for name, value in known.items() if name not in ("expires", "changes") or value}
+    return msgspec.json.encode(asked).decode()
 
 
 def _no_doubles(connection: sqlite3.Connection, layout: Layout, index: TableIndex) -> None:
