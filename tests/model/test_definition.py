@@ -7,7 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 import stateroom as sr
+from stateroom.model.attributes import Attribute
 from stateroom.model.datastore import definition_of
+from stateroom.model.definition import Definition
+from stateroom.model.errors import InvalidDefinition
 
 
 class Ticket(sr.Datastore, name="tickets", version=2):
@@ -74,3 +77,11 @@ def test_two_keys_no_key_and_foreign_types_are_refused_by_name() -> None:
 def test_a_value_that_does_not_fit_is_refused_by_name(attribute: str, value: Any) -> None:
     with pytest.raises(sr.InvalidValue, match=f"tickets.{attribute}"):
         definition_of(Ticket).check({"id": "T-1", "owner": "U00000001", attribute: value})
+
+
+def test_a_personal_attribute_that_erase_is_to_clear_may_not_be_required() -> None:
+    attributes = {"id": Attribute("string"), "who": Attribute("slack#/types/user_id", required=True, personal=True)}
+    with pytest.raises(InvalidDefinition) as refused:
+        Definition("tickets", "id", attributes, on_erase="clear")
+    assert refused.value.attribute == "who"
+    assert Definition("tickets", "id", attributes).on_erase == "delete"

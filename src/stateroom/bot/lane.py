@@ -119,6 +119,9 @@ class Lane:
     # --- the three kinds of rows
 
     async def _message(self, row: Row) -> None:
+        if "user" not in row.item:  # `erase` took the person and their words: there is nobody to answer
+            await self._close(row, "refuse", "erased")
+            return
         kind, prepared = str(row.item.get("answer_kind", "answer")), row.item.get("answer")
         own_user = row.item.get("own_user", self._identity.user)
         text = strip_mention(str(row.item.get("text", "")), own_user)

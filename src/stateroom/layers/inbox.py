@@ -56,6 +56,8 @@ INBOX: Final = Definition(
         Index(("lane", "ts")),
         Index(("closed_at",), across_teams=True),
     ),
+    expires=True,
+    on_erase="clear",  # the id stays as long as Slack may redeliver the message, or it would be answered again
 )
 DEFINITIONS: Final = (INBOX,)
 

@@ -39,6 +39,7 @@ OUTBOX: Final = Definition(
         "ts": Attribute("slack#/types/message_ts"),
         "digest": Attribute("string"),  # of the text that Slack shows, once posted: not the text
     },
+    expires=True,
 )
 DEFINITIONS: Final = (OUTBOX,)
 

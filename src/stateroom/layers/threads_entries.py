@@ -43,6 +43,8 @@ ENTRIES: Final = Definition(
         "tombstone": Attribute("boolean"),
     },
     log=True,
+    expires=True,  # under a content setting of ttl:…
+    on_erase="clear",  # numbers have no gaps, so what goes leaves a tombstone
 )
 DEFINITIONS: Final = (THREADS, ENTRIES)
 FAR_FUTURE: Final = 1e11  # the year 5138: what is beyond was given in milliseconds

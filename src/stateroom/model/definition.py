@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from stateroom.model.attributes import Attribute
 from stateroom.model.errors import InvalidDefinition, InvalidValue
@@ -38,7 +38,11 @@ class Index:
 
 @dataclass(frozen=True)
 class Definition:
-    """One datastore. `log=True` makes it a set of append-only streams instead of items by key."""
+    """One datastore. `log=True` makes it a set of append-only streams instead of items by key.
+
+    `expires`: its rows end without an attribute that says so (a `ttl` attribute implies it). `on_erase`: what `erase`
+    does with a row that names the person in a personal attribute: remove it, or clear its personal attributes.
+    """
 
     name: str
     key: str
@@ -47,6 +51,8 @@ class Definition:
     ttl: str | None = None
     indexes: tuple[Index, ...] = ()
     log: bool = False
+    expires: bool = False
+    on_erase: Literal["delete", "clear"] = "delete"
     model: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +70,11 @@ class Definition:
             for name in index.attributes:
                 if name not in self.attributes:
                     raise InvalidDefinition(self.name, name, "is indexed but not declared")
+        if self.on_erase == "clear":
+            for name in sorted(self.personal):
+                if name == self.key or self.attributes[name].required:
+                    detail = "is personal and required, so it cannot be cleared; give it a default"
+                    raise InvalidDefinition(self.name, name, detail)
 
     @cached_property
     def encrypted(self) -> frozenset[str]:
