@@ -22,10 +22,14 @@ if TYPE_CHECKING:
         personal,
         ttl,
     )
-    from stateroom.model.definition import Definition, Index
+    from stateroom.model.definition import Definition
     from stateroom.model.errors import (
+        BulkFailed,
         ConditionFailed,
         CorruptData,
+        DefinitionWarning,
+        FormatTooNew,
+        IllegalTransition,
         InvalidCondition,
         InvalidCursor,
         InvalidDefinition,
@@ -38,9 +42,14 @@ if TYPE_CHECKING:
         StateroomError,
         StoreUnavailable,
         Throttled,
+        TransactionConflict,
+        UniqueViolation,
+        UnknownDatastore,
         Unsupported,
         WrongUse,
     )
+    from stateroom.model.index import Index
+    from stateroom.model.lifecycle import Lifecycle
     from stateroom.store import Store, Team, open
 
 __version__ = "0.1.0"
@@ -52,23 +61,30 @@ _WHERE = {
         *("ChannelId", "Datastore", "MessageTs", "RichText", "TeamId", "Timestamp", "UserId", "UsergroupId"),
         *("encrypted", "key", "personal", "ttl"),
     ),
-    "stateroom.model.definition": ("Definition", "Index"),
+    "stateroom.model.definition": ("Definition",),
     "stateroom.model.errors": (
-        *("ConditionFailed", "CorruptData", "InvalidCondition", "InvalidCursor", "InvalidDefinition", "InvalidId"),
-        *("InvalidValue", "ItemTooLarge", "KeyMissing", "LeaseLost", "MigrationNeeded", "StateroomError"),
-        *("StoreUnavailable", "Throttled", "Unsupported", "WrongUse"),
+        *("BulkFailed", "ConditionFailed", "CorruptData", "DefinitionWarning", "FormatTooNew", "IllegalTransition"),
+        *("InvalidCondition", "InvalidCursor", "InvalidDefinition", "InvalidId", "InvalidValue", "ItemTooLarge"),
+        *("KeyMissing", "LeaseLost", "MigrationNeeded", "StateroomError", "StoreUnavailable", "Throttled"),
+        *("TransactionConflict", "UniqueViolation", "UnknownDatastore", "Unsupported", "WrongUse"),
     ),
+    "stateroom.model.index": ("Index",),
+    "stateroom.model.lifecycle": ("Lifecycle",),
     "stateroom.store": ("Store", "Team", "open"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "BulkFailed",
     "ChannelId",
     "ConditionFailed",
     "Content",
     "CorruptData",
     "Datastore",
     "Definition",
+    "DefinitionWarning",
+    "FormatTooNew",
+    "IllegalTransition",
     "Index",
     "InvalidCondition",
     "InvalidCursor",
@@ -78,6 +94,7 @@ __all__ = [
     "ItemTooLarge",
     "KeyMissing",
     "LeaseLost",
+    "Lifecycle",
     "MessageTs",
     "MigrationNeeded",
     "RichText",
@@ -88,6 +105,9 @@ __all__ = [
     "TeamId",
     "Throttled",
     "Timestamp",
+    "TransactionConflict",
+    "UniqueViolation",
+    "UnknownDatastore",
     "Unsupported",
     "UserId",
     "UsergroupId",

@@ -52,9 +52,9 @@ INBOX: Final = Definition(
         "closed_at": Attribute("number"),
     },
     indexes=(
-        Index(("due_at",), across_teams=True),
-        Index(("lane", "ts")),
-        Index(("closed_at",), across_teams=True),
+        Index("due_at", across_teams=True),
+        Index("lane", "ts"),
+        Index("closed_at", across_teams=True),
     ),
     expires=True,
     on_erase="clear",  # the id stays as long as Slack may redeliver the message, or it would be answered again

@@ -26,7 +26,7 @@ THREADS: Final = Definition(
         "thread_ts": Attribute("slack#/types/message_ts", required=True),
         "created_at": Attribute("slack#/types/timestamp", required=True),
     },
-    indexes=(Index(("created_at",), across_teams=True),),
+    indexes=(Index("created_at", across_teams=True),),
 )
 # The turn id is part of the row's id and not repeated in the item; the entry's number is the row's version.
 ENTRIES: Final = Definition(

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import Field, FieldInfo
 
 from stateroom.model.attributes import Attribute
-from stateroom.model.definition import RESERVED_PREFIX, Definition, Index
+from stateroom.model.definition import RESERVED_PREFIX, Definition, Index, Profile
 from stateroom.model.errors import CorruptData, InvalidDefinition
+from stateroom.model.lifecycle import Lifecycle
 
 
 class _Slack(str):
@@ -67,25 +68,41 @@ def personal(default: Any = ...) -> Any:
 
 
 class Datastore(BaseModel):
-    """Base of your datastores. Class arguments: `name`, `version=1`. `__indexes__` lists `sr.Index(...)`."""
+    """Base of your datastores: `class Ticket(sr.Datastore, name="tickets")`.
+
+    Class arguments: `name`, `version=1`, `changes=False`, `keep_deleted=None` (seconds), `profile="open"` or "slack".
+    `__indexes__` lists `sr.Index(...)`, `__lifecycle__` is an `sr.Lifecycle(...)`.
+    """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     __definition__: ClassVar[Definition]
     __indexes__: ClassVar[list[Index]] = []
+    __lifecycle__: ClassVar[Lifecycle | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Takes the class arguments; they are read once pydantic knows the fields."""
         super().__init_subclass__()
 
     @classmethod
-    def __pydantic_init_subclass__(cls, *, name: str = "", version: int = 1, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        name: str = "",
+        version: int = 1,
+        changes: bool = False,
+        keep_deleted: int | None = None,
+        profile: Profile = "open",
+        **kwargs: Any,
+    ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if not name:
             raise InvalidDefinition(cls.__name__, None, 'give the datastore a name: class X(sr.Datastore, name="x")')
         if name.startswith(RESERVED_PREFIX):
             raise InvalidDefinition(name, None, f"names that begin with {RESERVED_PREFIX} are Stateroom's own")
-        cls.__definition__ = _define(cls, name, version)
+        cls.__definition__ = _define(
+            cls, name, version=version, changes=changes, keep_deleted=keep_deleted, profile=profile
+        )
 
 
 class _Model:
@@ -115,7 +132,7 @@ def definition_of(cls: type[Datastore] | Definition) -> Definition:
     return cls if isinstance(cls, Definition) else cls.__definition__
 
 
-def _define(cls: type[Datastore], name: str, version: int) -> Definition:
+def _define(cls: type[Datastore], name: str, **options: Any) -> Definition:
     attributes = {n: _attribute(name, n, f) for n, f in cls.model_fields.items()}
     keys = [n for n, f in cls.model_fields.items() if _mark(f, "sr_key")]
     if len(keys) != 1:
@@ -127,10 +144,11 @@ def _define(cls: type[Datastore], name: str, version: int) -> Definition:
         name=name,
         key=keys[0],
         attributes=attributes,
-        version=version,
         ttl=ttls[0] if ttls else None,
         indexes=tuple(cls.__indexes__),
+        lifecycle=cls.__lifecycle__,
         model=_Model(cls),
+        **options,
     )
 
 

@@ -1,45 +1,38 @@
 """What a datastore is: its key, attributes, indexes, ttl and obligations, as one frozen value.
 
-Rules of this file: a definition is checked when it is made, and the error names the attribute. Engines and layers see
-only this value; the pydantic face (model/datastore.py) compiles to it.
+Rules of this file: a definition is checked when it is made (model/rules.py, model/profiles.py), and the error names the
+attribute. Engines and layers see only this value; the pydantic face (model/datastore.py) compiles to it. Attributes
+that begin with `$` are Stateroom's own: users can neither declare nor set them, and do not see them.
 """
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from stateroom.model.attributes import Attribute
-from stateroom.model.errors import InvalidDefinition, InvalidValue
+from stateroom.model.attributes import Attribute, Check
+from stateroom.model.errors import DefinitionWarning, InvalidValue
+from stateroom.model.index import Index
+from stateroom.model.lifecycle import Lifecycle
+from stateroom.model.profiles import check_definition, warnings_of
+from stateroom.model.rules import check
+from stateroom.model.upgrades import VERSION, Step, upgraded
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+__all__ = ["RESERVED_PREFIX", "Definition", "Index", "Profile"]
+
 RESERVED_PREFIX: Final = "sr_"  # Stateroom's own layers
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """An order kept over attributes. A row that lacks one of them is not in the index (indexes are sparse).
-
-    `across_teams` is for Stateroom's own work queues: only such an index may be read without naming a team.
-    """
-
-    attributes: tuple[str, ...]
-    unique: bool = False
-    across_teams: bool = False
-
-    @property
-    def name(self) -> str:
-        """The index's name in stores: its attributes joined."""
-        return "_".join(self.attributes)
+Profile = Literal["open", "slack"]
 
 
 @dataclass(frozen=True)
 class Definition:
     """One datastore. `log=True` makes it a set of append-only streams instead of items by key.
 
+    `changes`: what is committed can be read in order. `keep_deleted`: seconds in which a deleted item can be restored.
+    `upgrades`: n to a pure step from an item of version n to one of n + 1. `profile`: whose limits hold.
     `expires`: its rows end without an attribute that says so (a `ttl` attribute implies it). `on_erase`: what `erase`
     does with a row that names the person in a personal attribute: remove it, or clear its personal attributes.
     """
@@ -53,28 +46,23 @@ class Definition:
     log: bool = False
     expires: bool = False
     on_erase: Literal["delete", "clear"] = "delete"
+    lifecycle: Lifecycle | None = None
+    changes: bool = False
+    keep_deleted: int | None = None
+    upgrades: Mapping[int, Step] = field(default_factory=dict, compare=False)
+    profile: Profile = "open"
     model: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise InvalidDefinition(self.name, None, "a name is letters, digits and _, at most 63, a letter first")
-        if self.key not in self.attributes:
-            raise InvalidDefinition(self.name, self.key, "the key is not a declared attribute")
-        if self.attributes[self.key].type != "string":
-            raise InvalidDefinition(self.name, self.key, "the key must be a string")
-        if self.version < 1:
-            raise InvalidDefinition(self.name, None, "a version is 1 or more")
-        if self.ttl is not None and self.attributes.get(self.ttl, Attribute("string")).type != "slack#/types/timestamp":
-            raise InvalidDefinition(self.name, self.ttl, "a ttl attribute is declared and of type timestamp")
-        for index in self.indexes:
-            for name in index.attributes:
-                if name not in self.attributes:
-                    raise InvalidDefinition(self.name, name, "is indexed but not declared")
-        if self.on_erase == "clear":
-            for name in sorted(self.personal):
-                if name == self.key or self.attributes[name].required:
-                    detail = "is personal and required, so it cannot be cleared; give it a default"
-                    raise InvalidDefinition(self.name, name, detail)
+        check(self)
+        check_definition(self, self.profile)
+        for words in self.warnings:
+            warnings.warn(words, DefinitionWarning, stacklevel=3)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What Slack may not take of this definition, one sentence each; empty with the profile `open`."""
+        return tuple(warnings_of(self, self.profile))
 
     @cached_property
     def encrypted(self) -> frozenset[str]:
@@ -86,18 +74,35 @@ class Definition:
         """Attributes that hold a person's id or words: what `erase` looks at."""
         return frozenset(n for n, a in self.attributes.items() if a.personal)
 
+    @cached_property
+    def _checks(self) -> Mapping[str, Check]:
+        return {name: attribute.checker() for name, attribute in self.attributes.items()}
+
     def check(self, item: Mapping[str, Any], *, whole: bool = True) -> None:
         """InvalidValue naming the attribute that does not fit; `whole=False`: required ones may be absent."""
+        checks = self._checks
         for name, value in item.items():
-            attribute = self.attributes.get(name)
-            if attribute is None:
+            check = checks.get(name)
+            if check is None:
                 raise InvalidValue(f"{self.name}.{name}", "is not declared")
             if value is None:
                 raise InvalidValue(f"{self.name}.{name}", "is null; leave it out instead")
-            fault = attribute.fault(value)
+            fault = check(value)
             if fault:
-                raise InvalidValue(f"{self.name}.{name}", fault)
+                raise InvalidValue(f"{self.name}.{name}{fault[0]}", fault[1])
         if whole:
             for name, attribute in self.attributes.items():
                 if attribute.required and name not in item:
                     raise InvalidValue(f"{self.name}.{name}", "is required")
+
+    def upgrade(self, item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        """A stored item as this version stores it, and whether that differs. FormatTooNew for newer ones. Pure."""
+        return upgraded(item, self.version, self.upgrades, self.name, self.key)
+
+    def stamp(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """A user's item as it is stored: with its version, when that is over 1."""
+        return {**item, VERSION: self.version} if self.version > 1 else dict(item)
+
+    def visible(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """A stored item as users see it: declared attributes only, none of Stateroom's own."""
+        return {name: value for name, value in item.items() if name in self.attributes}

@@ -78,6 +78,73 @@ class ConditionFailed(StateroomError):
         self.index = index
 
 
+class IllegalTransition(ConditionFailed):
+    """A lifecycle does not lead from the item's state to the new one; nothing was written.
+
+    `.from_state` is the state as it is now (None: there is no item, or it has none), `.to_state` the refused one.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        current: Mapping[str, Any] | None,
+        from_state: str | None,
+        to_state: str | None,
+        *,
+        version: int = 0,
+        index: int = 0,
+    ) -> None:
+        super().__init__(place, current, version=version, index=index)
+        self.args = (f"{place}: no transition from {from_state!r} to {to_state!r}; read .current and decide again",)
+        self.from_state = from_state
+        self.to_state = to_state
+
+
+class UniqueViolation(ConditionFailed):
+    """Another item holds the same values under a unique index. `.attributes` names the index's attributes."""
+
+    def __init__(
+        self,
+        place: str,
+        current: Mapping[str, Any] | None,
+        attributes: tuple[str, ...],
+        *,
+        version: int = 0,
+        index: int = 0,
+    ) -> None:
+        super().__init__(place, current, version=version, index=index)
+        names = ", ".join(attributes)
+        self.args = (
+            f"{place}: another item has the same {names}, which is unique; .current is the refused item's row",
+        )
+        self.attributes = attributes
+
+
+class TransactionConflict(StateroomError):
+    """A row that the transaction read was changed by somebody else; nothing was written: run the block again.
+
+    `.current` is that row as it is now (None: it does not exist).
+    """
+
+    retryable = True
+
+    def __init__(self, place: str, current: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{place}: changed since the transaction read it; nothing was written, run the block again")
+        self.place = place
+        self.current = current
+
+
+class BulkFailed(StateroomError):
+    """Some items of a bulk call were not written; the others were. `.failed` maps a position to its error."""
+
+    def __init__(self, place: str, failed: Mapping[int, StateroomError], total: int) -> None:
+        super().__init__(f"{place}: {len(failed)} of {total} failed; .failed has the error by position")
+        self.place = place
+        self.failed = failed
+        self.retryable = all(error.retryable for error in failed.values())
+        self.maybe_applied = any(error.maybe_applied for error in failed.values())
+
+
 class LeaseLost(StateroomError):
     """Another holder has the lease, or it ran out: stop, write nothing, send nothing."""
 
@@ -178,6 +245,10 @@ class ModelError(StateroomError):
 
 class WrongUse(StateroomError, ValueError):
     """The caller asked for what cannot be: a setting, an option, a combination. The message says what to give."""
+
+
+class DefinitionWarning(UserWarning):
+    """A definition that works here and may not on Slack; also in `Definition.warnings`. Never an error by itself."""
 
 
 class KeyMissing(StateroomError):
