@@ -1,9 +1,10 @@
 """The conformance suite: what the storage port promises, as plain pytest functions that every engine passes.
 
 To run it over an engine of your own, import the functions into a test module (`from
-stateroom.engines.conformance.items import *`, and so on for logs, pages, lease, races, crash, undeclared), give it a
-fixture `engine_case` that yields an `EngineCase` on an empty store, and call `select` from `pytest_generate_tests`. The
-functions are coroutines: run pytest-asyncio in auto mode. Those with child processes carry the mark `service`.
+stateroom.engines.conformance.items import *`, and so on for logs, pages, walks, lease, races, crash, undeclared), give
+it a fixture `engine_case` that yields an `EngineCase` on an empty store, and call `select` from
+`pytest_generate_tests`. The functions are coroutines: run pytest-asyncio in auto mode. Those with child processes carry
+the mark `service`.
 
 Rules of this suite: a test's name is the promise; no test knows an engine's name; declared capabilities must work and
 undeclared ones must raise `Unsupported` (undeclared.py), so nothing is skipped.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from stateroom.engines import leases
@@ -81,7 +82,7 @@ def tables_for(capabilities: Capabilities) -> list[Table]:
         and (capabilities.unique or not i.unique)
         and (capabilities.across_teams or not i.across_teams)
     )
-    tables = [Table(ITEMS, indexes=indexes), leases.TABLE]
+    tables = [Table(ITEMS, indexes=indexes), replace(leases.TABLE, expires=capabilities.expired)]
     return [*tables, Table(LOG, log=True)] if capabilities.append else tables
 
 
