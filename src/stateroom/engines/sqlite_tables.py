@@ -209,6 +209,8 @@ def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
             lines.append(f"make table {table.name}")
         if table.expires and (old is None or not old.expires):
             lines.append(f"make index of expiry of {table.name}")
+        if table.changes and old is not None and not old.changes:
+            lines.append(f"log the changes of {table.name}")
         known = set() if old is None else set(old.indexes)
         lines += [f"make index {i.name} of {table.name}" for i in table.indexes if i not in known]
     return lines

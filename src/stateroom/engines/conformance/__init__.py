@@ -1,10 +1,9 @@
 """The conformance suite: what the storage port promises, as plain pytest functions that every engine passes.
 
 To run it over an engine of your own, import the functions into a test module (`from
-stateroom.engines.conformance.items import *`, and so on for logs, pages, walks, lease, races, crash, undeclared), give
-it a fixture `engine_case` that yields an `EngineCase` on an empty store, and call `select` from
-`pytest_generate_tests`. The functions are coroutines: run pytest-asyncio in auto mode. Those with child processes carry
-the mark `service`.
+stateroom.engines.conformance.items import *`, and so on for the other modules here), give it a
+fixture `engine_case` that yields an `EngineCase` on an empty store, and call `select` from `pytest_generate_tests`. The
+functions are coroutines: run pytest-asyncio in auto mode. Those with child processes carry the mark `service`.
 
 Rules of this suite: a test's name is the promise; no test knows an engine's name; declared capabilities must work and
 undeclared ones must raise `Unsupported` (undeclared.py), so nothing is skipped.
@@ -24,6 +23,7 @@ TEAM: Final = "T00000001"
 OTHER: Final = "T00000002"
 ITEMS: Final = "cf_items"
 LOG: Final = "cf_log"
+CHANGED: Final = "cf_changed"
 
 _INDEXES: Final = (
     TableIndex("status_rank", ("status", "rank")),
@@ -82,8 +82,14 @@ def tables_for(capabilities: Capabilities) -> list[Table]:
         and (capabilities.unique or not i.unique)
         and (capabilities.across_teams or not i.across_teams)
     )
-    tables = [Table(ITEMS, indexes=indexes), replace(leases.TABLE, expires=capabilities.expired)]
-    return [*tables, Table(LOG, log=True)] if capabilities.append else tables
+    tables = [
+        Table(ITEMS, indexes=indexes, expires=capabilities.expired),
+        replace(leases.TABLE, expires=capabilities.expired),
+    ]
+    if capabilities.changes:
+        unique = tuple(i for i in indexes if i.unique)
+        tables.append(Table(CHANGED, indexes=unique, expires=capabilities.expired, changes=True))
+    return [*tables, Table(LOG, log=True, expires=capabilities.expired)] if capabilities.append else tables
 
 
 def needs(*names: str) -> Callable[[F], F]:
