@@ -1,8 +1,8 @@
 """`/api/<method>`: one Web API call from bytes to reply.
 
-Rules of this file: the order of Slack's checks (method, token, allowance, scope, arguments), then the handler, then the
-journal, then the answer: what a client was told has happened survives a kill -9. A refusal is HTTP 200 with
-`ok: false`, a spent allowance 429 with `Retry-After`. Each call is recorded without its token.
+Rules of this file: the order of checks (method, body, token, its kind, scope, app, allowance, arguments), then the
+handler, then the journal, then the answer: what a client was told has happened survives a kill -9. A refusal is HTTP
+200 with `ok: false`, a spent allowance 429 with `Retry-After`. Each call is recorded without its token.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass, field, replace
 
 from stateroom.emulator.faults import Fault
-from stateroom.emulator.records import App, Install, Json
+from stateroom.emulator.records import App, Install, Json, dumps
 from stateroom.emulator.webapi import METHODS
 from stateroom.emulator.webapi.arguments import coerce, read_body
-from stateroom.emulator.webapi.method import Call, Method, Refused
+from stateroom.emulator.webapi.method import BOT, NO_APP, USER, Call, Method, Refused, invalid_arguments
 from stateroom.emulator.workspace import Workspace
 
 
@@ -43,7 +41,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        return msgspec.json.encode(self.content)
+        return dumps(self.content)
 
 
 _NEVER = Answer({"ok": False, "error": "request_timeout"}, 504)
@@ -68,11 +66,12 @@ class _Record:
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who calls what."""
+    """Who calls what: an app's bot, or a person (`user`) for an app."""
 
     method: Method
     app: App
     install: Install
+    user: str | None = None
 
 
 _CarryOut = Callable[[], Awaitable[Answer]]
@@ -91,16 +90,21 @@ async def answer(workspace: Workspace, asked: Asked) -> Answer:
 
 
 async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
-    raw, record.warnings = read_body(asked.content_type, asked.body, asked.query)
+    method = METHODS.get(asked.method)
+    if method is None and asked.method != "api.test":
+        raise Refused("unknown_method", req_method=asked.method)
+    exact = method is not None and method.exact
+    raw, record.warnings = read_body(asked.content_type, asked.body, asked.query, exact=exact)
     token = raw.pop("token", None) or asked.authorization.removeprefix("Bearer ").strip()
     record.args = raw
-    if asked.method == "api.test":
-        return _api_test(raw)
-    method = METHODS.get(asked.method)
     if method is None:
-        raise Refused("unknown_method", req_method=asked.method)
-    caller = _Caller(method, *_who(workspace, str(token)))
-    record.app_id, record.team = caller.app.app_id, caller.install.team
+        return _api_test(raw)
+    caller = _who(workspace, method, str(token))
+    record.team = caller.install.team
+    _check_scope(caller)
+    if method.of_app:
+        caller = _for_app(workspace, caller, raw.get("app_id"))
+    record.app_id = caller.app.app_id or None
     fault = workspace.faults.meet_method(method.name, record.channel)
     if fault is not None:
         workspace.tell_faults()
@@ -108,8 +112,8 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
     throttled = _allowance(workspace, caller, record, fault)
     if throttled is not None:
         return throttled
-    if fault is None:
-        return await _carry_out(workspace, caller, record, asked.base_url)
+    if fault is None or fault.kind == "partial_failure":
+        return await _carry_out(workspace, caller, record, asked.base_url, fault.failures if fault is not None else 0)
     if fault.kind == "timeout":
         # Written down now: who hangs up while it is held shall see that it was received.
         _write_down(workspace, asked.method, _NEVER, record, 0.0)
@@ -126,13 +130,42 @@ def _api_test(raw: Json) -> Answer:
     return Answer(content)
 
 
-def _who(workspace: Workspace, token: str) -> tuple[App, Install]:
+def _who(workspace: Workspace, method: Method, token: str) -> _Caller:
     if not token:
         raise Refused("not_authed")
-    found = workspace.world.by_token(token)
+    found, person = workspace.world.by_token(token), None
     if found is None:
-        raise Refused("invalid_auth")
-    return found
+        person = workspace.world.by_user_token(token)
+        if person is None:
+            raise Refused("invalid_auth")
+    if (BOT if person is None else USER) not in method.tokens:
+        raise Refused("not_allowed_token_type")
+    if found is not None:
+        return _Caller(method, *found)
+    assert person is not None
+    nowhere = Install(team=person.team, bot_user_id="", bot_id="", bot_token="")
+    return _Caller(method, NO_APP, nowhere, person.id)
+
+
+def _check_scope(caller: _Caller) -> None:
+    needed, granted = caller.method.scopes, caller.app.scopes
+    if granted is not None and needed and not set(granted) & set(needed):
+        raise Refused("missing_scope", needed=needed[0], provided=",".join(granted))
+
+
+def _for_app(workspace: Workspace, caller: _Caller, app_id: object) -> _Caller:
+    """The caller with the app whose data it asks for: a bot's own, or the one that a person names."""
+    named = None if app_id in (None, "", "null") else app_id
+    if caller.user is None:
+        if named not in (None, caller.app.app_id):
+            raise Refused("invalid_app_id")
+        return caller
+    if named is None:
+        raise invalid_arguments("missing required field: app_id")
+    app = workspace.world.apps.get(named) if isinstance(named, str) else None
+    if app is None or caller.install.team not in app.installs:
+        raise Refused("invalid_app_id")
+    return replace(caller, app=app, install=app.installs[caller.install.team])
 
 
 def _allowance(workspace: Workspace, caller: _Caller, record: _Record, fault: Fault | None) -> Answer | None:
@@ -151,11 +184,11 @@ def _too_many(method: Method, seconds: int) -> Answer:
     return Answer({"ok": False, "error": method.tier.error}, 429, {"Retry-After": str(seconds)})
 
 
-async def _carry_out(workspace: Workspace, caller: _Caller, record: _Record, base_url: str) -> Answer:
+async def _carry_out(
+    workspace: Workspace, caller: _Caller, record: _Record, base_url: str, failures: int = 0
+) -> Answer:
     method, granted = caller.method, caller.app.scopes
     headers = {"X-OAuth-Scopes": ",".join(granted or ()), "X-Accepted-OAuth-Scopes": ",".join(method.scopes)}
-    if granted is not None and method.scopes and not set(granted) & set(method.scopes):
-        raise Refused("missing_scope", needed=method.scopes[0], provided=",".join(granted))
     args = coerce(method.args, record.args)
     record.args = record.args | args
     workspace.expire()
@@ -169,6 +202,8 @@ async def _carry_out(workspace: Workspace, caller: _Caller, record: _Record, bas
         new_id=workspace.new_id,
         base_url=base_url,
         warnings=record.warnings,
+        user=caller.user,
+        failures=failures,
     )
     content = {"ok": True, **method.handler(call)}
     await workspace.settle()

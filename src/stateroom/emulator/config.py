@@ -31,9 +31,10 @@ class EmulatorConfig:
     """One local Slack.
 
     `time_scale` multiplies Slack's own waits (retries after 1 and 5 min, rate windows, idle streams, status lines,
-    the age at which a message counts as lost): 0.05 makes a minute 3 s. The 3 s an app has to answer an event are
-    real seconds whatever the scale. `state` is a store URL; None keeps everything in memory. `watch` makes an async
-    iterator of turn dicts for the page, `bot_pid_file` names the process that the page's "Crash the bot" kills.
+    the age at which a message counts as lost, the 48 h after which an expired item is swept): 0.05 makes a minute 3 s.
+    The 3 s an app has to answer an event are real seconds whatever the scale. `state` is a store URL; None keeps
+    everything in memory. `watch` makes an async iterator of turn dicts for the page, `bot_pid_file` names the process
+    that the page's "Crash the bot" kills.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +51,7 @@ class EmulatorConfig:
     bot_token: str = SEED_TOKEN
     stream_idle_seconds: float = 300.0
     ack_seconds: float = 3.0
+    ttl_lag_seconds: float = 172_800.0
 
     def scaled(self, seconds: float) -> float:
         """Slack's wait of so many seconds, as long as it takes here."""

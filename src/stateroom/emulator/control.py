@@ -85,6 +85,7 @@ async def register_app(request: Request) -> Response:
         bot_token=asked.bot_token,
         scopes=said.scopes,
         bot_events=said.bot_events,
+        manifest=said.manifest,
     )
     app = workspace.register(spec, team)
     await workspace.settle()
@@ -200,6 +201,16 @@ async def reset(request: Request) -> Response:
     return reply({"ok": True})
 
 
+async def list_datastores(request: Request) -> Response:
+    found = workspace_of(request).world.datastores.all()
+    shown = [{"app_id": one.app, "datastore": one.definition.name, "items": len(one.ids)} for one in found]
+    return reply({"datastores": shown})
+
+
+async def sweep_datastores(request: Request) -> Response:
+    return reply({"ok": True, "swept": await workspace_of(request).sweep()})
+
+
 async def not_yet(request: Request) -> Response:
     raise Denied(400, "not_yet", "uninstalling and revoking are not there yet")
 
@@ -231,5 +242,7 @@ ROUTES = [
     Route("/_sim/stream", stream, methods=["GET"]),
     Route("/_sim/crash", crash, methods=["POST"]),
     Route("/_sim/duplicate", duplicate, methods=["POST"]),
+    Route("/_sim/datastores", list_datastores, methods=["GET"]),
+    Route("/_sim/datastores/sweep", sweep_datastores, methods=["POST"]),
     Route("/_sim/reset", reset, methods=["POST"]),
 ]

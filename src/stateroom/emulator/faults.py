@@ -14,13 +14,19 @@ import msgspec
 from stateroom.emulator.records import Json
 from stateroom.model.errors import WrongUse
 
-METHOD_KINDS = frozenset({"throttle", "error", "timeout", "delay"})
+METHOD_KINDS = frozenset({"throttle", "error", "timeout", "delay", "partial_failure"})
 EVENT_KINDS = frozenset({"drop_ack", "duplicate", "delay"})
-LATER_KINDS = {"partial_failure": "it belongs to the datastore methods, which are not there yet"}
+
+# Only these fail in part.
+BULK_METHODS = ("apps.datastore.bulkGet", "apps.datastore.bulkPut", "apps.datastore.bulkDelete")
+_WHOLE_KINDS = METHOD_KINDS - {"partial_failure"}
 
 
 class Fault(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`count` None: until cleared. `apply`: whether the call takes effect before it goes wrong. Times in s."""
+    """`count` None: until cleared. `apply`: whether the call takes effect before it goes wrong. Times in s.
+
+    `failures`: how many inputs of a bulk call fail, the last ones.
+    """
 
     kind: str
     id: str = ""
@@ -35,6 +41,7 @@ class Fault(msgspec.Struct, kw_only=True, omit_defaults=True):
     apply: bool = False
     after_apply: bool = False
     channel: str | None = None
+    failures: int = 1
     left: int | None = None
 
     @property
@@ -46,14 +53,16 @@ def check(fault: Fault) -> None:
     """Raises WrongUse with the next step when a fault makes no sense."""
     if (fault.method is None) == (fault.event is None):
         raise WrongUse("a fault needs either method (a Web API method) or event (an event type)")
-    if fault.kind in LATER_KINDS:
-        raise WrongUse(f"{fault.kind} is not there yet: {LATER_KINDS[fault.kind]}")
     allowed = METHOD_KINDS if fault.method is not None else EVENT_KINDS
     if fault.kind not in allowed:
         where = "a method" if fault.method is not None else "an event"
         raise WrongUse(f"kind {fault.kind} does not fit {where}; use one of {', '.join(sorted(allowed))}")
     if fault.count is not None and fault.count < 1:
         raise WrongUse("count is a whole number from 1, or null for until it is cleared")
+    if fault.kind == "partial_failure" and not any(fnmatchcase(name, fault.method or "") for name in BULK_METHODS):
+        raise WrongUse(f"partial_failure is for {', '.join(BULK_METHODS)}")
+    if fault.failures < 1:
+        raise WrongUse("failures is a whole number from 1")
     if fault.skip < 0 or fault.retry_after < 0 or fault.seconds < 0:
         raise WrongUse("skip, retry_after and seconds are not negative")
     if not 200 <= fault.http <= 599:
@@ -87,7 +96,9 @@ class Faults:
 
     def meet_method(self, method: str, channel: str | None) -> Fault | None:
         """The fault that a Web API call meets; it counts as one hit."""
-        return self._meet("method", method, channel, METHOD_KINDS)
+        if not self._faults:
+            return None
+        return self._meet("method", method, channel, METHOD_KINDS if method in BULK_METHODS else _WHOLE_KINDS)
 
     def meet_event(self, event: str, channel: str | None, kinds: Collection[str]) -> Fault | None:
         """The fault of one of these kinds that an event meets; it counts as one hit."""

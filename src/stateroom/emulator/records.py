@@ -7,13 +7,17 @@ older version still loads.
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import msgspec
 
 from stateroom.model.errors import CorruptData
 
 Json = dict[str, Any]
+
+# Items hold exact decimals; every other record has none, so one encoder serves all.
+dumps: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Team(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -111,7 +115,10 @@ class Install(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class App(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`scopes` and `bot_events` are None when no manifest narrows them: everything is granted and sent."""
+    """`scopes` and `bot_events` are None when no manifest narrows them: everything is granted and sent.
+
+    `manifest` is what the app was registered with, word for word; its datastores are the app's datastores.
+    """
 
     app_id: str
     name: str
@@ -120,6 +127,7 @@ class App(msgspec.Struct, kw_only=True, omit_defaults=True):
     scopes: list[str] | None = None
     bot_events: list[str] | None = None
     installs: dict[str, Install] = {}
+    manifest: Json | None = None
 
     @property
     def key(self) -> str:
@@ -148,7 +156,24 @@ class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"pending/{self.event_id}/{self.app_id}/{self.copy}"
 
 
-Record = Team | User | Channel | Message | App | Pending
+class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One item of an app's datastore. `n` numbers items over all apps, since an id may be any text; `size` in bytes
+    as DynamoDB counts. Never changed in place: an answer that is still to be written may hold `item`.
+    """
+
+    n: int
+    app: str
+    datastore: str
+    id: str
+    item: Json
+    size: int
+
+    @property
+    def key(self) -> str:
+        return f"item/{self.n}"
+
+
+Record = Team | User | Channel | Message | App | Pending | Item
 
 KINDS: dict[str, type[Record]] = {
     "team": Team,
@@ -157,11 +182,13 @@ KINDS: dict[str, type[Record]] = {
     "message": Message,
     "app": App,
     "pending": Pending,
+    "item": Item,
 }
+_exactly: Final = msgspec.json.Decoder(Item, float_hook=Decimal)
 
 
 def encode(record: Record) -> bytes:
-    return msgspec.json.encode(record)
+    return dumps(record)
 
 
 def decode(key: str, data: bytes) -> Record:
@@ -170,6 +197,6 @@ def decode(key: str, data: bytes) -> Record:
     if kind is None:
         raise CorruptData("the local Slack's state", "it holds a kind of record that this version does not know")
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _exactly.decode(data) if kind is Item else msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
         raise CorruptData("the local Slack's state", f"a {kind.__name__} record cannot be read ({error})") from None

@@ -16,6 +16,7 @@ import msgspec
 
 from stateroom.emulator import config as seeds
 from stateroom.emulator.config import EmulatorConfig
+from stateroom.emulator.manifests import definitions_of
 from stateroom.emulator.records import App, Channel, Install, Json, Team, User
 from stateroom.emulator.world import World
 from stateroom.model.errors import WrongUse
@@ -38,6 +39,7 @@ class AppSpec:
     bot_token: str | None = None
     scopes: list[str] | None = None
     bot_events: list[str] | None = None
+    manifest: Json | None = None
 
 
 def _dig(tree: Any, *path: str) -> Any:
@@ -55,6 +57,7 @@ def spec_from_manifest(app_id: str, manifest: Json) -> AppSpec:
         event_url=_dig(manifest, "settings", "event_subscriptions", "request_url"),
         scopes=_dig(manifest, "oauth_config", "scopes", "bot"),
         bot_events=_dig(manifest, "settings", "event_subscriptions", "bot_events"),
+        manifest=manifest or None,
     )
 
 
@@ -150,7 +153,11 @@ def mint_install(world: World, team: str, token: str | None) -> Install:
 
 
 def register(world: World, spec: AppSpec, team: str, now: float) -> App:
-    """Add an app or change a known one. A token that another app has is taken over, with its bot user and its past."""
+    """Add an app or change a known one. A token that another app has is taken over, with its bot user and its past.
+
+    Raises WrongUse for a manifest whose datastores cannot be; nothing is changed then.
+    """
+    definitions = None if spec.manifest is None else definitions_of(spec.manifest)
     app = world.apps.get(spec.app_id)
     if app is None:
         app = App(app_id=spec.app_id, name=spec.name or spec.app_id, signing_secret=seeds.SEED_SECRET)
@@ -162,12 +169,23 @@ def register(world: World, spec: AppSpec, team: str, now: float) -> App:
         install_app(world, app, mint_install(world, team, spec.bot_token), now)
     elif spec.bot_token is not None:
         app.installs[team].bot_token = spec.bot_token
+    if definitions is not None:
+        world.datastores.define(app.app_id, definitions)
     world.add_app(app)
+    _rename_bots(world, app, spec.name)
     return app
 
 
+def _rename_bots(world: World, app: App, name: str | None) -> None:
+    for install in app.installs.values():
+        bot = world.users[install.team, install.bot_user_id]
+        if name is not None and bot.real_name != name:
+            bot.real_name, bot.name = name, slug(name)
+            world.add_user(bot)
+
+
 def _merge(app: App, spec: AppSpec) -> None:
-    for name in ("name", "event_url", "signing_secret", "scopes", "bot_events"):
+    for name in ("name", "event_url", "signing_secret", "scopes", "bot_events", "manifest"):
         value = getattr(spec, name)
         if value is not None:
             setattr(app, name, value)
@@ -180,6 +198,7 @@ def _take_over(world: World, app: App, owner: App, install: Install) -> None:
         world.keep(owner)
     else:
         del world.apps[owner.app_id]
+        world.datastores.drop(owner.app_id)
         world.forget(owner.key)
     bot = world.users[install.team, install.bot_user_id]
     bot.app_id = app.app_id

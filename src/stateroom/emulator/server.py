@@ -35,7 +35,7 @@ from stateroom.model.errors import StoreUnavailable, WrongUse
 
 LOG = logging.getLogger(__name__)
 
-API_BODY_LIMIT = 4 << 20
+API_BODY_LIMIT = 32 << 20  # 25 items of 400 KB, in a form that writes most characters as three
 PAGE_FOLDER = Path(__file__).with_name("page")
 PLACEHOLDER = b"<!doctype html><title>Local Slack</title><p>The local Slack runs. Its page is not installed."
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -70,24 +71,13 @@ class Workspace:
         spec = seed.AppSpec(app_id=config.app_id, event_url=config.event_url, signing_secret=config.signing_secret)
         if config.manifest is not None:
             said = seed.spec_from_manifest(config.app_id, seed.read_manifest(config.manifest))
-            spec = seed.AppSpec(
-                app_id=config.app_id,
-                name=said.name,
-                event_url=config.event_url or said.event_url,
-                signing_secret=config.signing_secret,
-                scopes=said.scopes,
-                bot_events=said.bot_events,
-            )
+            address = config.event_url or said.event_url
+            spec = replace(said, event_url=address, signing_secret=config.signing_secret)
         self.register(spec)
 
     def register(self, spec: seed.AppSpec, team: str | None = None) -> App:
         place = team or next(iter(self.world.teams))
         app = seed.register(self.world, spec, place, self.clock())
-        for install in app.installs.values():
-            bot = self.world.users[install.team, install.bot_user_id]
-            if spec.name is not None and bot.real_name != spec.name:
-                bot.real_name, bot.name = spec.name, seed.slug(spec.name)
-                self.world.add_user(bot)
         self.online.pop(app.app_id, None)
         self.strip.touch_all()
         return app
@@ -295,14 +285,21 @@ class Workspace:
     # ---- what time does
 
     async def tick(self) -> None:
-        """Idle streams and old status lines go."""
+        """Idle streams, old status lines and items long past their time to live go."""
         self.expire()
+        self.world.datastores.sweep(self.clock(), self.config.scaled(self.config.ttl_lag_seconds))
         await self.settle()
 
     def expire(self) -> None:
         now, scaled = self.clock(), self.config.scaled
         streams.expire(self.world, now, scaled(self.config.stream_idle_seconds))
         speech.expire_statuses(self.world, now, scaled(speech.STATUS_SECONDS))
+
+    async def sweep(self) -> int:
+        """Delete every item whose time is over, now. Returns how many."""
+        swept = self.world.datastores.sweep(self.clock())
+        await self.settle()
+        return swept
 
     def counts(self) -> dict[str, int]:
         return self.strip.count(self.clock(), self.config.scaled(stats.LOST_AFTER_SECONDS))

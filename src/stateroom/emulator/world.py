@@ -15,11 +15,18 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from stateroom.emulator import views
-from stateroom.emulator.records import App, Channel, Install, Json, Message, Pending, Record, Team, User, encode
+from stateroom.emulator.datastores import Datastores
+from stateroom.emulator.manifests import definitions_of
+from stateroom.emulator.records import App, Channel, Install, Item, Json, Message, Pending, Record, Team, User, encode
 
 NewId = Callable[[str], str]
 
 TS_PATTERN = re.compile(r"[0-9]{10}\.[0-9]{6}")
+
+
+def user_token(user: User) -> str:
+    """The token of a person, as the Slack CLI holds one."""
+    return f"xoxp-{user.team}-{user.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class World:
         self.pending: dict[str, Pending] = {}
         self.statuses: dict[tuple[str, str, str], Status] = {}
         self.streams: dict[str, Message] = {}
+        self.datastores = Datastores(self.keep, self.forget)
         self._effects = Effects()
 
     # ---- effects
@@ -140,16 +148,20 @@ class World:
                 late.append(record)
             else:
                 taker(record)  # type: ignore[operator]
-        messages = []
+        messages, items = [], []
         for record in late:
             if isinstance(record, App):
                 self.apps[record.app_id] = record
+                self.datastores.define(record.app_id, definitions_of(record.manifest))
+            elif isinstance(record, Item):
+                items.append(record)
             elif isinstance(record, Pending):
                 self.pending[record.key] = record
             elif isinstance(record, Message):
                 messages.append(record)
         for message in sorted(messages, key=attrgetter("ts")):
             self._load_message(message)
+        self.datastores.load(items)
 
     def _load_team(self, team: Team) -> None:
         self.teams[team.id] = team
@@ -189,6 +201,12 @@ class World:
                     return app, install
         return None
 
+    def by_user_token(self, token: str) -> User | None:
+        """The person whose token it is: each has one, `xoxp-<team>-<user>`."""
+        _, team, user_id = [*token.split("-"), "", ""][:3]
+        user = self.users.get((team, user_id))
+        return user if user is not None and not user.is_bot and token == user_token(user) else None
+
     def people(self, team: str) -> list[User]:
         return [user for user in self.users.values() if user.team == team and not user.is_bot]
 
@@ -225,7 +243,7 @@ class World:
     # ---- reset
 
     def forget_messages(self) -> None:
-        """Every message, stream, status line and pending event is gone; teams, people and apps stay."""
+        """Messages, streams, status lines, pending events and datastore items go; teams, people and apps stay."""
         for room in self.rooms.values():
             for message in room.messages.values():
                 self.forget(message.key)
@@ -238,4 +256,6 @@ class World:
         self.pending.clear()
         self.statuses.clear()
         self.streams.clear()
+        for collection in self.datastores.all():
+            self.datastores.clear(collection)
         self.tell("reset")

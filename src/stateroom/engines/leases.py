@@ -15,7 +15,7 @@ from stateroom.expr.tree import And, Compare
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, LeaseLost
 
-TABLE: Final = Table("sr_leases", expires=True)
+TABLE: Final = Table("sr_leases")
 KEPT: Final = 7 * 86400.0  # seconds an unused lease row stays; then its token restarts at the time in microseconds
 
 

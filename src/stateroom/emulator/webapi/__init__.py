@@ -6,11 +6,24 @@ Rules of this unit: a file is a family of methods; families never import each ot
 
 from __future__ import annotations
 
-from stateroom.emulator.webapi import assistant, chat, conversations, people, reactions, streaming
+from stateroom.emulator.webapi import (
+    apps,
+    assistant,
+    chat,
+    conversations,
+    datastore,
+    datastore_bulk,
+    people,
+    reactions,
+    streaming,
+)
 from stateroom.emulator.webapi.method import Method
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for family in (assistant, chat, conversations, people, reactions, streaming)
+    for family in (
+        *(apps, assistant, chat, conversations, people, reactions, streaming),
+        *(datastore, datastore_bulk),
+    )
     for method in family.METHODS
 }

@@ -6,7 +6,9 @@ in a form everything is text, so lists and objects arrive as JSON text. An empty
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,33 +18,62 @@ from stateroom.emulator.records import Json
 from stateroom.emulator.webapi.method import Arg, Refused, invalid_arguments
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+_CHARSETS = frozenset({"utf-8", "utf8", "iso-8859-1"})
+_NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
+_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_body(content_type: str, body: bytes, query: str) -> tuple[Json, list[str]]:
-    """The raw arguments and Slack's warnings about how they came. Raises Refused."""
-    given: Json = dict(parse_qsl(query, keep_blank_values=True))
+def read_body(content_type: str, body: bytes, query: str, *, exact: bool = False) -> tuple[Json, list[str]]:
+    """The raw arguments and Slack's warnings about how they came; `exact`: decimals stay decimals. Raises Refused."""
+    given: Json = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
     kind, _, parameters = content_type.partition(";")
-    if kind.strip().lower() == "application/json":
-        warnings = [] if "charset" in parameters.lower() else ["missing_charset"]
-        return given | _json_body(body), warnings
-    if kind.strip().lower() == "multipart/form-data":
-        raise Refused("invalid_form_data", detail="the local Slack reads urlencoded forms and JSON")
+    charset = _CHARSET.search(parameters) if parameters else None
+    if charset is not None and charset[1].lower() not in _CHARSETS:
+        raise Refused("invalid_charset")
+    reader = _READERS.get(kind.strip().lower())
+    if reader is None:
+        raise Refused("invalid_post_type")
+    if not kind and body:
+        raise Refused("missing_post_type")
+    given |= reader(body, charset[1] if charset else "utf-8", exact)
+    for name in given:
+        if _NAME.fullmatch(name) is None:
+            raise Refused("invalid_array_arg" if name.endswith("]") else "invalid_arg_name")
+    return given, ["missing_charset"] if reader is _json_body and charset is None else []
+
+
+def _form_body(body: bytes, charset: str, exact: bool) -> Json:
     try:
-        return given | dict(parse_qsl(body.decode(), keep_blank_values=True)), []
-    except UnicodeDecodeError:
+        return dict(parse_qsl(body.decode(charset), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
         raise Refused("invalid_form_data") from None
 
 
-def _json_body(body: bytes) -> Json:
-    if not body.strip():
+def _json_body(body: bytes, charset: str, exact: bool) -> Json:
+    if not body or body.isspace():
         return {}
     try:
-        parsed = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        parsed = _exactly(body) if exact else msgspec.json.decode(body)
+    except _DAMAGED:
         raise Refused("invalid_json") from None
     if not isinstance(parsed, dict):
         raise Refused("json_not_object")
     return parsed
+
+
+def _multipart_body(body: bytes, charset: str, exact: bool) -> Json:
+    raise Refused("invalid_form_data", detail="the local Slack reads urlencoded forms and JSON")
+
+
+_READERS: Mapping[str, Callable[[bytes, str, bool], Json]] = {
+    "": _form_body,
+    "application/x-www-form-urlencoded": _form_body,
+    "text/plain": _form_body,
+    "application/json": _json_body,
+    "multipart/form-data": _multipart_body,
+}
 
 
 def coerce(specs: tuple[Arg, ...], raw: Mapping[str, Any]) -> Json:
@@ -50,7 +81,7 @@ def coerce(specs: tuple[Arg, ...], raw: Mapping[str, Any]) -> Json:
     args = {}
     for spec in specs:
         value = raw.get(spec.name)
-        if value is None or value == "":
+        if value is None or value == "" or (spec.null and value == "null"):
             if spec.required:
                 raise invalid_arguments(f"missing required field: {spec.name}")
             continue
@@ -61,7 +92,7 @@ def coerce(specs: tuple[Arg, ...], raw: Mapping[str, Any]) -> Json:
 def _text(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return str(value)
     raise invalid_arguments(f"must be a string: {name}")
 
@@ -78,7 +109,7 @@ def _flag(name: str, value: Any) -> bool:
 def _number(name: str, value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise invalid_arguments(f"must be an integer: {name}") from None
 
 
@@ -87,7 +118,7 @@ def _parsed(value: Any) -> Any:
         return value
     try:
         return msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except _DAMAGED:
         return None
 
 
@@ -111,4 +142,47 @@ def _ids(name: str, value: Any) -> list[str]:
     return [str(one).strip() for one in listed]
 
 
-_CASTS = {"text": _text, "flag": _flag, "number": _number, "list": _list, "object": _object, "ids": _ids}
+def _read_exactly(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return _exactly(value)
+    except _DAMAGED:
+        return None
+
+
+def _item(name: str, value: Any) -> Json:
+    parsed = _read_exactly(value)
+    if not isinstance(parsed, dict):
+        raise invalid_arguments(f"must be an object: {name}")
+    return parsed
+
+
+def _items(name: str, value: Any) -> list[Json]:
+    parsed = _read_exactly(value)
+    if not isinstance(parsed, list) or not all(isinstance(one, dict) for one in parsed):
+        raise invalid_arguments(f"must be an array of objects: {name}")
+    return parsed
+
+
+def _keys(name: str, value: Any) -> list[str]:
+    """A list of ids, or ids parted by commas, as other methods take them."""
+    parsed = _read_exactly(value)
+    if isinstance(parsed, list) and parsed:
+        return [_text(name, one) for one in parsed]
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [one.strip() for one in value.split(",")]
+    raise invalid_arguments(f"must be an array of strings: {name}")
+
+
+_CASTS: Mapping[str, Callable[[str, Any], Any]] = {
+    "text": _text,
+    "flag": _flag,
+    "number": _number,
+    "list": _list,
+    "object": _object,
+    "ids": _ids,
+    "item": _item,
+    "items": _items,
+    "keys": _keys,
+}

@@ -1,4 +1,4 @@
-"""What a Web API method is: its arguments, its scope, its rate tier, its handler.
+"""What a Web API method is: its arguments, its tokens and scope, its rate tier, its handler.
 
 Rules of this file: values and the checks that every method shares; no method of its own. A handler is a plain function
 from a `Call` to the reply's fields; it raises `Refused` with Slack's own error code.
@@ -32,16 +32,27 @@ def invalid_arguments(problem: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """`kind` is text, flag, number, list, object, or ids (a list or comma-separated text)."""
+    """`kind` is text, flag, number, list, object, ids or keys (a list or comma-separated text),
+    item, items (objects with exact numbers).
+
+    `null`: the four letters mean that it is absent, as a client sends that turns every value into JSON text.
+    """
 
     name: str
     kind: str = "text"
     required: bool = False
+    null: bool = False
+
+
+NO_APP = App(app_id="", name="", signing_secret="")
 
 
 @dataclass(slots=True)
 class Call:
-    """One call by one app in one team. `warnings` are added to the reply."""
+    """One call in one team: by an app, or by a person (`user`) for the app that they name (`NO_APP`: none).
+
+    `warnings` are added to the reply; the last `failures` inputs of a bulk call fail.
+    """
 
     world: World
     config: EmulatorConfig
@@ -52,6 +63,8 @@ class Call:
     new_id: Callable[[str], str]
     base_url: str
     warnings: list[str] = field(default_factory=list)
+    user: str | None = None
+    failures: int = 0
 
     @property
     def team(self) -> str:
@@ -120,15 +133,25 @@ class Call:
 Handler = Callable[[Call], Json]
 
 
+BOT, USER = "bot", "user"
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`scopes`: any one of them is enough; none are needed when empty."""
+    """`scopes`: any one of them is enough; none are needed when empty, and a person's token has all.
+
+    `tokens` are the kinds it takes. `of_app`: it works on one app's data, which `app_id` names when the token does not.
+    `exact`: numbers are read without loss.
+    """
 
     name: str
     handler: Handler
     args: tuple[Arg, ...] = ()
     scopes: tuple[str, ...] = ()
     tier: Tier = TIER_3
+    tokens: tuple[str, ...] = (BOT,)
+    of_app: bool = False
+    exact: bool = False
 
 
 READ_SCOPES = ("channels:read", "groups:read", "im:read", "mpim:read")

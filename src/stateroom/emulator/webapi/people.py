@@ -8,11 +8,15 @@ from __future__ import annotations
 from stateroom.emulator import views
 from stateroom.emulator.records import Json
 from stateroom.emulator.tiers import FREE, TIER_2, TIER_3, TIER_4
-from stateroom.emulator.webapi.method import Arg, Call, Method, Refused
+from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method, Refused
 
 
 def auth_test(call: Call) -> Json:
     team = call.world.teams[call.team]
+    if call.user is not None:
+        person = call.world.users[call.team, call.user]
+        who = {"team": team.name, "user": person.name, "team_id": team.id, "user_id": person.id}
+        return {"url": f"{call.base_url}/", **who, "enterprise_id": None, "is_enterprise_install": False}
     bot = call.world.users[call.team, call.install.bot_user_id]
     return {
         "url": f"{call.base_url}/",
@@ -65,7 +69,7 @@ def team_info(call: Call) -> Json:
 
 
 METHODS = (
-    Method("auth.test", auth_test, tier=FREE),
+    Method("auth.test", auth_test, tier=FREE, tokens=(BOT, USER)),
     Method("users.info", users_info, (Arg("user", required=True),), ("users:read",), TIER_4),
     Method("users.list", users_list, (Arg("cursor"), Arg("limit", "number")), ("users:read",), TIER_2),
     Method("team.info", team_info, (Arg("team"),), ("team:read",), TIER_3),

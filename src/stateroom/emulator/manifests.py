@@ -1,0 +1,72 @@
+"""From an app's manifest to its datastores, and what is wrong with a manifest or breaks data that is there.
+
+Rules of this file: pure. Reading a manifest is `model/schema`'s; here its words become Slack's answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stateroom.emulator.records import Json
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
+from stateroom.model.errors import InvalidDefinition, WrongUse
+from stateroom.model.profiles import check_profile
+
+BREAKING = "breaking_change"
+
+
+def definitions_of(manifest: Mapping[str, Any] | None) -> list[Definition]:
+    """The datastores of a manifest, within Slack's limits. Raises WrongUse naming the datastore and the attribute."""
+    try:
+        return _read(manifest or {})
+    except InvalidDefinition as error:
+        raise WrongUse(f"manifest: {error}") from None
+
+
+def runtime_of(manifest: Mapping[str, Any] | None) -> str | None:
+    """Where a manifest says that the app runs; `slack` is hosted."""
+    settings = (manifest or {}).get("settings")
+    runtime = settings.get("function_runtime") if isinstance(settings, dict) else None
+    return runtime if isinstance(runtime, str) else None
+
+
+def is_hosted(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether the app runs on Slack: its manifest says so, or says nothing about it and has datastores."""
+    runtime = runtime_of(manifest)
+    return runtime == "slack" or (runtime is None and bool((manifest or {}).get("datastores")))
+
+
+def problems(manifest: Mapping[str, Any]) -> list[Json]:
+    """What makes Slack refuse a manifest, as its `errors[]`; empty when nothing does."""
+    display = manifest.get("display_information")
+    if not isinstance(display, dict) or not isinstance(display.get("name"), str) or not display["name"]:
+        return [{"code": "required_field", "message": "A name is required", "pointer": "/display_information/name"}]
+    try:
+        _read(manifest)
+    except InvalidDefinition as error:
+        place = [error.datastore] if error.attribute is None else [error.datastore, "attributes", error.attribute]
+        pointer = "/datastores/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in place)
+        return [{"code": "invalid_datastore", "message": str(error), "pointer": pointer}]
+    return []
+
+
+def breaking_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Json]:
+    """What a new manifest would take from stored data, as the `warnings[]` that the Slack CLI asks about."""
+    old, new = _read(before or {}), {one.name for one in _read(after)}
+    return [
+        {"code": BREAKING, "message": f"{one.name} is removed", "pointer": f"/datastores/{one.name}"}
+        for one in old
+        if one.name not in new
+    ]
+
+
+def _read(manifest: Mapping[str, Any]) -> list[Definition]:
+    """A stand-in until model/schema/manifest.py is there."""
+    made = []
+    for name, one in (manifest.get("datastores") or {}).items():
+        attributes = {k: Attribute(v["type"]) for k, v in one["attributes"].items()}
+        made.append(Definition(name, one["primary_key"], attributes, ttl=one.get("time_to_live_attribute")))
+    check_profile(made, "slack")
+    return made

@@ -1,0 +1,62 @@
+"""`apps.datastore.get`, `put`, `update`, `delete`: one item.
+
+Rules of this file: put replaces the whole item, update merges attribute by attribute and inserts what is not there,
+a missing item is read as an empty one and deleted without an error. The key argument is `id` whatever the attribute
+is called.
+"""
+
+from __future__ import annotations
+
+from stateroom.emulator.records import Json
+from stateroom.emulator.tiers import TIER_4
+from stateroom.emulator.webapi.datastore_errors import Unfit, collection_of, datastore_error, measured, readable
+from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method
+
+
+def get(call: Call) -> Json:
+    collection = collection_of(call)
+    kept = collection.items.get(call.args["id"])
+    return {"datastore": collection.definition.name, "item": kept.item if kept is not None else {}}
+
+
+def put(call: Call) -> Json:
+    return _write(call, merge=False)
+
+
+def update(call: Call) -> Json:
+    return _write(call, merge=True)
+
+
+def _write(call: Call, *, merge: bool) -> Json:
+    collection = collection_of(call)
+    try:
+        item_id, item = readable(collection, call.args["item"])
+        kept = collection.items.get(item_id) if merge else None
+        if kept is not None:
+            item = {**kept.item, **item}
+        size = measured(item)
+    except Unfit as unfit:
+        raise datastore_error(unfit.told("/item")) from None
+    call.world.datastores.put(collection, item_id, item, size)
+    return {"datastore": collection.definition.name, "item": item}
+
+
+def delete(call: Call) -> Json:
+    call.world.datastores.delete(collection_of(call), call.args["id"])
+    return {}
+
+
+_PLACE = (Arg("datastore", required=True), Arg("app_id", null=True))
+_ID = (*_PLACE, Arg("id", required=True))
+_ITEM = (*_PLACE, Arg("item", "item", required=True))
+_READ, _WRITE = ("datastore:read",), ("datastore:write",)
+
+METHODS = tuple(
+    Method(f"apps.datastore.{name}", handler, args, scopes, TIER_4, (BOT, USER), of_app=True, exact=True)
+    for name, handler, args, scopes in (
+        ("get", get, _ID, _READ),
+        ("put", put, _ITEM, _WRITE),
+        ("update", update, _ITEM, _WRITE),
+        ("delete", delete, _ID, _WRITE),
+    )
+)
