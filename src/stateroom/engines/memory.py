@@ -42,7 +42,7 @@ from stateroom.engines.port import (
 )
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.codec import decode, encode
-from stateroom.model.errors import ConditionFailed, ItemTooLarge, StoreUnavailable, Unsupported
+from stateroom.model.errors import ConditionFailed, ItemTooLarge, StoreUnavailable, UniqueViolation, Unsupported
 
 ITEM_LIMIT: Final = 16 * 1024 * 1024
 
@@ -226,7 +226,8 @@ class MemoryEngine:
                     continue
                 theirs = index_key(other.item, unique.attributes)
                 if theirs is not None and exact(theirs) == exact(mine):
-                    raise ConditionFailed(f"{table}/{row.id}", other.item, version=other.version, index=index)
+                    place = f"{table}/{row.id}"
+                    raise UniqueViolation(place, other.item, unique.attributes, version=other.version, index=index)
 
     def _log_write(
         self, write: Append | Rewrite | Truncate, now: float, index: int, undo: list[Callable[[], None]]

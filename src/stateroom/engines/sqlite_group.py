@@ -34,7 +34,7 @@ from stateroom.engines.port import (
 from stateroom.engines.sqlite_overlay import Items, Key, Log, Stream, Undo
 from stateroom.engines.sqlite_tables import Layout, extract
 from stateroom.model.codec import decode, encode
-from stateroom.model.errors import ConditionFailed, ItemTooLarge, StateroomError
+from stateroom.model.errors import ConditionFailed, ItemTooLarge, StateroomError, UniqueViolation
 
 REMEMBERED: Final = 4096  # streams a table
 ITEM_LIMIT: Final = 16 * 1024 * 1024  # bytes of JSON; far below SQLite's own gigabyte
@@ -239,7 +239,8 @@ class Group:
                     continue
                 if alive(other, self._now) is not None:
                     place = f"{items.layout.table.name}/{row.id}"
-                    raise ConditionFailed(place, _apart(other.item), version=other.version, index=index)
+                    held = _apart(other.item)
+                    raise UniqueViolation(place, held, unique.attributes, version=other.version, index=index)
                 items.change(key, None, None, undo)
                 if items.layout.table.changes:
                     entry = {"kind": "expire", "id": other.id, "version": other.version}

@@ -14,7 +14,14 @@ from stateroom.expr.builder import attr
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise_item
 from stateroom.model.definition import Definition
-from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue, ItemTooLarge, StoreUnavailable
+from stateroom.model.errors import (
+    ConditionFailed,
+    InvalidId,
+    InvalidValue,
+    ItemTooLarge,
+    StoreUnavailable,
+    UniqueViolation,
+)
 
 
 async def one(engine: Engine, row_id: str, team: str = TEAM) -> Row | None:
@@ -337,9 +344,10 @@ async def test_a_unique_value_has_one_holder_a_team(engine_case: EngineCase) -> 
     engine = engine_case.engine
     await engine.commit([put("a", email="x"), put("a", OTHER, email="x"), put("b"), put("c")])
     for write in (put("b", email="x"), Update(ITEMS, TEAM, "c", set={"email": "x"})):
-        with pytest.raises(ConditionFailed) as refused:
+        with pytest.raises(UniqueViolation) as refused:
             await engine.commit([put("d", n=1), write])
         assert refused.value.current == {"email": "x"}
+        assert (refused.value.attributes, refused.value.index) == (("email",), 1)
     await engine.commit([put("a", email="x", n=2)])
     await engine.commit([put("a", email="y"), put("b", email="x")])
     assert await one(engine, "d") is None
