@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stateroom.engines.port import Check, Engine, Put, Row, Table, Update
-from stateroom.expr.tree import And, Compare
+from stateroom.expr.builder import attr
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, LeaseLost
 
@@ -34,12 +34,12 @@ class Lease:
 
     def check(self) -> Check:
         """The write that makes a commit fail when the lease has another holder by now."""
-        return Check(TABLE.name, self.team, self.name, condition=Compare(("token",), "=", self.token))
+        return Check(TABLE.name, self.team, self.name, condition=attr("token") == self.token)
 
     async def renew(self, seconds: float) -> None:
         """Hold it for `seconds` from now; LeaseLost when somebody else has it or it was let go."""
         until = self._clock() + seconds
-        mine = And((Compare(("token",), "=", self.token), Compare(("until",), ">", 0)))
+        mine = (attr("token") == self.token) & (attr("until") > 0)
         try:
             await self._engine.commit(
                 [Update(TABLE.name, self.team, self.name, set=_times(until), expires_at=until + KEPT, condition=mine)]
@@ -56,7 +56,7 @@ class Lease:
 
     async def release(self) -> None:
         """Let it go at once; harmless when it was lost."""
-        mine = Compare(("token",), "=", self.token)
+        mine = attr("token") == self.token
         try:
             await self._engine.commit(
                 [Update(TABLE.name, self.team, self.name, set={"until": 0, "holder": ""}, condition=mine)]

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from stateroom.engines.port import Engine, Put, Query, Row, Update
-from stateroom.expr.tree import And, Compare
+from stateroom.expr.builder import attr
+from stateroom.expr.tree import Condition
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition, Index
@@ -111,7 +112,7 @@ class Inbox:
         if row.item["state"] == "received" and not row.item.get("claims"):
             change = {"text": event.text, "edited_at": event.edited_at, "files": _files(event.files)}
             try:
-                await self._engine.commit([_change(row, change, Compare(("state",), "=", "received"))])
+                await self._engine.commit([_change(row, change, attr("state") == "received")])
             except ConditionFailed:
                 return await self.edited(event)  # it was claimed just now: states only move on, so this ends
             return "replaced"
@@ -127,7 +128,7 @@ class Inbox:
             return await self._forgotten(event) if followed else "ignored"
         if row.item["state"] == "received" and not row.item.get("claims"):
             try:
-                condition = Compare(("state",), "=", "received")
+                condition = attr("state") == "received"
                 await self._engine.commit([self.close(row, "refused", "deleted", condition=condition)])
             except ConditionFailed:
                 return await self.deleted(event, followed=followed)
@@ -157,7 +158,7 @@ class Inbox:
     def move(self, row: Row, state: str, *, due_at: float, **changes: Any) -> Update:
         """Go to another open state. Add the lease's check to the same commit."""
         body = {"state": state, "due_at": normalise(due_at), **changes}
-        return Update(INBOX.name, row.team, row.id, set=body, condition=Compare(("state",), "=", row.item["state"]))
+        return Update(INBOX.name, row.team, row.id, set=body, condition=attr("state") == row.item["state"])
 
     def close(
         self,
@@ -167,7 +168,7 @@ class Inbox:
         *,
         kept: float = 7 * 86400.0,
         keep_words: bool = False,
-        condition: Compare | None = None,
+        condition: Condition | None = None,
     ) -> Update:
         """End the turn; its id stays for `kept` seconds, so that a late redelivery is known.
 
@@ -184,7 +185,7 @@ class Inbox:
             set=body,
             remove=("answer", "lane", "due_at") if keep_words else (*_CONTENT, "lane", "due_at"),
             expires_at=now + kept,
-            condition=Compare(("state",), "=", row.item["state"]) if condition is None else condition,
+            condition=(attr("state") == row.item["state"]) if condition is None else condition,
         )
 
     async def forget_words(self, team: str, turn_id: str) -> list[Update]:
@@ -212,16 +213,16 @@ class Inbox:
     async def _adopt_files(self, message: Message, row: Row) -> None:
         """`app_mention` carries no files; the `message` event of the same message does, and may come second."""
         try:
-            condition = Compare(("state",), "=", "received")
+            condition = attr("state") == "received"
             await self._engine.commit([_change(row, {"files": _files(message.files)}, condition)])
         except ConditionFailed:
             return  # it is being answered without them
 
 
-def _change(row: Row, body: Mapping[str, Any], condition: Compare) -> Update:
+def _change(row: Row, body: Mapping[str, Any], condition: Condition) -> Update:
     filled = {k: v for k, v in body.items() if v not in (None, [])}
     gone = tuple(k for k, v in body.items() if v == [] and k in row.item)
-    both = And((condition, Compare(("claims",), "=", 0)))
+    both = condition & (attr("claims") == 0)
     return Update(INBOX.name, row.team, row.id, set=filled, remove=gone, condition=both)
 
 
@@ -249,7 +250,7 @@ def describe(row: Row) -> dict[str, Any]:
 
 async def turns(engine: Engine, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
     """Turns of all teams: the open ones by due time, then the closed ones, newest first."""
-    condition = None if state is None else Compare(("state",), "=", state)
+    condition = None if state is None else attr("state") == state
     found: list[Row] = []
     for index, descending in (("due_at", False), ("closed_at", True)):
         if len(found) < limit:

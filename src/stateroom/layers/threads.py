@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from stateroom.engines.handle import Page
 from stateroom.engines.port import Append, Delete, Engine, Query, Rewrite, Row, Truncate, Write, log_id
 from stateroom.engines.port import Page as PortPage
-from stateroom.expr.tree import Compare, Condition, Exists
+from stateroom.expr.builder import attr
+from stateroom.expr.tree import Condition
 from stateroom.layers.threads_entries import (
     DEFINITIONS,
     ENTRIES,
@@ -171,7 +172,7 @@ class Thread:
 
     async def first(self) -> Entry | None:
         """The oldest turn that still has its words."""
-        page = await self._page(1, condition=Exists(("tombstone",), absent=True))
+        page = await self._page(1, condition=attr("tombstone").not_exists())
         return entry_of(page.rows[0]) if page.rows else None
 
     async def tombstone(self, ts_or_turn: str) -> bool:
@@ -207,7 +208,7 @@ class Thread:
         team = self._place.team
         (row,) = await self._engine.get(ENTRIES.name, team, [log_id(self.id, ts_or_turn)])
         if row is None and is_id("ts", ts_or_turn):
-            found = await self._page(1, descending=True, condition=Compare(("ts",), "=", ts_or_turn))
+            found = await self._page(1, descending=True, condition=attr("ts") == ts_or_turn)
             row = found.rows[0] if found.rows else None
         return row
 
