@@ -207,7 +207,7 @@ def test_an_error_points_at_the_character_and_says_the_next_step(text: str, posi
     ],
 )
 def test_names_and_values_are_checked(names: Any, values: Any, says: str) -> None:
-    with pytest.raises(InvalidCondition, match=".") as caught:
+    with pytest.raises(InvalidCondition) as caught:
         parse("#a = :one", names, values)
     assert says in str(caught.value)
 
@@ -224,7 +224,7 @@ def test_a_name_may_be_any_text() -> None:
     assert parse("#x = :v", {"#x": 'a."b"[0]; DROP'}, {":v": 1}) == Compare(Path(('a."b"[0]; DROP',)), "=", ONE)
 
 
-@pytest.mark.parametrize("word", sorted(RESERVED)[::40] + ["STATUS", "NAME", "SIZE", "ITEMS", "URL", "ZONE"])
+@pytest.mark.parametrize("word", [*sorted(RESERVED)[::40], "STATUS", "NAME", "SIZE", "ITEMS", "URL", "ZONE"])
 def test_reserved_words_need_a_placeholder_in_any_case(word: str) -> None:
     for text in (word, word.lower(), word.title()):
         with pytest.raises(InvalidCondition) as caught:
