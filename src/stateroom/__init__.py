@@ -7,20 +7,31 @@ TYPE_CHECKING = False  # typing's own costs 8 ms to import; checkers know the na
 
 if TYPE_CHECKING:
     from stateroom.expr.builder import attr
-    from stateroom.model.content import Content
-    from stateroom.model.datastore import (
+    from stateroom.model.annotations import (
+        CanvasId,
+        CanvasTemplateId,
+        ChannelCanvasId,
         ChannelId,
-        Datastore,
+        ExpandedRichText,
+        FileId,
+        ListId,
         MessageTs,
         RichText,
+        SalesforceRecordId,
         TeamId,
         Timestamp,
         UsergroupId,
         UserId,
+        custom,
+    )
+    from stateroom.model.content import Content
+    from stateroom.model.datastore import (
+        Datastore,
         encrypted,
         key,
         personal,
         ttl,
+        upgrade,
     )
     from stateroom.model.definition import Definition
     from stateroom.model.errors import (
@@ -56,11 +67,21 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "stateroom.expr.builder": ("attr",),
-    "stateroom.model.content": ("Content",),
-    "stateroom.model.datastore": (
-        *("ChannelId", "Datastore", "MessageTs", "RichText", "TeamId", "Timestamp", "UserId", "UsergroupId"),
-        *("encrypted", "key", "personal", "ttl"),
+    "stateroom.model.annotations": (
+        *(
+            "CanvasId",
+            "CanvasTemplateId",
+            "ChannelCanvasId",
+            "ChannelId",
+            "ExpandedRichText",
+            "FileId",
+            "ListId",
+            "MessageTs",
+        ),
+        *("RichText", "SalesforceRecordId", "TeamId", "Timestamp", "UsergroupId", "UserId", "custom"),
     ),
+    "stateroom.model.content": ("Content",),
+    "stateroom.model.datastore": ("Datastore", "encrypted", "key", "personal", "ttl", "upgrade"),
     "stateroom.model.definition": ("Definition",),
     "stateroom.model.errors": (
         *("BulkFailed", "ConditionFailed", "CorruptData", "DefinitionWarning", "FormatTooNew", "IllegalTransition"),
@@ -76,6 +97,9 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 
 __all__ = [
     "BulkFailed",
+    "CanvasId",
+    "CanvasTemplateId",
+    "ChannelCanvasId",
     "ChannelId",
     "ConditionFailed",
     "Content",
@@ -83,6 +107,8 @@ __all__ = [
     "Datastore",
     "Definition",
     "DefinitionWarning",
+    "ExpandedRichText",
+    "FileId",
     "FormatTooNew",
     "IllegalTransition",
     "Index",
@@ -95,9 +121,11 @@ __all__ = [
     "KeyMissing",
     "LeaseLost",
     "Lifecycle",
+    "ListId",
     "MessageTs",
     "MigrationNeeded",
     "RichText",
+    "SalesforceRecordId",
     "StateroomError",
     "Store",
     "StoreUnavailable",
@@ -113,11 +141,13 @@ __all__ = [
     "UsergroupId",
     "WrongUse",
     "attr",
+    "custom",
     "encrypted",
     "key",
     "open",
     "personal",
     "ttl",
+    "upgrade",
 ]
 
 

@@ -1,8 +1,9 @@
 """Slack's attribute types: the names of its manifest, and which values fit each.
 
-Rules of this file: a table from type name to a check on the canonical value (model/codec.py), and checks that name the
-path of what does not fit. Shapes are the documented ones of Slack's datastore guide. The SDK lets more types through
-than the guide lists: they are taken, and `documented` tells them apart (model/profiles.py warns).
+Rules of this file: a table from type name to a check on the canonical value (model/codec.py); one pass over a value
+makes it canonical, checks it and names the path of what does not fit. Shapes are the documented ones of Slack's
+datastore guide. The SDK lets more types through than the guide lists: they are taken, and `documented` tells them
+apart (model/profiles.py warns).
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from stateroom.model.codec import normalise
+from stateroom.model.errors import InvalidValue
 from stateroom.model.ids import is_id
 
 SLACK: Final = "slack#/types/"
 CUSTOM: Final = "#/types/"
+_SMALL: Final = 10**18
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PERSON: Final = re.compile(r"[UW][A-Z0-9]{2,30}")  # model/ids.py takes bots (B…), too; this type holds people
 
-Fault = tuple[str, str]  # the path below the attribute (such as `[2].label`), and words without the value
-Check = Callable[[Any], "Fault | None"]
+Clean = Callable[[Any], Any]
 
 
 class Kind(NamedTuple):
-    """One attribute type: which values fit, what is said to others, and whether the guide lists it for datastores."""
+    """One attribute type: which canonical values fit, what is said to others, whether the guide lists it."""
 
     fits: Callable[[Any], bool]
     words: str
@@ -43,18 +46,6 @@ def _is_date(value: object) -> bool:
     return True
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
-
-
-def _filled(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
 def _person(value: object) -> bool:
     return isinstance(value, str) and _PERSON.fullmatch(value) is not None
 
@@ -67,22 +58,25 @@ def _block(value: object) -> bool:
 _OPAQUE: Final = ("canvas_id", "canvas_template_id", "channel_canvas_id", "file_id", "list_id", "salesforce_record_id")
 
 TYPES: Final[Mapping[str, Kind]] = {
-    "string": Kind(lambda v: isinstance(v, str), "must be a string"),
-    "boolean": Kind(lambda v: isinstance(v, bool), "must be true or false"),
-    "integer": Kind(_whole, "must be a whole number"),
-    "number": Kind(_number, "must be a number"),
-    "object": Kind(lambda v: isinstance(v, dict), "must be an object"),
-    "array": Kind(lambda v: isinstance(v, list), "must be an array"),
+    "string": Kind(lambda v: type(v) is str, "must be a string"),
+    "boolean": Kind(lambda v: type(v) is bool, "must be true or false"),
+    "integer": Kind(lambda v: type(v) is int, "must be a whole number"),
+    "number": Kind(lambda v: type(v) is int or type(v) is Decimal, "must be a number"),
+    "object": Kind(lambda v: type(v) is dict, "must be an object"),
+    "array": Kind(lambda v: type(v) is list, "must be an array"),
     f"{SLACK}user_id": Kind(_person, "must be a user id such as U01234567 or W01234567"),
     f"{SLACK}channel_id": Kind(lambda v: is_id("channel", v), "must be a channel id such as C01234567, D… or G…"),
     f"{SLACK}usergroup_id": Kind(lambda v: is_id("usergroup", v), "must be a user group id such as S01234567"),
     f"{SLACK}team_id": Kind(lambda v: is_id("team", v), "must be a team id such as T01234567 or E01234567", False),
     f"{SLACK}message_ts": Kind(lambda v: is_id("ts", v), "must be a message timestamp such as 1700000000.000100"),
-    f"{SLACK}timestamp": Kind(lambda v: _whole(v) and v >= 0, "must be whole seconds since 1970"),
+    f"{SLACK}timestamp": Kind(lambda v: type(v) is int and v >= 0, "must be whole seconds since 1970"),
     f"{SLACK}date": Kind(_is_date, "must be a date such as 2026-11-21"),
     f"{SLACK}rich_text": Kind(_block, "must be a rich_text block"),
-    f"{SLACK}expanded_rich_text": Kind(lambda v: isinstance(v, dict), "must be an object", False),
-    **{f"{SLACK}{name}": Kind(_filled, f"must be a {name}, a string", False) for name in _OPAQUE},
+    f"{SLACK}expanded_rich_text": Kind(lambda v: type(v) is dict, "must be an object", False),
+    **{
+        f"{SLACK}{name}": Kind(lambda v: type(v) is str and v != "", f"must be a {name}, a string", False)
+        for name in _OPAQUE
+    },
 }
 # The SDK's TypeScript refuses these two for datastores.
 REFUSED: Final = frozenset({f"{SLACK}blocks", f"{SLACK}credential/oauth2"})
@@ -108,59 +102,84 @@ class Attribute:
     custom: str | None = None
     description: str | None = None
 
-    def fault(self, value: Any) -> Fault | None:
-        """Where and why `value` does not fit, in words without the value, or None."""
-        return self.checker()(value)
-
-    def checker(self) -> Check:
-        """`fault` as a closure: made once for each definition, called for each value that is written."""
-        fits, words, _ = TYPES[self.type]
-        inner = _inner(self)
-        allowed = frozenset((type(v), v) for v in self.values)
-        listed = f"must be one of {', '.join(map(str, self.values))}"
-
-        def check(value: Any) -> Fault | None:
-            if not fits(value):
-                return "", words
-            if allowed and (type(value), value) not in allowed:
-                return "", listed
-            return None if inner is None else inner(value)
-
-        return check
-
-
-def _inner(attribute: Attribute) -> Check | None:
-    if attribute.items is not None:
-        return _of_items(attribute.items.checker())
-    if attribute.properties:
-        checks = {name: one.checker() for name, one in attribute.properties.items()}
-        return _of_properties(checks, [name for name, one in attribute.properties.items() if one.required])
-    return None
-
-
-def _of_items(item: Check) -> Check:
-    def check(value: list[Any]) -> Fault | None:
-        for position, entry in enumerate(value):
-            fault = item(entry)
-            if fault:
-                return f"[{position}]{fault[0]}", fault[1]
+    def fault(self, value: Any) -> tuple[str, str] | None:
+        """Where (a path such as `[2].label`) and why `value` does not fit, in words without the value, or None."""
+        try:
+            self.cleaner()(value)
+        except InvalidValue as error:
+            return error.field, error.detail
         return None
 
-    return check
+    def cleaner(self, depth: int = 0) -> Clean:
+        """A function from a value to its canonical form; InvalidValue whose field is the path below this attribute.
+
+        Made once for each definition, called for each value that is written.
+        """
+        if self.items is not None:
+            return _array(self.items.cleaner(depth + 1))
+        if self.properties:
+            inner = {name: one.cleaner(depth + 1) for name, one in self.properties.items()}
+            return _object(inner, [name for name, one in self.properties.items() if one.required])
+        return _plain(self, depth)
 
 
-def _of_properties(checks: Mapping[str, Check], required: list[str]) -> Check:
-    def check(value: dict[str, Any]) -> Fault | None:
+def _plain(attribute: Attribute, depth: int) -> Clean:
+    fits, words, _ = TYPES[attribute.type]
+    allowed = frozenset((type(v), v) for v in attribute.values)
+    listed = f"must be one of {', '.join(map(str, attribute.values))}"
+
+    def clean(value: Any) -> Any:
+        kind = type(value)  # most values are plain text or small numbers, which are canonical as they are
+        if kind is str and value.isascii() and "\0" not in value:
+            pass
+        elif kind is not int or not -_SMALL < value < _SMALL:
+            value = normalise(value, "", depth)
+        if not fits(value):
+            raise InvalidValue("", words)
+        if allowed and (type(value), value) not in allowed:
+            raise InvalidValue("", listed)
+        return value
+
+    return clean
+
+
+def _array(item: Clean) -> Clean:
+    words = TYPES["array"].words
+
+    def clean(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise InvalidValue("", words)
+        try:
+            return [item(entry) for entry in value]
+        except InvalidValue:
+            return [at(f"[{position}]", item, entry) for position, entry in enumerate(value)]  # one of them raises
+
+    return clean
+
+
+def _object(properties: Mapping[str, Clean], required: list[str]) -> Clean:
+    words = TYPES["object"].words
+
+    def clean(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise InvalidValue("", words)
+        found = {}
         for name, entry in value.items():
-            known = checks.get(name)
+            known = properties.get(name)
             if known is None:
-                return f".{name}", "is not declared"
-            fault = known(entry)
-            if fault:
-                return f".{name}{fault[0]}", fault[1]
+                raise InvalidValue(f".{name}", "is not declared")
+            found[name] = at(f".{name}", known, entry)
         for name in required:
-            if name not in value:
-                return f".{name}", "is required"
-        return None
+            if name not in found:
+                raise InvalidValue(f".{name}", "is required")
+        return found
 
-    return check
+    return clean
+
+
+def at(path: str, clean: Clean, value: Any) -> Any:
+    """`clean(value)`, with `path` before the path of an error."""
+    try:
+        return clean(value)
+    except InvalidValue as error:
+        raise InvalidValue(f"{path}{error.field}", error.detail) from None

@@ -1,80 +1,80 @@
 """The pydantic face of a definition: `class Ticket(sr.Datastore, name="tickets")`.
 
-Rules of this file: annotations become Slack's attribute types through one table; whatever has no such type is refused
-when the class is made, naming the attribute. Nothing else of Stateroom imports this file, so pydantic loads only for
-those who use it.
+Rules of this file: the class is read once, when it is made, and what cannot be kept is refused there, naming the
+attribute. Nothing else of Stateroom imports this file, so pydantic loads only for those who use it.
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
-from datetime import date
-from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
-from pydantic.fields import Field, FieldInfo
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import Field
 
-from stateroom.model.attributes import Attribute
+from stateroom.model.annotations import Reader, is_marked
 from stateroom.model.definition import RESERVED_PREFIX, Definition, Index, Profile
-from stateroom.model.errors import CorruptData, InvalidDefinition
+from stateroom.model.errors import InvalidDefinition
 from stateroom.model.lifecycle import Lifecycle
+from stateroom.model.records import Records
+from stateroom.model.upgrades import Step
 
 
-class _Slack(str):
-    """A Slack type name riding in an Annotated."""
+def key(default: Any = ..., **field: Any) -> Any:
+    """Marks the primary key. Takes pydantic's Field arguments, too, such as `default_factory` and `description`."""
+    return _marked(default, field, sr_key=True)
 
 
-UserId = Annotated[str, _Slack("slack#/types/user_id")]
-ChannelId = Annotated[str, _Slack("slack#/types/channel_id")]
-UsergroupId = Annotated[str, _Slack("slack#/types/usergroup_id")]
-TeamId = Annotated[str, _Slack("slack#/types/team_id")]
-MessageTs = Annotated[str, _Slack("slack#/types/message_ts")]
-Timestamp = Annotated[int, _Slack("slack#/types/timestamp")]
-RichText = Annotated[dict[str, Any], _Slack("slack#/types/rich_text")]
-
-_PLAIN: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    Decimal: "number",
-    date: "slack#/types/date",
-    dict: "object",
-    SecretStr: "string",
-}
+def ttl(default: Any = None, **field: Any) -> Any:
+    """Marks the attribute whose time (whole seconds since 1970) ends the item; from then on it is absent."""
+    return _marked(default, field, sr_ttl=True)
 
 
-def key(**field: Any) -> Any:
-    """Marks the primary key."""
-    return Field(json_schema_extra={"sr_key": True}, **field)
-
-
-def ttl(default: Any = None) -> Any:
-    """Marks the attribute whose time ends the item; from then on it is absent."""
-    return Field(default, json_schema_extra={"sr_ttl": True})
-
-
-def encrypted(default: Any = None) -> Any:
+def encrypted(default: Any = None, *, personal: bool = False, **field: Any) -> Any:
     """Marks an attribute that is sealed before it reaches an engine."""
-    return Field(default, json_schema_extra={"sr_encrypted": True})
+    return _marked(default, field, sr_encrypted=True, sr_personal=personal)
 
 
-def personal(default: Any = ...) -> Any:
-    """Marks an attribute that holds a person's id or words, for `erase`."""
-    return Field(default, json_schema_extra={"sr_personal": True})
+def personal(default: Any = ..., *, encrypted: bool = False, **field: Any) -> Any:
+    """Marks an attribute that holds a person's id or words, for `erase`; also inside of nested models."""
+    return _marked(default, field, sr_personal=True, sr_encrypted=encrypted)
+
+
+def _marked(default: Any, field: dict[str, Any], **marks: bool) -> Any:
+    extra = {**(field.pop("json_schema_extra", None) or {}), **{n: True for n, given in marks.items() if given}}
+    if default is not ... and "default_factory" not in field:
+        field["default"] = default
+    return Field(json_schema_extra=extra, **field)
+
+
+class _Upgrade(staticmethod):  # type: ignore[type-arg]  # pydantic lets static methods stand between fields
+    """A step in the body of a class, with the version that it upgrades from."""
+
+    from_version: int = 0
+
+
+def upgrade(*, from_version: int) -> Callable[[Any], Any]:
+    """Marks a static method as the pure step from items of `from_version` to the next one: `(dict) -> dict`.
+
+    The step gets the item as stored, by attribute, and returns the whole new item with the same key.
+    """
+
+    def mark(function: Any) -> Any:
+        step = _Upgrade(function.__func__ if isinstance(function, staticmethod) else function)
+        step.from_version = from_version
+        return step
+
+    return mark
 
 
 class Datastore(BaseModel):
-    """Base of your datastores: `class Ticket(sr.Datastore, name="tickets")`.
+    """Base of your datastores: `class Ticket(sr.Datastore, name="tickets")`; docs/definitions.md has every option.
 
     Class arguments: `name`, `version=1`, `changes=False`, `keep_deleted=None` (seconds), `profile="open"` or "slack".
-    `__indexes__` lists `sr.Index(...)`, `__lifecycle__` is an `sr.Lifecycle(...)`.
+    `__indexes__` lists `sr.Index(...)`, `__lifecycle__` is an `sr.Lifecycle(...)`, `@sr.upgrade` marks upgrade steps.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, protected_namespaces=())
 
     __definition__: ClassVar[Definition]
     __indexes__: ClassVar[list[Index]] = []
@@ -100,31 +100,8 @@ class Datastore(BaseModel):
             raise InvalidDefinition(cls.__name__, None, 'give the datastore a name: class X(sr.Datastore, name="x")')
         if name.startswith(RESERVED_PREFIX):
             raise InvalidDefinition(name, None, f"names that begin with {RESERVED_PREFIX} are Stateroom's own")
-        cls.__definition__ = _define(
-            cls, name, version=version, changes=changes, keep_deleted=keep_deleted, profile=profile
-        )
-
-
-class _Model:
-    """Turns items of one class to dicts and back; what `Definition.model` holds."""
-
-    def __init__(self, cls: type[Datastore]) -> None:
-        self.cls = cls
-
-    def dump(self, item: Any) -> Mapping[str, Any]:
-        """Attributes that are set; None means absent, as in Slack's datastores."""
-        if not isinstance(item, self.cls):
-            item = self.cls.model_validate(item)
-        found = {name: _plain(getattr(item, name)) for name in self.cls.model_fields}
-        return {name: value for name, value in found.items() if value is not None}
-
-    def load(self, item: Mapping[str, Any]) -> Datastore:
-        """The stored item as the class; an item that does not fit is CorruptData, never a half-filled object."""
-        try:
-            return self.cls.model_validate(item)
-        except ValidationError as error:
-            fields = ", ".join(sorted({str(e["loc"][0]) for e in error.errors() if e["loc"]}))
-            raise CorruptData(self.cls.__definition__.name, f"a stored item does not fit ({fields})") from None
+        options = {"version": version, "changes": changes, "keep_deleted": keep_deleted, "profile": profile}
+        cls.__definition__ = _define(cls, name, options)
 
 
 def definition_of(cls: type[Datastore] | Definition) -> Definition:
@@ -132,14 +109,19 @@ def definition_of(cls: type[Datastore] | Definition) -> Definition:
     return cls if isinstance(cls, Definition) else cls.__definition__
 
 
-def _define(cls: type[Datastore], name: str, **options: Any) -> Definition:
-    attributes = {n: _attribute(name, n, f) for n, f in cls.model_fields.items()}
-    keys = [n for n, f in cls.model_fields.items() if _mark(f, "sr_key")]
+def _define(cls: type[Datastore], name: str, options: dict[str, Any]) -> Definition:
+    reader = Reader(name)
+    names = {field: reader.name_of("", cls, field, info) for field, info in cls.model_fields.items()}
+    attributes = {names[field]: reader.field(names[field], info) for field, info in cls.model_fields.items()}
+    if len(attributes) < len(names):
+        twice = next(n for n in names.values() if list(names.values()).count(n) > 1)
+        raise InvalidDefinition(name, twice, "is the name of two attributes")
+    keys, ttls = _marks(cls, names, "sr_key"), _marks(cls, names, "sr_ttl")
     if len(keys) != 1:
         raise InvalidDefinition(name, None, f"mark exactly one attribute with sr.key(), not {len(keys)}")
-    ttls = [n for n, f in cls.model_fields.items() if _mark(f, "sr_ttl")]
     if len(ttls) > 1:
         raise InvalidDefinition(name, ttls[1], "a datastore has one ttl attribute")
+    _check_beginning(cls, name, names)
     return Definition(
         name=name,
         key=keys[0],
@@ -147,67 +129,37 @@ def _define(cls: type[Datastore], name: str, **options: Any) -> Definition:
         ttl=ttls[0] if ttls else None,
         indexes=tuple(cls.__indexes__),
         lifecycle=cls.__lifecycle__,
-        model=_Model(cls),
+        upgrades=_steps(cls, name, options["version"]),
+        model=Records(cls, name, names),
         **options,
     )
 
 
-def _attribute(datastore: str, name: str, info: FieldInfo) -> Attribute:
-    slack = next((str(m) for m in info.metadata if isinstance(m, _Slack)), None)
-    base = _typed(datastore, name, info.annotation, slack)
-    return Attribute(
-        base.type,
-        base.items,
-        base.properties,
-        required=info.is_required(),
-        personal=_mark(info, "sr_personal"),
-        encrypted=_mark(info, "sr_encrypted"),
-    )
+def _marks(cls: type[Datastore], names: Mapping[str, str], mark: str) -> list[str]:
+    return [names[field] for field, info in cls.model_fields.items() if is_marked(info, mark)]
 
 
-def _typed(datastore: str, name: str, annotation: Any, slack: str | None = None) -> Attribute:
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        slack = next((str(m) for m in args[1:] if isinstance(m, _Slack)), slack)
-        return _typed(datastore, name, args[0], slack)
-    if slack:
-        return Attribute(slack)
-    if origin in (Union, types.UnionType):
-        inner = [a for a in args if a is not type(None)]
-        if len(inner) == 1:
-            return _typed(datastore, name, inner[0])
-    if origin is Literal and len({type(a) for a in args}) == 1:
-        return _typed(datastore, name, type(args[0]))
-    if annotation is list or origin is list:
-        return Attribute("array", items=_typed(datastore, name, args[0]) if args else None)
-    if origin is dict:
-        return Attribute("object")
-    if isinstance(annotation, type):
-        if issubclass(annotation, BaseModel):
-            inner_fields = {n: _attribute(datastore, f"{name}.{n}", f) for n, f in annotation.model_fields.items()}
-            return Attribute("object", properties=inner_fields)
-        for kind in annotation.__mro__:
-            if kind in _PLAIN:
-                return Attribute(_PLAIN[kind])
-    raise InvalidDefinition(datastore, name, "its annotation has no Slack attribute type")
+def _check_beginning(cls: type[Datastore], name: str, names: Mapping[str, str]) -> None:
+    """A default must be a state in which an item may begin."""
+    lifecycle = cls.__lifecycle__
+    if lifecycle is None:
+        return
+    for field, info in cls.model_fields.items():
+        default = getattr(info.default, "value", info.default)
+        if names[field] == lifecycle.attribute and isinstance(default, str) and not lifecycle.may_begin(default):
+            raise InvalidDefinition(name, names[field], f"its default {default!r} is no state to begin in")
 
 
-def _mark(info: FieldInfo, mark: str) -> bool:
-    extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get(mark))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, BaseModel):
-        return {n: p for n in type(value).model_fields if (p := _plain(getattr(value, n))) is not None}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return value
+def _steps(cls: type[Datastore], name: str, version: int) -> dict[int, Step]:
+    """The upgrade steps of the class, and those it inherits and needs."""
+    found: dict[int, Step] = {}
+    for base in reversed(cls.__mro__):
+        own: dict[int, Step] = {}
+        for given in vars(base).values():
+            step = given.__func__ if isinstance(given, staticmethod) and not isinstance(given, _Upgrade) else given
+            if isinstance(step, _Upgrade):
+                if step.from_version in own:
+                    raise InvalidDefinition(name, None, f"has two upgrade steps from version {step.from_version}")
+                own[step.from_version] = step.__func__
+        found.update((n, step) for n, step in own.items() if base is cls or n < version)
+    return found

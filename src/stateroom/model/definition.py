@@ -7,17 +7,18 @@ that begin with `$` are Stateroom's own: users can neither declare nor set them,
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from stateroom.model.attributes import Attribute, Check
+from stateroom.model.attributes import Attribute, Clean
 from stateroom.model.errors import DefinitionWarning, InvalidValue
 from stateroom.model.index import Index
 from stateroom.model.lifecycle import Lifecycle
-from stateroom.model.profiles import check_definition, warnings_of
+from stateroom.model.profiles import check_definition, check_size, warnings_of
 from stateroom.model.rules import check
 from stateroom.model.upgrades import VERSION, Step, upgraded
 
@@ -57,7 +58,7 @@ class Definition:
         check(self)
         check_definition(self, self.profile)
         for words in self.warnings:
-            warnings.warn(words, DefinitionWarning, stacklevel=3)
+            warnings.warn(words, DefinitionWarning, stacklevel=_outside())
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -71,38 +72,87 @@ class Definition:
 
     @cached_property
     def personal(self) -> frozenset[str]:
-        """Attributes that hold a person's id or words: what `erase` looks at."""
-        return frozenset(n for n, a in self.attributes.items() if a.personal)
+        """Attributes that hold a person's id or words, anywhere inside: what `erase` looks at."""
+        return frozenset(n for n, a in self.attributes.items() if _holds_personal(a))
 
     @cached_property
-    def _checks(self) -> Mapping[str, Check]:
-        return {name: attribute.checker() for name, attribute in self.attributes.items()}
+    def _cleaners(self) -> Mapping[str, Clean]:
+        return {name: attribute.cleaner() for name, attribute in self.attributes.items()}
 
-    def check(self, item: Mapping[str, Any], *, whole: bool = True) -> None:
-        """InvalidValue naming the attribute that does not fit; `whole=False`: required ones may be absent."""
-        checks = self._checks
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(name for name, attribute in self.attributes.items() if attribute.required)
+
+    def clean(self, item: Mapping[str, Any], *, whole: bool = True) -> dict[str, Any]:
+        """`item` in canonical form, or InvalidValue naming the path of what does not fit (`tickets.tags[2].label`).
+
+        `whole=False`: required attributes may be absent.
+        """
+        cleaners, found = self._cleaners, {}
         for name, value in item.items():
-            check = checks.get(name)
-            if check is None:
+            cleaner = cleaners.get(name)
+            if cleaner is None:
                 raise InvalidValue(f"{self.name}.{name}", "is not declared")
             if value is None:
                 raise InvalidValue(f"{self.name}.{name}", "is null; leave it out instead")
-            fault = check(value)
-            if fault:
-                raise InvalidValue(f"{self.name}.{name}{fault[0]}", fault[1])
+            try:
+                found[name] = cleaner(value)
+            except InvalidValue as error:
+                raise InvalidValue(f"{self.name}.{name}{error.field}", error.detail) from None
         if whole:
-            for name, attribute in self.attributes.items():
-                if attribute.required and name not in item:
+            for name in self._required:
+                if name not in found:
                     raise InvalidValue(f"{self.name}.{name}", "is required")
+        return found
+
+    def check(self, item: Mapping[str, Any], *, whole: bool = True) -> None:
+        """`clean` without its result."""
+        self.clean(item, whole=whole)
+
+    def stored(self, item: Any) -> dict[str, Any]:
+        """What a user gives, as it is stored: plain, canonical, checked, of allowed size, with its version.
+
+        InvalidValue or ItemTooLarge; takes an object of the definition's class, too.
+        """
+        body = self.clean(item if self.model is None else self.model.dump(item))
+        if self.profile != "open":
+            check_size(self, body)
+        if self.version > 1:
+            body[VERSION] = self.version
+        return body
+
+    def changed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Some attributes of an item, as they are stored; checked one by one. InvalidValue."""
+        return self.clean(given if self.model is None else self.model.changes(given), whole=False)
+
+    def load(self, item: Mapping[str, Any]) -> Any:
+        """A stored item as the user knows it: upgraded, and an object where the definition has a class.
+
+        What newer code added is not shown. CorruptData when it does not fit, FormatTooNew when newer code wrote it.
+        """
+        if item.get(VERSION, 1) != self.version:
+            item, _ = self.upgrade(item)
+        return self.visible(item) if self.model is None else self.model.load(item)
 
     def upgrade(self, item: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         """A stored item as this version stores it, and whether that differs. FormatTooNew for newer ones. Pure."""
         return upgraded(item, self.version, self.upgrades, self.name, self.key)
 
-    def stamp(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """A user's item as it is stored: with its version, when that is over 1."""
-        return {**item, VERSION: self.version} if self.version > 1 else dict(item)
-
     def visible(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """A stored item as users see it: declared attributes only, none of Stateroom's own."""
         return {name: value for name, value in item.items() if name in self.attributes}
+
+
+def _outside() -> int:
+    """How far up the code stands that makes the definition: a warning without its line would not be found."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        ("stateroom.model.", "pydantic.")
+    ):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _holds_personal(attribute: Attribute) -> bool:
+    inner = [*attribute.properties.values(), *([] if attribute.items is None else [attribute.items])]
+    return attribute.personal or any(_holds_personal(one) for one in inner)

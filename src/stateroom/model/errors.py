@@ -178,6 +178,10 @@ class CorruptData(StateroomError):
 class FormatTooNew(CorruptData):
     """The row was written by a newer version of Stateroom or of your definitions: deploy that one."""
 
+    def __init__(self, place: str, detail: str) -> None:
+        super().__init__(place, detail)
+        self.args = (f"{place}: {detail}; nothing was changed, deploy the newer code",)
+
 
 class StoreUnavailable(StateroomError):
     """The store cannot be reached or used now. `.reason` is one word: busy, full, readonly, closed, io, missing."""

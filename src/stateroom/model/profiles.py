@@ -26,9 +26,11 @@ class Limits:
     bulk: int | None = None
 
 
+ITEM_LIMIT: Final = 400 * 1024  # an item of Slack's must be smaller
+
 PROFILES: Final[Mapping[str, Limits]] = {
     "open": Limits(),
-    "slack": Limits(datastores=10, attributes=100, item_bytes=400 * 1024, bulk=25),
+    "slack": Limits(datastores=10, attributes=100, item_bytes=ITEM_LIMIT, bulk=25),
 }
 
 

@@ -1,0 +1,176 @@
+"""Objects of a `sr.Datastore` class to what is stored, and back: what `Definition.model` holds.
+
+Rules of this file: what is written must pass the class's own constraints, also when an object was changed after it was
+made; what is read must fit the class or is CorruptData, never a half-filled object. Nested attributes that newer code
+added are left out on reading. No error tells a value: pydantic's words are passed on where they are known to hold none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from functools import partial
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from stateroom.model.errors import CorruptData, InvalidValue
+
+Fault = Mapping[str, Any]  # one of pydantic's errors: `type`, `loc`, `msg`
+
+_SCALARS: Final = frozenset({str, int, bool, float})
+# Errors of constraints and types, whose words name the rule and not the value.
+_SAFE: Final = frozenset(
+    (
+        *("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of", "finite_number"),
+        *("string_too_short", "string_too_long", "string_pattern_mismatch", "too_short", "too_long"),
+        *("decimal_max_digits", "decimal_max_places", "decimal_whole_digits", "literal_error", "enum"),
+    )
+)
+_OWN_WORDS: Final = {
+    "extra_forbidden": "is not declared",
+    "missing": "is required",
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "decimal_parsing"), "must be a number"),
+    **dict.fromkeys(("date_parsing", "date_from_datetime_parsing"), "must be a date such as 2026-11-21"),
+    "bool_parsing": "must be true or false",
+}
+
+
+class Records:
+    """Turns objects of one class to dicts and back. `names`: the stored name of each field."""
+
+    def __init__(self, cls: type[BaseModel], datastore: str, names: Mapping[str, str]) -> None:
+        self.cls = cls
+        self._datastore = datastore
+        self._names, self._plan = dict(names), tuple(names.items())
+        self._known = frozenset(names.values())
+        validate = cls.__pydantic_validator__.validate_python
+        # What is stored has JSON's types: a date is text there, also for a class that is strict with its users.
+        self._validate = partial(validate, strict=False) if cls.model_config.get("strict") else validate
+
+    def dump(self, item: Any) -> dict[str, Any]:
+        """The attributes that are set, as plain values; None means absent. InvalidValue for what the class refuses."""
+        if not isinstance(item, self.cls):
+            item = self._made(item)
+        found: dict[str, Any] = {}
+        values = item.__dict__
+        for field, name in self._plan:
+            value = values.get(field)
+            if value is not None:
+                found[name] = value if type(value) in _SCALARS else plain(value)
+        for error in self._faults(found):
+            raise self._refused(error)
+        return found
+
+    def load(self, item: Mapping[str, Any]) -> Any:
+        """The stored item as an object. CorruptData naming the attributes that do not fit."""
+        if not item.keys() <= self._known:
+            item = {name: value for name, value in item.items() if name in self._known}
+        try:
+            return self._validate(item)
+        except ValidationError as error:
+            try:
+                return self._validate(_mended(item, error))
+            except ValidationError as still:
+                paths = sorted({path_of(e).removeprefix(".") for e in _details(still)})
+                detail = f"a stored item does not fit ({', '.join(paths)})"
+                raise CorruptData(self._datastore, detail) from None
+
+    def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Some attributes, by stored or field name, as plain values that the class takes. InvalidValue."""
+        found = self.plain(given)
+        for error in self._faults(found):
+            if error["loc"] and error["loc"][0] in found and found[str(error["loc"][0])] is not None:
+                raise self._refused(error)
+        return found
+
+    def plain(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Some attributes by stored name, as plain values; not checked."""
+        return {self._names.get(name, name): plain(value) for name, value in given.items()}
+
+    def _made(self, item: Any) -> Any:
+        try:
+            return self.cls.model_validate(item)
+        except ValidationError as error:
+            raise self._refused(_details(error)[0]) from None
+
+    def _faults(self, found: Mapping[str, Any]) -> list[Fault]:
+        """What the class refuses of stored attributes. An absent one may stand for None."""
+        try:
+            self._validate(found)
+        except ValidationError as error:
+            lacking = {e["loc"]: e for e in _details(error) if e["type"] == "missing"}
+            try:
+                self._validate(_mended(found, error, extras=False))
+            except ValidationError as still:
+                return [lacking.get(e["loc"], e) for e in _details(still)]
+        return []
+
+    def _refused(self, error: Fault) -> InvalidValue:
+        return InvalidValue(f"{self._datastore}{path_of(error)}", words_of(error))
+
+
+def path_of(error: Fault) -> str:
+    """Where pydantic found a fault: `.tags[2].label`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+
+
+def words_of(error: Fault) -> str:
+    """What pydantic says of it, unless its words could tell the value."""
+    kind, said = str(error["type"]), str(error["msg"]).removeprefix("Input ")
+    if kind in _OWN_WORDS:
+        return _OWN_WORDS[kind]
+    if kind in _SAFE or kind.endswith("_type"):
+        return said[:1].lower() + said[1:]
+    return "is refused by a validator of its class"
+
+
+def plain(value: Any) -> Any:
+    """A Python value as what JSON has; codec.normalise does the rest."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return {
+            info.alias or field: plain(inner)
+            for field, info in type(value).model_fields.items()
+            if (inner := getattr(value, field, None)) is not None
+        }
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return value
+
+
+def _details(error: ValidationError) -> list[Fault]:
+    return [{**one} for one in error.errors(include_url=False, include_input=False, include_context=False)]
+
+
+def _mended(item: Any, error: ValidationError, *, extras: bool = True) -> Any:
+    """A copy where absent is None, as it was when a nullable value was left out, and without undeclared extras."""
+    for detail in _details(error):
+        if detail["type"] == "missing" or (extras and detail["type"] == "extra_forbidden"):
+            item = _changed(item, detail["loc"], remove=detail["type"] == "extra_forbidden")
+    return item
+
+
+def _changed(value: Any, loc: tuple[int | str, ...], *, remove: bool) -> Any:
+    head, rest = loc[0], loc[1:]
+    if isinstance(value, Mapping):
+        copied = dict(value)
+        if rest:
+            copied[str(head)] = _changed(copied[str(head)], rest, remove=remove)
+        elif remove:
+            copied.pop(str(head), None)
+        else:
+            copied[str(head)] = None
+        return copied
+    if isinstance(value, list) and isinstance(head, int) and rest:
+        return [*value[:head], _changed(value[head], rest, remove=remove), *value[head + 1 :]]
+    return value
