@@ -23,7 +23,8 @@ def rows(able: Capabilities) -> dict[str, str]:
         "bytes of one item": str(able.item_limit),
         "append, conditions": yes(able.append and able.conditions),
         "indexes, unique, across teams": yes(able.indexes and able.unique and able.across_teams),
-        "expired rows hidden": yes(able.ttl_hidden),
+        "expired rows hidden, found": yes(able.ttl_hidden and able.expired),
+        "log of changes": yes(able.changes),
         "several processes": yes(able.processes),
         "can hold the bot's inbox": yes(able.holds_inbox),
     }

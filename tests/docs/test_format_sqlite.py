@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from stateroom.engines.port import Append, Put, Query, Table, TableIndex
+from stateroom.engines.port import Append, Delete, Put, Query, Table, TableIndex, Update
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_tables import APPLICATION_ID, CREATE, FORMAT, sql_name
 from stateroom.model.codec import decode, normalise_item
@@ -20,6 +20,8 @@ TABLES = [
         indexes=(TableIndex("status_rank", ("status", "rank")), TableIndex("due", ("due",), across_teams=True)),
     ),
     Table("threads", log=True),
+    Table("notes", log=True, expires=True),
+    Table("visits", expires=True, changes=True),
 ]
 
 
@@ -44,6 +46,12 @@ async def test_the_file_is_what_the_page_says(tmp_path: Path) -> None:
         await engine.commit([Put("tickets", team, row_id, normalise_item(item), expires_at=expires)])
     for team, stream, turn_id, item in VECTORS["append"]:
         await engine.commit([Append("threads", team, stream, turn_id, item)])
+    changed = VECTORS["changed"]
+    team, row_id, item, expires = changed["put"]
+    await engine.commit([Put("visits", team, row_id, item, expires_at=expires)])
+    team, row_id, amounts = changed["add"]
+    await engine.commit([Update("visits", team, row_id, add=amounts)])
+    await engine.commit([Delete("visits", *changed["delete"])])
     await engine.close()
     assert content(path) == VECTORS["rows"]
     connection = sqlite3.connect(path)
@@ -67,7 +75,8 @@ async def test_a_file_written_by_the_page_alone_is_read(tmp_path: Path) -> None:
         connection.execute(statement)
     for name, rows in VECTORS["rows"].items():
         plain = [[float(v) if isinstance(v, Decimal) else v for v in row] for row in rows]
-        connection.executemany(f'INSERT INTO "{name}" VALUES ({",".join("?" * len(rows[0]))})', plain)
+        if rows:
+            connection.executemany(f'INSERT INTO "{name}" VALUES ({",".join("?" * len(rows[0]))})', plain)
     connection.commit()
     connection.close()
     engine = SqliteEngine(path, lambda: float(VECTORS["clock"]))

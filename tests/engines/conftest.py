@@ -12,7 +12,7 @@ from stateroom.engines.port import Engine
 from stateroom.engines.sqlite import SqliteEngine
 from support.reduced_engine import Reduced
 
-for module in ("crash", "items", "lease", "logs", "pages", "races", "undeclared"):
+for module in ("changes", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
     pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
 
 ENGINES = {

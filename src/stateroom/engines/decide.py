@@ -131,6 +131,12 @@ def with_changes(tables: Sequence[Table]) -> list[Table]:
     return [*tables, *(Table(changes_table(t.name), log=True) for t in tables if t.changes)]
 
 
+def check_whole(query: Query) -> None:
+    """WrongUse for bounds that a walk over everything does not have."""
+    if query.index or query.equals or query.descending or query.low is not None or query.high is not None:
+        raise WrongUse("a walk over the whole table has no index, bounds or direction: rows come by team and id")
+
+
 def check_expired(engine: str, table: Table, query: Query) -> None:
     """Whether a query for expired rows can be asked: Unsupported, or WrongUse for bounds that it does not have."""
     if not table.expires:

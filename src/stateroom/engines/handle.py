@@ -30,7 +30,7 @@ class Page(NamedTuple, Generic[T]):
 def table_of(definition: Definition) -> Table:
     """The table an engine keeps for `definition`."""
     indexes = tuple(TableIndex(i.name, i.attributes, i.unique, i.across_teams) for i in definition.indexes)
-    return Table(definition.name, definition.log, indexes, expires=definition.ttl is not None or definition.log)
+    return Table(definition.name, definition.log, indexes, expires=definition.ends)
 
 
 class Datastore(Generic[T]):

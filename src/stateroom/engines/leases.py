@@ -15,7 +15,7 @@ from stateroom.expr.builder import attr
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, LeaseLost
 
-TABLE: Final = Table("sr_leases")
+TABLE: Final = Table("sr_leases", expires=True)
 KEPT: Final = 7 * 86400.0  # seconds an unused lease row stays; then its token restarts at the time in microseconds
 
 

@@ -16,6 +16,7 @@ from stateroom.engines.decide import (
     change,
     check_expired,
     check_place,
+    check_whole,
     decide,
     exact,
     index_key,
@@ -112,6 +113,8 @@ class MemoryEngine:
         table = self._table(query.table)
         if query.expired:
             return self._expired(table, query, now)
+        if query.whole:
+            return self._whole(table, query)
         index = _index(table, query) if query.index else None
         if query.team is None and not (index and index.across_teams):
             raise Unsupported("memory", "a query without a team on an index that is not declared across teams")
@@ -139,6 +142,17 @@ class MemoryEngine:
             for row in (entries if table.log else items)
             if alive(row, now) is None and query.team in (None, row.team)
         ]
+        return self._walked(keyed, query)
+
+    def _whole(self, table: Table, query: Query) -> Page:
+        check_whole(query)
+        items = self._items.get(table.name, {})
+        streams = self._logs.get(table.name, {})
+        keyed: list[tuple[tuple[Any, ...], Row]] = [(key, row) for key, row in items.items()]
+        keyed += [((*key, row.version), row) for key, stream in streams.items() for row in stream.rows]
+        return self._walked([(key, row) for key, row in keyed if query.team in (None, row.team)], query)
+
+    def _walked(self, keyed: list[tuple[tuple[Any, ...], Row]], query: Query) -> Page:
         keyed.sort(key=lambda pair: pair[0])
         found = [(key, row) for key, row in keyed if query.after is None or key > query.after]
         if query.condition is not None:
@@ -243,7 +257,7 @@ class MemoryEngine:
             return Written(None, changed=stream is not None)
         if isinstance(write, Rewrite):
             old = stream.rows[write.number - 1] if stream and 0 < write.number <= len(stream.rows) else None
-            if stream is None or old is None:
+            if stream is None or old is None or (write.expired and alive(old, now) is not None):
                 raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
             rows, place = stream.rows, write.number - 1
             expires = old.expires_at if write.expires_at == "same" else write.expires_at

@@ -166,7 +166,7 @@ class Rewrite:
     """Replace the item of an entry that exists (tombstones); its number and turn id stay. Missing: ConditionFailed.
 
     `expires_at`: "same" keeps the entry's; 0 leaves an empty place that no reader sees and no sweep finds again, which
-    is how an expired entry goes: numbers have no gaps.
+    is how an expired entry goes: numbers have no gaps. `expired`: only if it is past its expiry by now (a sweep).
     """
 
     table: str
@@ -175,6 +175,7 @@ class Rewrite:
     number: int
     item: Mapping[str, Any]
     expires_at: float | Literal["same"] | None = "same"
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,8 @@ class Query:
     `team=None` only with an index that is declared across teams. `condition` filters; `limit` counts matches.
     `expired`: only rows past their expiry, of a table that declares `expires`, earliest first, of one team or of all;
     no index, bounds or `descending` with it. In a log entries whose `expires_at` is 0 are not found.
+    `whole`: every row, expired ones too, of one team or of all; in a log of every stream. For Stateroom's own walks
+    (erase, migrate, copy); no index, bounds or `descending` with it. Rows come by team and id (stream and number).
     """
 
     table: str
@@ -221,12 +224,14 @@ class Query:
     descending: bool = False
     condition: Condition | None = None
     expired: bool = False
+    whole: bool = False
 
 
 class Page(NamedTuple):
     """Rows of one page; `position` continues behind them, None when there is nothing more.
 
-    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index, the engine's own for expired.
+    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index, the engine's own for
+    expired and whole.
     """
 
     rows: list[Row]

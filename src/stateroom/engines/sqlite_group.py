@@ -282,7 +282,8 @@ class Group:
     def _rewrite(self, write: Rewrite, text: str, index: int) -> Written:
         self._settle(write.table)
         same = write.expires_at == "same"
-        values = (text, not same, None if same else write.expires_at, write.number, write.team, write.stream)
+        where = (write.number, write.expired, self._now, write.team, write.stream)
+        values = (text, not same, None if same else write.expires_at, *where)
         found = self._connection.execute(self._layouts[write.table].rewrite, values).fetchall()
         if not found:
             raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)

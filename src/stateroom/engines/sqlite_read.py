@@ -15,10 +15,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from stateroom.engines.decide import check_expired, exact, index_key, within
+from stateroom.engines.decide import check_expired, check_whole, exact, index_key, within
 from stateroom.engines.port import Page, Query, Row, TableIndex, log_id
 from stateroom.engines.sqlite_tables import Layout, extract, groups
 from stateroom.expr.evaluate import evaluate
@@ -69,6 +70,8 @@ class Reader:
         """One page, or None when it would take more than `budget` rows to find it."""
         if query.expired:
             return self._expired(layout, query, now, budget)
+        if query.whole:
+            return self._whole(layout, query, budget)
         if layout.table.log and query.condition is None and len(query.equals) == 1:
             found = self._entries(layout, query, now)
             if found is not None:
@@ -125,6 +128,26 @@ class Reader:
         if query.after is not None:
             statement, values = f"{statement} AND ({layout.expired_order}) > (?, ?, ?)", [*values, *query.after]
         plan = Plan([(f"{statement} ORDER BY {layout.expired_order}", values)], query, None, layout.table.log)
+        place = (3, 5, 2) if layout.table.log else (3, 0, 1)
+        return self._walked(layout, query, plan, place, budget)
+
+    def _whole(self, layout: Layout, query: Query, budget: int | None) -> Page | None:
+        """A page of everything that is there, by team and id (stream and number)."""
+        check_whole(query)
+        names = layout.whole_order
+        select, bound, after = f"{layout.whole} WHERE true", list[Any](), query.after
+        if query.team is not None:
+            select, bound, names = f"{layout.whole} WHERE {names[0]} = ?", [query.team], names[1:]
+            after = after and after[1:]
+        columns = [_Column(name) for name in names]
+        statements = _ordered(select, bound, columns, replace(query, after=None), after=after, bounded=False)
+        place = (0, 5, 2) if layout.table.log else (0, 1)
+        return self._walked(layout, query, Plan(statements, query, None, layout.table.log), place, budget)
+
+    def _walked(
+        self, layout: Layout, query: Query, plan: Plan, place: tuple[int, ...], budget: int | None
+    ) -> Page | None:
+        """A page of rows dead or alive; their position is in the columns `place`."""
         rows: list[Row] = []
         position: tuple[Any, ...] | None = None
         with self.lock:
@@ -137,7 +160,7 @@ class Reader:
                 if len(rows) == query.limit:
                     return Page(rows, position)
                 rows.append(row)
-                position = (raw[3], raw[5], raw[2]) if layout.table.log else (raw[3], raw[0], raw[1])
+                position = tuple(raw[column] for column in place)
         return Page(rows, None)
 
     def _step(self, plan: Plan, budget: int | None, size: int) -> Iterator[Any]:

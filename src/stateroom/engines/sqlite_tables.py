@@ -69,6 +69,8 @@ class Layout:
         )
         self.expired = f"SELECT {columns} FROM {self.sql} INDEXED BY {self.expiry} WHERE expires <= ?"
         self.expired_order = "expires, team, id"
+        self.whole = f"SELECT {columns} FROM {self.sql}"
+        self.whole_order: tuple[str, ...] = ("team", "id")
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
         # Joined, and in this order: for `(team, id) IN (VALUES …)` SQLite reads the whole table.
         by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
@@ -96,6 +98,11 @@ class Layout:
             f"INDEXED BY {self.expiry} CROSS JOIN {self.streams} USING (stream_no) WHERE expires > 0 AND expires <= ?"
         )
         self.expired_order = "expires, stream_no, number"
+        self.whole = (
+            f"SELECT s.team, s.stream || '/' || e.turn_id, e.number, e.expires, e.item, s.stream "
+            f"FROM {self.streams} s CROSS JOIN {self.sql} e ON e.stream_no = s.stream_no"
+        )
+        self.whole_order = ("s.team", "s.stream", "e.number")
         last = f"(SELECT max(e.number) FROM {self.sql} e WHERE e.stream_no = s.stream_no)"
         known = f"(SELECT e.number FROM {self.sql} e WHERE e.stream_no = s.stream_no AND e.turn_id = "
         self.place = f"SELECT s.stream_no, {last}, {known}?) FROM {self.streams} s WHERE s.team = ? AND s.stream = ?"
@@ -122,7 +129,8 @@ class Layout:
         self.page = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ?"
         self.entries = f"SELECT e.turn_id, e.number, e.expires, e.item {joined} WHERE s.team = ? AND s.stream = ?"
         self.rewrite = (
-            f"UPDATE {self.sql} SET item = ?, expires = iif(?, ?, expires) WHERE number = ? AND stream_no = "
+            f"UPDATE {self.sql} SET item = ?, expires = iif(?, ?, expires) WHERE number = ? "
+            "AND (NOT ? OR expires <= ?) AND stream_no = "
             f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?) RETURNING turn_id, expires"
         )
         self.erase = (
@@ -201,6 +209,8 @@ def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
             lines.append(f"make table {table.name}")
         if table.expires and (old is None or not old.expires):
             lines.append(f"make index of expiry of {table.name}")
+        if table.changes and old is not None and not old.changes:
+            lines.append(f"log the changes of {table.name}")
         known = set() if old is None else set(old.indexes)
         lines += [f"make index {i.name} of {table.name}" for i in table.indexes if i not in known]
     return lines

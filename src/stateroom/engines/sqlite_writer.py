@@ -331,12 +331,12 @@ class Writer:
     def _refresh(self) -> None:
         """Another process has committed: its new tables and unique indexes hold for us too."""
         self._streams = {}
-        (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
         (schema,) = self._connection.execute("PRAGMA schema_version").fetchone()
         if schema != self._schema:
-            self._schema = schema
             have = read_catalogue(self._connection, self._path)
             self.layouts = {name: Layout(table) for name, table in have.items()}
+        self._seen, self._schema = seen, schema
 
     def _checkpoint(self) -> None:
         """Move the log's content into the database file. It can wait: a failure is met again, or by a write."""

@@ -65,6 +65,11 @@ class Definition:
         """What Slack may not take of this definition, one sentence each; empty with the profile `open`."""
         return tuple(warnings_of(self, self.profile))
 
+    @property
+    def ends(self) -> bool:
+        """Whether its rows may be past their expiry: what a sweep looks at."""
+        return self.ttl is not None or self.expires or self.log
+
     @cached_property
     def encrypted(self) -> frozenset[str]:
         """Attributes that must be sealed before they reach an engine."""

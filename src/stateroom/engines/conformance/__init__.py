@@ -1,7 +1,7 @@
 """The conformance suite: what the storage port promises, as plain pytest functions that every engine passes.
 
 To run it over an engine of your own, import the functions into a test module (`from
-stateroom.engines.conformance.items import *`, and so on for logs, pages, lease, races, crash, undeclared), give it a
+stateroom.engines.conformance.items import *`, and so on for the other modules here), give it a
 fixture `engine_case` that yields an `EngineCase` on an empty store, and call `select` from `pytest_generate_tests`. The
 functions are coroutines: run pytest-asyncio in auto mode. Those with child processes carry the mark `service`.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from stateroom.engines import leases
@@ -23,6 +23,7 @@ TEAM: Final = "T00000001"
 OTHER: Final = "T00000002"
 ITEMS: Final = "cf_items"
 LOG: Final = "cf_log"
+CHANGED: Final = "cf_changed"
 
 _INDEXES: Final = (
     TableIndex("status_rank", ("status", "rank")),
@@ -81,8 +82,14 @@ def tables_for(capabilities: Capabilities) -> list[Table]:
         and (capabilities.unique or not i.unique)
         and (capabilities.across_teams or not i.across_teams)
     )
-    tables = [Table(ITEMS, indexes=indexes), leases.TABLE]
-    return [*tables, Table(LOG, log=True)] if capabilities.append else tables
+    tables = [
+        Table(ITEMS, indexes=indexes, expires=capabilities.expired),
+        replace(leases.TABLE, expires=capabilities.expired),
+    ]
+    if capabilities.changes:
+        unique = tuple(i for i in indexes if i.unique)
+        tables.append(Table(CHANGED, indexes=unique, expires=capabilities.expired, changes=True))
+    return [*tables, Table(LOG, log=True, expires=capabilities.expired)] if capabilities.append else tables
 
 
 def needs(*names: str) -> Callable[[F], F]:

@@ -133,6 +133,54 @@ async def test_a_condition_decides_and_the_refusal_carries_the_row(engine_case: 
     assert row.item["n"] == 2
 
 
+@needs("conditions")
+async def test_a_guard_is_asked_of_the_row_or_of_the_empty_item_and_lets_an_upsert_be(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    begins, closes = attr("status").not_exists(), attr("status") == "open"
+    for refused_write in (
+        Put(ITEMS, TEAM, "a", {"status": "done"}, guard=closes),
+        Update(ITEMS, TEAM, "a", set={"status": "done"}, guard=closes),
+    ):
+        with pytest.raises(ConditionFailed) as refused:
+            await engine.commit([refused_write])
+        assert (refused.value.current, refused.value.version) == (None, 0)
+    await engine.commit([Update(ITEMS, TEAM, "a", set={"status": "open"}, base={"id": "a"}, guard=begins)])
+    await engine.commit([Put(ITEMS, TEAM, "b", {"status": "open"}, guard=begins)])
+    for refused_write in (
+        Update(ITEMS, TEAM, "a", set={"status": "open"}, guard=begins),
+        Update(ITEMS, TEAM, "a", set={"n": 1}, condition=attr("id") == "a", guard=begins),
+        Update(ITEMS, TEAM, "a", set={"n": 1}, condition=attr("id") == "b", guard=closes),
+        Put(ITEMS, TEAM, "b", {}, guard=attr("status") == "done"),
+    ):
+        with pytest.raises(ConditionFailed) as refused:
+            await engine.commit([refused_write])
+        assert refused.value.current is not None
+        assert refused.value.current["status"] == "open"
+    done = [
+        await engine.commit([Update(ITEMS, TEAM, "a", set={"status": "done"}, guard=closes)]),
+        await engine.commit([Put(ITEMS, TEAM, "b", {"status": "done"}, condition=closes, guard=closes)]),
+    ]
+    assert [d[0].row and d[0].row.item["status"] for d in done] == ["done", "done"]
+
+
+@needs("conditions")
+async def test_a_kept_row_is_not_asked_for_its_guard(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    guarded = Put(ITEMS, TEAM, "a", {"n": 1}, keep=True, guard=attr("n").not_exists())
+    done = [(await engine.commit([guarded]))[0].changed for _ in range(2)]
+    assert done == [True, False]
+    with pytest.raises(ConditionFailed):
+        await engine.commit([Put(ITEMS, TEAM, "b", {"n": 1}, keep=True, guard=attr("n").exists())])
+
+
+@needs("conditions", "ttl_hidden")
+async def test_an_expired_row_is_no_row_to_a_guard(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    await engine.commit([Put(ITEMS, TEAM, "a", {"status": "done"}, expires_at=engine_case.clock() + 60)])
+    engine_case.clock.advance(61)
+    await engine.commit([Update(ITEMS, TEAM, "a", set={"status": "open"}, guard=attr("status").not_exists())])
+
+
 @needs("conditions", "batches")
 async def test_if_version_zero_means_absent_and_another_number_means_that_version(engine_case: EngineCase) -> None:
     engine = engine_case.engine

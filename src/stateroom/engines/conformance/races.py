@@ -106,7 +106,84 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(engine_case: Engin
     assert after.changed
 
 
+WRITERS = 16
+
+
+def transition(by: int, kind: str) -> Update:
+    is_open = attr("status") == "open"
+    condition, guard = (is_open, None) if kind == "condition" else (None, is_open)
+    return Update(ITEMS, TEAM, "a", set={"status": "approved", "by": by}, condition=condition, guard=guard)
+
+
+@needs("conditions")
+async def test_sixteen_tasks_race_one_transition_and_one_of_them_makes_it(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    await engine.commit([Put(ITEMS, TEAM, "a", {"status": "open"})])
+    for kind in ("condition", "guard"):
+        await engine.commit([Put(ITEMS, TEAM, "a", {"status": "open"})])
+        writes = [transition(n, kind) for n in range(WRITERS)]
+        done = await asyncio.gather(*(engine.commit([w]) for w in writes), return_exceptions=True)
+        (won,) = [d for d in done if not isinstance(d, BaseException)]
+        assert won[0].row
+        refused = [d for d in done if isinstance(d, ConditionFailed)]
+        assert len(refused) == WRITERS - 1
+        assert all((r.current, r.version) == (won[0].row.item, won[0].row.version) for r in refused)
+
+
+@needs("unique")
+async def test_a_unique_value_raced_by_many_tasks_has_one_holder(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    writes = [Put(ITEMS, TEAM, f"r{n}", {"email": "x", "n": n}) for n in range(TASKS)]
+    done = await asyncio.gather(*(engine.commit([w]) for w in writes), return_exceptions=True)
+    (won,) = [d for d in done if not isinstance(d, BaseException)]
+    assert won[0].row
+    refused = [d for d in done if isinstance(d, ConditionFailed)]
+    assert len(refused) == TASKS - 1
+    assert all(r.current == won[0].row.item for r in refused)
+    page = await engine.query(Query(ITEMS, TEAM, 10))
+    assert page.rows == [won[0].row]
+
+
 PROCESSES = 4
+
+
+@pytest.mark.service
+@needs("processes", "conditions")
+async def test_sixteen_writers_of_many_processes_race_each_transition_and_one_makes_it(
+    engine_case: EngineCase,
+) -> None:
+    rows = 20
+    await engine_case.engine.commit([Put(ITEMS, TEAM, f"ticket{n}", {"status": "open"}) for n in range(rows)])
+    options = [{"name": f"p{n}", "tasks": WRITERS // PROCESSES, "rows": rows} for n in range(PROCESSES)]
+    told = [line.split() for lines in await run_all(engine_case, "transit", options) for line in lines]
+    for n in range(rows):
+        outcomes = [line[1:] for line in told if line[0] == f"ticket{n}"]
+        assert sorted(how for how, _, _ in outcomes) == ["refused"] * (WRITERS - 1) + ["won"]
+        assert len({(status, who) for _, status, who in outcomes}) == 1
+
+
+async def add_up(case: EngineCase, total: int) -> None:
+    processes = 8
+    options = [{"count": total // processes, "row": "a", "tasks": 5}] * processes
+    sums = [int(line) for lines in await run_all(case, "add", options) for line in lines]
+    assert sorted(sums) == list(range(1, total + 1))
+    (row,) = await case.engine.get(ITEMS, TEAM, ["a"])
+    assert row
+    assert row.item == {"n": total}
+
+
+@pytest.mark.service
+@needs("processes")
+async def test_ten_thousand_additions_of_eight_processes_sum_exactly(engine_case: EngineCase) -> None:
+    await add_up(engine_case, 10_000)
+
+
+@pytest.mark.service
+@needs("processes", "unique")
+async def test_unique_values_raced_by_many_processes_have_one_holder_each(engine_case: EngineCase) -> None:
+    options = [{"name": f"p{n}", "count": 40} for n in range(PROCESSES)]
+    held = [int(line) for lines in await run_all(engine_case, "hold_unique", options) for line in lines]
+    assert sorted(held) == list(range(40))
 
 
 @pytest.mark.service

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, fill
-from stateroom.engines.port import Append, Check, Delete, Put, Query, Table, TableIndex, Update, Write
+from stateroom.engines.port import (
+    CHANGES,
+    Append,
+    Check,
+    Delete,
+    Put,
+    Query,
+    Table,
+    TableIndex,
+    Update,
+    Write,
+    changes_table,
+)
 from stateroom.expr.builder import attr
 from stateroom.model.errors import StateroomError, Unsupported
 
@@ -29,6 +41,7 @@ async def test_conditions_work_or_are_refused_by_name(engine_case: EngineCase) -
         Check(ITEMS, TEAM, "a", condition=holds),
         Update(ITEMS, TEAM, "a", set={"x": 1}, condition=holds),
         Put(ITEMS, TEAM, "b", {}, if_version=0),
+        Update(ITEMS, TEAM, "b", set={"x": 1}, guard=attr("x").not_exists()),
         Delete(ITEMS, TEAM, "a", condition=holds),
     ]
     for write in writes:
@@ -60,6 +73,31 @@ async def test_an_index_works_or_is_refused_by_name(
     await engine.commit([Put(table.name, TEAM, "a", {"n": 1}), Put(table.name, OTHER, "b", {"n": 0})])
     page = await engine.query(Query(table.name, None if index.across_teams else TEAM, 5, index="n"))
     assert [row.id for row in page.rows] == (["b", "a"] if index.across_teams else ["a"])
+
+
+@pytest.mark.parametrize(
+    ("capability", "table"),
+    [("expired", Table("cf_expires", expires=True)), ("changes", Table("cf_changes", changes=True))],
+    ids=["expired", "changes"],
+)
+async def test_a_table_that_asks_for_more_gets_it_or_is_refused_by_name(
+    engine_case: EngineCase, capability: str, table: Table
+) -> None:
+    engine = engine_case.engine
+    if not getattr(engine_case.capabilities, capability):
+        with pytest.raises(Unsupported) as refused:
+            await engine.apply([table])
+        assert refused.value.construct
+        return
+    await engine.apply([table])
+    await engine.commit([Put(table.name, TEAM, "a", {"n": 1}, expires_at=engine_case.clock() + 60)])
+    if table.changes:
+        page = await engine.query(Query(changes_table(table.name), TEAM, 5, equals=(CHANGES,)))
+        assert [row.item["id"] for row in page.rows] == ["a"]
+    else:
+        engine_case.clock.advance(61)
+        page = await engine.query(Query(table.name, TEAM, 5, expired=True))
+        assert [row.id for row in page.rows] == ["a"]
 
 
 async def test_a_batch_over_the_atomic_unit_is_refused_whole(engine_case: EngineCase) -> None:

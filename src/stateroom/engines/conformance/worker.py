@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from stateroom.engines import leases
-from stateroom.engines.conformance import ITEMS, LOG, TEAM
+from stateroom.engines.conformance import ITEMS, LOG, TEAM, changes
 from stateroom.engines.port import Append, Engine, Put, Update, Write
 from stateroom.expr.builder import attr
 from stateroom.model.errors import ConditionFailed
@@ -77,6 +77,50 @@ async def hold(engine: Engine, *, name: str, count: int) -> None:
         say(lease.token)
 
 
+async def add(engine: Engine, *, count: int, row: str, tasks: int) -> None:
+    """`count` times one more on the row, by several tasks at once."""
+
+    async def one(times: int) -> None:
+        for _ in range(times):
+            (done,) = await engine.commit([Update(ITEMS, TEAM, row, add={"n": 1})])
+            assert done.row is not None
+            say(done.row.item["n"])
+
+    await asyncio.gather(*(one(count // tasks) for _ in range(tasks)))
+
+
+async def transit(engine: Engine, *, name: str, tasks: int, rows: int) -> None:
+    """For each of `rows` several tasks of ours try one transition; the winner's name, or what the refusal tells."""
+
+    async def one(row: str, who: str) -> None:
+        ours = Update(ITEMS, TEAM, row, set={"status": "approved", "by": who}, guard=attr("status") == "open")
+        try:
+            await engine.commit([ours])
+        except ConditionFailed as refused:
+            found = refused.current or {}
+            say(row, "refused", found.get("status"), found.get("by"))
+        else:
+            say(row, "won", "approved", who)
+
+    for n in range(rows):
+        await asyncio.gather(*(one(f"ticket{n}", f"{name}.{task}") for task in range(tasks)))
+
+
+async def hold_unique(engine: Engine, *, name: str, count: int) -> None:
+    """Try to be the holder of each of `count` unique values; which we got."""
+    for n in range(count):
+        try:
+            await engine.commit([Put(ITEMS, TEAM, f"{name}.{n}", {"email": f"e{n}"})])
+        except ConditionFailed:
+            continue
+        say(n)
+
+
+async def churn(engine: Engine, *, seed: int, count: int, tasks: int) -> None:
+    """Writes of all kinds to a few rows of the table whose changes are logged."""
+    await asyncio.gather(*(changes.churn(engine, random.Random(f"{seed}.{task}"), count) for task in range(tasks)))
+
+
 async def endless(engine: Engine, *, name: str, seed: int, tasks: int) -> None:
     """Batches of a put, an update and two appends, from several tasks, until killed."""
     dice = random.Random(seed)
@@ -104,6 +148,10 @@ JOBS: Final[Mapping[str, Callable[..., Awaitable[None]]]] = {
     "increment": increment,
     "claim": claim,
     "hold": hold,
+    "add": add,
+    "transit": transit,
+    "hold_unique": hold_unique,
+    "churn": churn,
     "endless": endless,
 }
 

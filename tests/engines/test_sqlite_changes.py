@@ -1,0 +1,118 @@
+"""Expiry and the log of changes in the SQLite file: what an old file gets, what an old version is kept from."""
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, changes_table
+from stateroom.engines.sqlite import SqliteEngine
+from stateroom.model.errors import FormatTooNew
+
+TEAM = "T00000001"
+OLD = Table("t", indexes=(TableIndex("n", ("n",)),))
+
+
+@asynccontextmanager
+async def opened(path: Path, *tables: Table) -> AsyncIterator[SqliteEngine]:
+    engine = SqliteEngine(path, time.time)
+    await engine.open()
+    try:
+        await engine.apply(tables)
+        yield engine
+    finally:
+        await engine.close()
+
+
+def told(path: Path, statement: str) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return [row[0] for row in connection.execute(statement)]
+    finally:
+        connection.close()
+
+
+def indexes(path: Path) -> set[str]:
+    return set(told(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"))
+
+
+async def test_only_a_table_that_declares_it_has_an_index_of_expiry(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    async with opened(path, OLD, Table("l", log=True), Table("x", expires=True), Table("m", log=True, expires=True)):
+        assert indexes(path) == {"index_t.n", "expires_x", "expires_m"}
+
+
+async def test_an_old_file_gets_what_is_new_when_it_is_applied_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    async with opened(path, OLD) as engine:
+        await engine.commit([Put("t", TEAM, "a", {"n": 1}, expires_at=1.0), Put("t", TEAM, "b", {"n": 2})])
+    assert told(path, "SELECT value FROM sr_meta") == ["1"]
+    new = replace(OLD, expires=True, changes=True)
+    async with opened(path) as engine:
+        steps = await engine.apply([new], dry_run=True)
+        assert steps == ["make index of expiry of t", "log the changes of t", "make table t.changes"]
+        assert await engine.apply([new]) == steps
+        assert await engine.apply([new]) == []
+        page = await engine.query(Query("t", None, 5, expired=True))
+        assert [row.id for row in page.rows] == ["a"]
+        await engine.commit([Delete("t", TEAM, "b")])
+        page = await engine.query(Query(changes_table("t"), TEAM, 5, equals=(CHANGES,)))
+        assert [row.item["kind"] for row in page.rows] == ["delete"]
+        assert await engine.apply([OLD]) == [], "what older definitions do not know of stays"
+        await engine.commit([Put("t", TEAM, "c", {})])
+        page = await engine.query(Query(changes_table("t"), TEAM, 5, equals=(CHANGES,)))
+        assert [row.version for row in page.rows] == [1, 2]
+    assert told(path, "SELECT value FROM sr_meta") == ["2"]
+
+
+async def test_tables_without_a_log_of_changes_stay_in_the_format_that_older_versions_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    async with opened(path, OLD, Table("x", expires=True)):
+        pass
+    assert told(path, "SELECT value FROM sr_meta") == ["1"]
+
+
+async def test_a_file_that_gets_a_newer_format_while_it_is_open_is_written_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    async with opened(path, OLD) as engine:
+        await engine.commit([Put("t", TEAM, "a", {})])
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE sr_meta SET value = '3'")
+        connection.execute("CREATE TABLE something_new (x)")
+        connection.commit()
+        connection.close()
+        for _ in range(2):
+            with pytest.raises(FormatTooNew):
+                await engine.commit([Put("t", TEAM, "b", {})])
+        assert await engine.get("t", TEAM, ["b"]) == [None]
+
+
+async def test_finding_and_removing_a_batch_of_expired_rows_steps_through_that_batch_alone(tmp_path: Path) -> None:
+    """Instructions of SQLite's virtual machine, counted: a batch costs the same before 500 rows and before 20,000."""
+    steps: dict[int, int] = {}
+    for count in (500, 20_000):
+        path = tmp_path / f"{count}.db"
+        async with opened(path, Table("t", expires=True)) as engine:
+            await engine.commit([Put("t", TEAM, f"r{n:06}", {"n": n}, expires_at=1.0 + n % 7) for n in range(count)])
+            await engine.commit([Put("t", TEAM, f"z{n:06}", {}, expires_at=time.time() + 9e5) for n in range(count)])
+            counted = [0]
+
+            def tick(counted: list[int] = counted) -> int:
+                counted[0] += 1
+                return 0
+
+            assert engine._reader is not None
+            assert engine._writer is not None
+            for connection in (engine._reader._connection, engine._writer._connection):
+                connection.set_progress_handler(tick, 10)
+            page = await engine.query(Query("t", None, 100, expired=True))
+            done = await engine.commit([Delete("t", row.team, row.id, expired=True) for row in page.rows])
+            assert sum(one.changed for one in done) == 100
+            steps[count] = counted[0]
+            left = await engine.query(Query("t", None, count, expired=True, after=page.position))
+            assert len(left.rows) == count - 100
+    assert 0 < steps[20_000] < 1.2 * steps[500]
