@@ -1,5 +1,7 @@
 """Finding datastores in modules: what counts, and what each mistake is told as."""
 
+import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from stateroom.cli import settings
-from stateroom.cli.definitions import chosen, from_modules
+from stateroom.cli.definitions import chosen, from_file, from_modules
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition, WrongUse
+from stateroom.model.schema import document
+from stateroom.model.schema.manifest import manifest_of
 
 TICKET = "import stateroom as sr\nclass Ticket(sr.Datastore, name='{0}'):\n    id: str = sr.key()\n"
 Write = Callable[[str, str], str]
@@ -94,3 +100,42 @@ def test_the_option_goes_before_the_environment_and_none_is_wrong_use(write: Wri
     assert chosen(settings.load({}), needed=False) == ()
     with pytest.raises(WrongUse, match="which datastores"):
         chosen(settings.load({}))
+
+
+ONE = Definition("s", "id", {"id": Attribute("string", required=True)})
+
+
+@pytest.mark.parametrize("made", [manifest_of([ONE]), document.write([ONE])], ids=["manifest", "ours"])
+def test_a_file_and_stdin_hold_a_manifest_or_our_own_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: dict[str, object]
+) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps(made))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert from_file(str(file)) == from_file("-") == (ONE,)
+    found = settings.load({"STATEROOM_DEFINITIONS": "no_such_module"})
+    assert chosen(found, str(file)) == (ONE,)
+
+
+def test_what_is_not_kept_of_a_manifest_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = {"primary_key": "id", "attributes": {"id": {"type": "string", "tit\x1b[2Jle": "x"}}}
+    (tmp_path / "m.json").write_text(json.dumps({"datastores": {"s": store}}))
+    from_file(str(tmp_path / "m.json"))
+    assert capsys.readouterr() == ("", "stateroom: s.id: tit\N{REPLACEMENT CHARACTER}[2Jle is not kept\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "m.json cannot be read: No such file"),
+        (b"export default", "m.json is not JSON; give what the project's get-manifest hook prints"),
+        (b"\xff", "m.json is not JSON"),
+        (b"[]", "m.json is no manifest: it is not a JSON object"),
+        (b"{}", "m.json has no datastores"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_told(tmp_path: Path, text: bytes | None, told: str) -> None:
+    if text is not None:
+        (tmp_path / "m.json").write_bytes(text)
+    with pytest.raises(WrongUse, match=told):
+        from_file(str(tmp_path / "m.json"))

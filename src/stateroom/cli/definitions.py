@@ -1,4 +1,4 @@
-"""How commands find your datastores: modules named by `--definitions` or STATEROOM_DEFINITIONS.
+"""How commands find your datastores: in modules (`--definitions`, STATEROOM_DEFINITIONS) or in a `--manifest`.
 
 Rules of this file: a module is imported as `python -m` would, from the current folder first. Whatever goes wrong in
 there is one line that names the module; an error that only its author can read keeps its traceback.
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from stateroom.cli.output import note, printable
 from stateroom.cli.settings import Settings
 from stateroom.model.definition import RESERVED_PREFIX, Definition
 from stateroom.model.errors import StateroomError, WrongUse
@@ -23,6 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # What a module with a mistake in it raises when it is imported; everything else is not ours to shorten.
 _BROKEN: Final = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, OSError)
 _HOW: Final = "give --definitions pkg.module, or set STATEROOM_DEFINITIONS"
+_OR: Final = "or --manifest FILE"
 
 definitions_option: Callable[[F], F] = click.option(
     "--definitions",
@@ -31,14 +33,51 @@ definitions_option: Callable[[F], F] = click.option(
 )
 
 
-def chosen(found: Settings, *, needed: bool = True) -> tuple[Definition, ...]:
-    """The definitions that the settings name, in the order they are written; WrongUse when there are none.
+manifest_option: Callable[[F], F] = click.option(
+    "--manifest",
+    metavar="FILE",
+    help="A Slack manifest as JSON, as get-manifest prints it, or our own JSON, instead of modules; -: stdin.",
+)
 
-    `found` comes from `settings.load(definitions=…)`, which takes the option. `needed=False`: none is an answer, too.
+
+def chosen(found: Settings, manifest: str | None = None, *, needed: bool = True) -> tuple[Definition, ...]:
+    """The definitions that the options or settings name, in their order; WrongUse when there are none.
+
+    `found` comes from `settings.load(definitions=…)`, which takes that option; `manifest` is the other one and goes
+    before. `needed=False`: none is an answer, too.
     """
+    if manifest is not None:
+        return from_file(manifest)
     if not found.definitions and needed:
-        raise WrongUse(f"which datastores? {_HOW}")
+        raise WrongUse(f"which datastores? {_HOW}, {_OR}")
     return from_modules(found.definitions)
+
+
+def from_file(name: str) -> tuple[Definition, ...]:
+    """All definitions of a manifest or of a document of our own; what is not kept of it is noted on stderr."""
+    import msgspec
+
+    from stateroom.model.schema import document, manifest
+
+    try:
+        with click.open_file(name, "rb") as file:
+            value = msgspec.json.decode(file.read())
+    except OSError as error:
+        raise WrongUse(f"{name} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise WrongUse(f"{name} is not JSON; give what the project's get-manifest hook prints") from None
+    if not isinstance(value, dict):
+        raise WrongUse(f"{name} is no manifest: it is not a JSON object")
+    if document.is_one(value):
+        definitions = document.read(value)
+    else:
+        reading = manifest.read(value)
+        definitions = reading.definitions
+        for line in reading.notes:
+            note(f"stateroom: {printable(line)}")
+    if not definitions:
+        raise WrongUse(f"{name} has no datastores")
+    return tuple(definitions)
 
 
 def from_modules(names: Sequence[str]) -> tuple[Definition, ...]:
