@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from stateroom.engines import leases
-from stateroom.engines.handle import Datastore, table_of
+from stateroom.engines import handle_once, leases
+from stateroom.engines.handle import Datastore, table_of, tables_of
+from stateroom.engines.handle_surroundings import Surroundings
+from stateroom.engines.handle_transaction import Transaction, TransactionItems
 from stateroom.engines.port import Engine, Table
 from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition
@@ -59,12 +64,11 @@ class Team:
 
     def datastore(self, model: type[M]) -> Datastore[M]:
         """The datastore of a `sr.Datastore` class."""
-        definition = model.__definition__
-        return Datastore(self._store.engine, definition, self.id, prepare=self._store.preparer(definition))
+        return self._handle(model.__definition__)
 
     def items(self, definition: Definition) -> Datastore[dict[str, Any]]:
         """A datastore by definition, with plain dicts."""
-        return Datastore(self._store.engine, definition, self.id, prepare=self._store.preparer(definition))
+        return self._handle(definition if definition.model is None else replace(definition, model=None))
 
     def thread(self, channel: str, thread_ts: str) -> Thread:
         """A conversation; it need not exist yet."""
@@ -77,15 +81,57 @@ class Team:
 
         return Threads(self._store.engine, self._store.clock, self.id, content=self._store.content)
 
+    def _handle(self, definition: Definition) -> Datastore[Any]:
+        store = self._store
+        return Datastore(
+            store.engine, definition, self.id, prepare=store.preparer(definition), around=store.surroundings
+        )
+
+
+class TransactionTeam:
+    """One workspace inside a transaction: its datastores. Threads need none, see `Thread.append`."""
+
+    def __init__(self, transaction: Transaction, team: str) -> None:
+        self.id = check_id("team", team)
+        self._transaction = transaction
+
+    def datastore(self, model: type[M]) -> TransactionItems[M]:
+        """The datastore of a `sr.Datastore` class, inside the transaction."""
+        return self._transaction.items(model.__definition__, self.id)
+
+    def items(self, definition: Definition) -> TransactionItems[dict[str, Any]]:
+        """A datastore by definition, with plain dicts, inside the transaction."""
+        return self._transaction.items(
+            definition if definition.model is None else replace(definition, model=None), self.id
+        )
+
+
+class TransactionStore:
+    """What `async with store.transaction() as tx` gives: `tx.team(...)` leads to the datastores of one team."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def team(self, team: str) -> TransactionTeam:
+        """The part of one workspace. A transaction is of one team: WrongUse when a second one is used."""
+        return TransactionTeam(self._transaction, team)
+
 
 class Store:
     """A store by URL; `async with` opens and closes it. `.engine` is the port underneath."""
 
     def __init__(
-        self, url: str, *, content: Content = FULL, clock: Callable[[], float] = time.time, engine: Engine | None = None
+        self,
+        url: str,
+        *,
+        content: Content = FULL,
+        clock: Callable[[], float] = time.time,
+        engine: Engine | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.url = url
         self.clock = clock
+        self.surroundings = surroundings or Surroundings(clock)
         self.content = content
         self.engine = engine_of(url, clock) if engine is None else engine
         self._tables: set[Table] = set()
@@ -97,7 +143,7 @@ class Store:
         from stateroom.layers import inbox, outbox, threads
 
         await self.engine.open()
-        definitions = (*threads.DEFINITIONS, *inbox.DEFINITIONS, *outbox.DEFINITIONS)
+        definitions = (*threads.DEFINITIONS, *inbox.DEFINITIONS, *outbox.DEFINITIONS, *handle_once.DEFINITIONS)
         await self.prepare([*(table_of(d) for d in definitions), leases.TABLE])
         return self
 
@@ -109,6 +155,20 @@ class Store:
     def team(self, team: str) -> Team:
         """The part of one workspace, by its team id."""
         return Team(self, team)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[TransactionStore]:
+        """Several items of one team, read and written together: `async with store.transaction() as tx`.
+
+        Nothing is locked. Leaving the block writes everything if every row it looked at is as it was, else
+        TransactionConflict (retryable): run the block again. A block that raises writes nothing.
+        """
+        transaction = Transaction(self.engine, self.surroundings, self._prepare)
+        try:
+            yield TransactionStore(transaction)
+            await transaction.commit()
+        finally:
+            transaction.close()
 
     async def prepare(self, tables: Iterable[Table]) -> None:
         """Make tables exist on an embedded engine; on a server, MigrationNeeded when they do not."""
@@ -122,12 +182,10 @@ class Store:
 
     def preparer(self, definition: Definition) -> Callable[[], Awaitable[None]]:
         """What a handle awaits before its first call."""
-        table = table_of(definition)
+        return partial(self._prepare, definition)
 
-        async def ready() -> None:
-            await self.prepare([table])
-
-        return ready
+    async def _prepare(self, definition: Definition) -> None:
+        await self.prepare(tables_of(definition))
 
 
 def open(url: str | None = None, *, content: Content = FULL) -> Store:

@@ -10,6 +10,8 @@ from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Engine
 from stateroom.engines.sqlite import SqliteEngine
+from stateroom.store import Store
+from support.handles import Frozen, opened
 from support.reduced_engine import Reduced
 
 for module in ("changes", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
@@ -56,3 +58,15 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     yield EngineCase(await make(), clock, again=make, recipe=recipe, sound=sound if recipe else None)
     for engine in opened:
         await engine.close()
+
+
+@pytest.fixture
+def clock() -> Frozen:
+    return Frozen()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen) -> AsyncIterator[Store]:
+    """A store on each engine; `clock` moves its time."""
+    async with opened(request.param, tmp_path, clock) as found:
+        yield found

@@ -1,6 +1,4 @@
-"""The verbs of a datastore, over the memory engine (the conformance suite shows that engines agree)."""
-
-from collections.abc import AsyncIterator
+"""The verbs of a datastore on one item, and its pages by key."""
 
 import pytest
 
@@ -13,12 +11,6 @@ class Ticket(sr.Datastore, name="tickets"):
     votes: int = 0
     tags: list[str] = []
     secret: str | None = sr.encrypted()
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[sr.Store]:
-    async with sr.open("memory://") as opened:
-        yield opened
 
 
 async def test_a_ticket_is_kept_changed_and_removed(store: sr.Store) -> None:

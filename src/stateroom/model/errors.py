@@ -145,6 +145,17 @@ class BulkFailed(StateroomError):
         self.maybe_applied = any(error.maybe_applied for error in failed.values())
 
 
+class IdempotencyMismatch(StateroomError, ValueError):
+    """The key was used for another call: another item, other changes, another condition. Nothing was written.
+
+    `.key` is the place of the record: `<datastore>/<key>`.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key}: this idempotency key belongs to a call with other arguments; use another key")
+        self.key = key
+
+
 class LeaseLost(StateroomError):
     """Another holder has the lease, or it ran out: stop, write nothing, send nothing."""
 

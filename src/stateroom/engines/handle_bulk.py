@@ -1,0 +1,112 @@
+"""Many items in one call: written together where the engine takes them together, each on its own where one is refused.
+
+Rules of this file: a bulk call is not a transaction. What is wrong with one item (its shape, its size, its state) is
+that item's failure and harms no other; what is wrong with the store raises. Written twice is as written once, so a call
+that raised may be repeated as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from stateroom.engines.handle_commit import Committer, ItemWrite
+from stateroom.engines.port import Written
+from stateroom.model.errors import (
+    BulkFailed,
+    ConditionFailed,
+    CorruptData,
+    InvalidValue,
+    ItemTooLarge,
+    KeyMissing,
+    StateroomError,
+    TransactionConflict,
+)
+
+T = TypeVar("T")
+Single = Callable[[ItemWrite], Awaitable[Written]]
+Result = tuple[str, Any]  # an id, and what was written or the error
+
+TOGETHER: Final = 250  # rows a commit
+AT_ONCE: Final = 32  # single commits under way, for engines that take one row a commit
+_OF_ONE_ITEM: Final = (ConditionFailed, CorruptData, InvalidValue, ItemTooLarge, KeyMissing, TransactionConflict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk(Generic[T]):
+    """What a bulk call did: `items` that it wrote (or ids it removed) in the order given, `failed` by position."""
+
+    place: str
+    total: int
+    items: list[T] = field(default_factory=list)
+    failed: Mapping[int, StateroomError] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """BulkFailed unless every item was written."""
+        if self.failed:
+            raise BulkFailed(self.place, self.failed, self.total)
+
+
+def check_count(place: str, given: Sequence[Any], limit: int | None) -> None:
+    """InvalidValue when the profile does not take as many."""
+    if limit is not None and not 0 < len(given) <= limit:
+        raise InvalidValue(place, f"takes 1 to {limit} in one call with this profile, not {len(given)}")
+
+
+async def write_all(
+    committer: Committer,
+    given: Sequence[Any],
+    build: Callable[[Any], ItemWrite],
+    single: Single | None = None,
+) -> tuple[dict[int, Written], dict[int, StateroomError]]:
+    """What was done and what failed, by position. Of several writes to one id the last one counts, for all of them.
+
+    `single` commits a write on its own, where writes cannot share a commit.
+    """
+    failed: dict[int, StateroomError] = {}
+    writes: dict[str, ItemWrite] = {}
+    places: dict[str, list[int]] = {}
+    for position, one in enumerate(given):
+        try:
+            write = build(one)
+        except _OF_ONE_ITEM as error:
+            failed[position] = error
+            continue
+        writes[write.id] = write
+        places.setdefault(write.id, []).append(position)
+    done: dict[int, Written] = {}
+    async for id, result in _results(committer, list(writes.values()), single):
+        for position in places[id]:
+            if isinstance(result, StateroomError):
+                failed[position] = result
+            else:
+                done[position] = result
+    return done, dict(sorted(failed.items()))
+
+
+async def _results(committer: Committer, writes: Sequence[ItemWrite], single: Single | None) -> AsyncIterator[Result]:
+    unit = committer.engine.capabilities.atomic_rows
+    size = min(unit or TOGETHER, TOGETHER)
+    alone = single is not None or size == 1
+    for part in _parts(writes, AT_ONCE if alone else size):
+        done: Sequence[Any] | None = None if alone else await _together(committer, part)
+        if done is None:
+            commit = single or committer.commit
+            done = await asyncio.gather(*(commit(write) for write in part), return_exceptions=True)
+        for write, result in zip(part, done, strict=True):
+            if isinstance(result, BaseException) and not isinstance(result, _OF_ONE_ITEM):
+                raise result
+            yield write.id, result
+
+
+async def _together(committer: Committer, part: Sequence[ItemWrite]) -> Sequence[Written] | None:
+    try:
+        return await committer.engine.commit(part)
+    except _OF_ONE_ITEM:
+        return None
+
+
+def _parts(given: Sequence[T], size: int) -> Sequence[Sequence[T]]:
+    return [given[start : start + size] for start in range(0, len(given), size)]

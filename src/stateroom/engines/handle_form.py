@@ -1,0 +1,160 @@
+"""Items at the handle's door: from what the user gives to what is stored, and back.
+
+Rules of this file: pure. Whatever a user gives is checked here before an engine sees it; attributes that begin with `$`
+are Stateroom's, are never shown, and `$v` is the definition's version under which the row was written (absent: 1).
+Stored attributes that this definition does not know were written by newer code: they are not shown and not dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar, cast
+
+from stateroom.engines.port import Row
+from stateroom.model.codec import normalise_item
+from stateroom.model.definition import Definition
+from stateroom.model.errors import InvalidValue, KeyMissing
+from stateroom.model.profiles import check_size, limits_of
+from stateroom.model.upgrades import OWN, VERSION
+
+T = TypeVar("T")
+
+_NUMBERS: Final = frozenset({"integer", "number", "slack#/types/timestamp"})
+
+
+class Form(Generic[T]):
+    """One definition's way in and out. `T` is the pydantic class, or `dict[str, Any]`."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.key = definition.key
+        self.version = definition.version
+        self.mark: dict[str, Any] = {VERSION: definition.version} if definition.version > 1 else {}
+        limits = limits_of(definition)
+        self.bulk_limit = limits.bulk
+        self.sized = limits.item_bytes is not None  # the profile limits items, whatever the engine takes
+        self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
+
+    # In.
+
+    def dump(self, item: Any) -> dict[str, Any]:
+        """The item as it is stored; InvalidValue, KeyMissing, ItemTooLarge naming what is wrong."""
+        body = self.definition.stored(item)
+        self._refuse_sealed(body)
+        return body
+
+    def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What `update` is to set."""
+        found = self.definition.changed(given)
+        self._refuse_key(found)
+        self._refuse_sealed(found)
+        return found
+
+    def amounts(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What `update` is to add to numbers."""
+        found = normalise_item(self._stored_names(given))
+        for name, amount in found.items():
+            kind = self.definition.attributes[name].type
+            if kind not in _NUMBERS:
+                raise InvalidValue(f"{self.name}.{name}", f"is of type {kind}; only numbers can be added to")
+            if isinstance(amount, bool) or not isinstance(amount, (int, Decimal) if kind == "number" else int):
+                raise InvalidValue(f"{self.name}.{name}", f"takes a number that is a {kind} to add")
+        return found
+
+    def entries(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What `update` is to append to arrays."""
+        named = self._stored_names(given)
+        for name in named:
+            kind = self.definition.attributes[name].type
+            if kind != "array":
+                raise InvalidValue(f"{self.name}.{name}", f"is of type {kind}; only arrays can be appended to")
+        found = self.definition.clean(named, whole=False)
+        self._refuse_sealed(found)
+        return found
+
+    def removals(self, given: Sequence[str]) -> tuple[str, ...]:
+        """What `update` is to remove."""
+        if isinstance(given, str):
+            raise InvalidValue("remove", "takes a list of attribute names")
+        found = tuple(self._stored_names(dict.fromkeys(given)))
+        for name in found:
+            if self.definition.attributes[name].required:
+                raise InvalidValue(f"{self.name}.{name}", "is required and cannot be removed")
+        return found
+
+    def lacking(self, names: Mapping[str, Any]) -> str | None:
+        """A required attribute that an item of just these names (and the key) would lack."""
+        return next((name for name in self._required if name not in names), None)
+
+    def expiry(self, item: Mapping[str, Any]) -> float | None:
+        """When the item ends, in seconds since 1970."""
+        ttl = self.definition.ttl
+        return None if ttl is None or ttl not in item else float(item[ttl])
+
+    def new_expiry(self, changes: Mapping[str, Any], remove: Sequence[str]) -> Any:
+        """The same for an update: `"same"` when it does not touch the ttl attribute."""
+        if self.definition.ttl in changes:
+            return self.expiry(changes)
+        return None if self.definition.ttl in remove else "same"
+
+    def check_size(self, item: Mapping[str, Any]) -> None:
+        """ItemTooLarge when the profile does not take it."""
+        check_size(self.definition, self.shown(item))
+
+    # Out.
+
+    def load(self, item: dict[str, Any]) -> T:
+        """A stored item as the user knows it; FormatTooNew when newer code wrote it."""
+        if item.get(VERSION, 1) != self.version:
+            item, _ = self.definition.upgrade(item)
+        model = self.definition.model
+        if model is not None:
+            return cast("T", model.load(item))
+        return cast("T", self.shown(item))
+
+    def shown(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """An item of this version as a dict, without what is not the user's."""
+        declared = self.definition.attributes
+        return {name: value for name, value in item.items() if name in declared}
+
+    def hidden(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """What newer code has added to the item and a rewrite must keep."""
+        declared = self.definition.attributes
+        return {name: value for name, value in item.items() if name not in declared and not name.startswith(OWN)}
+
+    def upgraded(self, row: Row) -> Row:
+        """The row in this version's shape; FormatTooNew."""
+        if row.item.get(VERSION, 1) == self.version:
+            return row
+        item, _ = self.definition.upgrade(row.item)
+        return row._replace(item=item, expires_at=self.expiry(item) if self.definition.ttl else row.expires_at)
+
+    def is_old(self, item: Mapping[str, Any]) -> bool:
+        """Whether the stored item must be upgraded before a condition means something on it."""
+        return bool(item.get(VERSION, 1) < self.version)
+
+    def refuse_newer(self, item: Mapping[str, Any]) -> None:
+        """FormatTooNew when newer code wrote the item."""
+        if item.get(VERSION, 1) > self.version:
+            self.definition.upgrade(item)
+
+    def _stored_names(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`given` as plain values by the names under which they are stored; InvalidValue for one that cannot change."""
+        model = self.definition.model
+        found = given if model is None else model.plain(given)
+        self._refuse_key(found)
+        for name in found:
+            if name not in self.definition.attributes:
+                raise InvalidValue(f"{self.name}.{name}", "is not declared")
+        return cast("Mapping[str, Any]", found)
+
+    def _refuse_key(self, names: Mapping[str, Any]) -> None:
+        if self.key in names:
+            raise InvalidValue(f"{self.name}.{self.key}", "is the key and cannot be changed")
+
+    def _refuse_sealed(self, item: Mapping[str, Any]) -> None:
+        sealed = self.definition.encrypted & item.keys()
+        if sealed:
+            raise KeyMissing(self.name, min(sealed))

@@ -1,0 +1,191 @@
+"""Which index serves a query, and how its pages are read.
+
+Rules of this file: the first half is pure. A query that no declared index can order is Unsupported, never sorted here.
+Rows of older code are upgraded before a condition is asked of them: the engine lets them through, this file decides.
+By an index such rows stand where their stored values put them, until `migrate backfill` rewrites them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from stateroom.engines import slack_paging
+from stateroom.engines.handle_cursor import Position
+from stateroom.engines.handle_form import Form
+from stateroom.engines.port import Engine, Query, Row
+from stateroom.expr.evaluate import evaluate
+from stateroom.expr.tree import And, Compare, Condition, Literal, Or, Path
+from stateroom.model.codec import normalise
+from stateroom.model.definition import Definition
+from stateroom.model.errors import InvalidValue, Unsupported
+from stateroom.model.index import Index
+from stateroom.model.profiles import size_of
+from stateroom.model.upgrades import VERSION
+
+STEP: Final = 1000  # rows a page when all are wanted
+
+Equals = Mapping[str, Any] | Sequence[Any]
+
+
+class Wanted(NamedTuple):
+    """What a user asks for: see `Datastore.query`."""
+
+    condition: Condition | None
+    order: str | None = None
+    equals: Equals | None = None
+    low: Any = None
+    high: Any = None
+    prefix: str | None = None
+    descending: bool = False
+
+
+def query_of(engine: Engine, definition: Definition, team: str, limit: int, wanted: Wanted) -> Query:
+    """The port's query. Unsupported when no declared index has the order that is asked for."""
+    found = _range(engine.capabilities.name, definition, wanted)
+    query = Query(definition.name, team, limit, descending=wanted.descending, condition=wanted.condition)
+    return replace(query, **found) if found else query
+
+
+def _range(engine: str, definition: Definition, wanted: Wanted) -> dict[str, Any]:
+    """The part of a query that the engine finds by order."""
+    order = None if wanted.order == definition.key else wanted.order
+    equals = wanted.equals
+    if order is None and not equals:
+        for name, bound in (("low", wanted.low), ("high", wanted.high)):
+            if bound is not None and not isinstance(bound, str):
+                raise InvalidValue(name, "bounds the key, which is a string; give order= to bound an index")
+        return _bounds(wanted)
+    fixed = _fixed(wanted.condition)
+    for index in definition.indexes:
+        if (width := _width(index, order, equals, fixed)) is None:
+            continue
+        bounds = _bounds(wanted)
+        if bounds and width == len(index.attributes):
+            raise InvalidValue(next(iter(bounds)), "has nothing to bound: equals fixes the whole index")
+        known = _named(index, equals, fixed)
+        values = tuple(normalise(known[name], name) for name in index.attributes[:width])
+        return {"index": index.name, "equals": values, **bounds}
+    asked = f"order={order!r}" if order else "equals"
+    raise Unsupported(engine, f"{asked}: {definition.name} declares no index that serves it")
+
+
+def _width(index: Index, order: str | None, equals: Equals | None, fixed: Mapping[str, Any]) -> int | None:
+    """How many leading attributes of `index` are fixed when it serves the query; None when it does not."""
+    given = len(equals) if equals else 0
+    if given > len(index.attributes):
+        return None
+    if isinstance(equals, Mapping) and equals and set(index.attributes[:given]) != set(equals):
+        return None
+    if order is None:
+        return given
+    if order == index.name and (order not in index.attributes or index.attributes[0] == order):
+        return given
+    if order not in index.attributes:
+        return None
+    place = index.attributes.index(order)
+    if given > place or any(name not in fixed for name in index.attributes[given:place]):
+        return None
+    return place
+
+
+def _named(index: Index, equals: Equals | None, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    if not equals:
+        return dict(fixed)
+    if isinstance(equals, Mapping):
+        return {**fixed, **equals}
+    return {**fixed, **dict(zip(index.attributes, equals, strict=False))}
+
+
+def _fixed(condition: Condition | None) -> dict[str, Any]:
+    """Attributes that a condition lets have one value only."""
+    parts = condition.parts if isinstance(condition, And) else () if condition is None else (condition,)
+    return {
+        str(part.left.parts[0]): part.right.value
+        for part in parts
+        if isinstance(part, Compare)
+        and part.op == "="
+        and isinstance(part.left, Path)
+        and len(part.left.parts) == 1
+        and isinstance(part.right, Literal)
+        and isinstance(part.right.value, (str, int, Decimal))
+    }
+
+
+def _bounds(wanted: Wanted) -> dict[str, Any]:
+    """`low` and `high` as far as they are given, narrowed to `prefix`."""
+    low = None if wanted.low is None else normalise(wanted.low, "low")
+    high = None if wanted.high is None else normalise(wanted.high, "high")
+    if wanted.prefix:
+        behind = after_prefix(normalise(wanted.prefix, "prefix"))
+        low = wanted.prefix if low is None else max(wanted.prefix, low)
+        high = behind if high is None else high if behind is None else min(behind, high)
+    return {name: bound for name, bound in (("low", low), ("high", high)) if bound is not None}
+
+
+def after_prefix(prefix: str) -> str | None:
+    """The lowest string behind all that begin with `prefix` (order of code points, which is UTF-8's byte order)."""
+    for end in range(len(prefix), 0, -1):
+        code = ord(prefix[end - 1])
+        if code < 0x10FFFF:
+            following = 0xE000 if code == 0xD7FF else code + 1  # surrogates are no characters
+            return prefix[: end - 1] + chr(following)
+    return None
+
+
+class Pages:
+    """Reads the pages of one datastore."""
+
+    def __init__(self, form: Form[Any]) -> None:
+        self._form = form
+        self._old = form.version > 1  # rows of older code may be there
+
+    async def page(self, engine: Engine, query: Query) -> tuple[list[Row], Position | None]:
+        """Up to `query.limit` matches in this code's shape, and where to go on."""
+        if not self._old or query.condition is None:
+            page = await engine.query(query)
+            return page.rows, page.position
+        found: list[Row] = []
+        wider = replace(query, condition=Or((query.condition, _not_current(self._form.version))))
+        matches = partial(evaluate, query.condition)
+        while True:
+            page = await engine.query(wider)
+            for row in page.rows:
+                current = self._form.upgraded(row)
+                if current is row or matches(current.item):
+                    found.append(current)
+            if page.position is None or len(found) == query.limit:
+                return found, page.position
+            wider = replace(wider, limit=query.limit - len(found), after=page.position)
+
+    async def slack_page(self, engine: Engine, query: Query) -> tuple[list[Row], Position | None]:
+        """The same as Slack pages: `query.limit` counts what is looked at, and a page ends after 1 MB."""
+        form = self._form
+        matches = _always if query.condition is None else partial(evaluate, query.condition)
+        page = await slack_paging.page(
+            engine,
+            replace(query, condition=None),
+            lambda row: matches(form.upgraded(row).item),
+            lambda item: size_of(form.shown(item)),
+        )
+        return page.rows, None if page.position is None else (page.position,)
+
+    async def count(self, engine: Engine, query: Query) -> int:
+        """How many match, in constant memory."""
+        total, after = 0, query.after
+        while True:
+            rows, after = await self.page(engine, replace(query, limit=STEP, after=after))
+            total += len(rows)
+            if after is None:
+                return total
+
+
+def _not_current(version: int) -> Condition:
+    return Compare(Path((VERSION,)), "<>", Literal(version))
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True

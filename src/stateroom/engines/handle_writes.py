@@ -1,0 +1,122 @@
+"""The writes of the port that the verbs of a handle become.
+
+Rules of this file: pure. Everything is checked before an engine sees it; the guards of handle_guards.py go along.
+Conditions are trees or Slack's text; with the profile `slack` they may not name the key, as Slack has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from stateroom.engines.handle_form import Form
+from stateroom.engines.handle_guards import Guards
+from stateroom.engines.port import Delete, Put, Update
+from stateroom.expr.check import check
+from stateroom.expr.parser import parse
+from stateroom.expr.tree import Condition
+from stateroom.model.errors import InvalidCondition, InvalidValue
+from stateroom.model.ids import check_key
+
+Names = Mapping[str, str] | None
+Values = Mapping[str, Any] | None
+Asked = Condition | str | None
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Writes:
+    """Builds the writes of one datastore of one team."""
+
+    def __init__(self, form: Form[Any], guards: Guards, team: str, *, guarded: bool = True) -> None:
+        self._form = form
+        self._guards = guards
+        self._team = team
+        self._guarded = guarded  # the engine decides conditions; where it does not, nothing can be guarded
+        self._no_key = form.key if form.definition.profile == "slack" else None
+
+    def condition(self, asked: Asked, names: Names, values: Values) -> Condition | None:
+        """The condition as a tree; InvalidCondition."""
+        if asked is None:
+            if names or values:
+                raise InvalidCondition("names and values were given without a condition that uses them")
+            return None
+        if isinstance(asked, str):
+            found = parse(asked, names, values)
+            if self._no_key is not None:
+                check(found, key=self._no_key)
+            return found
+        if names or values:
+            raise InvalidCondition("names and values belong to a condition written as text")
+        check(asked, key=self._no_key)
+        return asked
+
+    def put(
+        self, item: Any, *, if_absent: bool = False, condition: Condition | None = None, if_version: int | None = None
+    ) -> Put:
+        """Replace the whole item."""
+        if if_absent and if_version not in (None, 0):
+            raise InvalidValue("if_version", "contradicts if_absent")
+        form = self._form
+        body = form.dump(item)
+        return Put(
+            form.name,
+            self._team,
+            check_key(body.get(form.key), form.key),
+            body,
+            expires_at=form.expiry(body),
+            condition=condition,
+            if_version=0 if if_absent else if_version,
+            guard=self._guards.of_put(body, looks=condition is not None) if self._guarded else None,
+        )
+
+    def update(
+        self,
+        id: str,
+        set: Mapping[str, Any] | None,
+        *,
+        add: Mapping[str, Any] | None = None,
+        remove: Sequence[str] = (),
+        append: Mapping[str, Any] | None = None,
+        condition: Condition | None = None,
+        if_version: int | None = None,
+    ) -> Update:
+        """Change attributes. Where `set`, `add`, `append` and `remove` meet, they apply in the port's order."""
+        form, guards = self._form, self._guards
+        changes = form.changes(set) if set else {}
+        amounts = form.amounts(add) if add else _NOTHING
+        entries = form.entries(append) if append else _NOTHING
+        gone = form.removals(remove) if remove else ()
+        self._refuse_state(amounts, entries, gone)
+        base: dict[str, Any] = {form.key: check_key(id)}
+        if guards.state_attribute not in changes:
+            base |= guards.beginning
+        guard = None
+        if self._guarded:
+            lacks = form.lacking({**base, **changes, **amounts, **entries}) is not None
+            guard = guards.of_update(changes, must_exist=lacks)
+        expires = form.new_expiry(changes, gone)
+        return Update(
+            form.name,
+            self._team,
+            id,
+            set=changes | form.mark,
+            add=amounts,
+            append=entries,
+            remove=gone,
+            base=base,
+            expires_at=expires,
+            condition=condition,
+            if_version=if_version,
+            guard=guard,
+        )
+
+    def delete(self, id: str, *, condition: Condition | None = None, if_version: int | None = None) -> Delete:
+        """Remove the item."""
+        if condition is not None and self._guarded:
+            condition = self._guards.of_delete(condition)
+        return Delete(self._form.name, self._team, check_key(id), condition=condition, if_version=if_version)
+
+    def _refuse_state(self, *others: Any) -> None:
+        state = self._guards.state_attribute
+        if state is not None and any(state in names for names in others):
+            raise InvalidValue(f"{self._form.name}.{state}", "has a lifecycle: only set changes it")
