@@ -124,8 +124,8 @@ class SqliteEngine:
         if free is None:
             await asyncio.sleep(0)
             free = door.alone()
-        if free and len(writes) == 1 and type(write := writes[0]) is Append:
-            done = writer.append_here(write, texts[0] or "")
+        if free and len(writes) == 1:
+            done = writer.write_here(writes[0], texts[0])
             if done is not None:
                 return [done]
         batch = Batch(writes, texts)

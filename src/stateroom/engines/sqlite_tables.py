@@ -48,6 +48,7 @@ class Layout:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.unique = tuple(i for i in table.indexes if i.unique)
+        self.by_itself = not self.unique and not table.changes  # a write of a row concerns that row alone
         name = sql_name(table.name)
         self.sql = f'"log_{name}"' if table.log else f'"items_{name}"'
         self.streams = f'"streams_{name}"'
@@ -72,6 +73,10 @@ class Layout:
         self.whole = f"SELECT {columns} FROM {self.sql}"
         self.whole_order: tuple[str, ...] = ("team", "id")
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
+        self.lone = f"SELECT rowid, version, expires, item FROM {self.sql} WHERE team = ? AND id = ?"
+        self.lone_insert = f"INSERT INTO {self.sql} ({columns}) VALUES (?, ?, ?, ?, ?)"
+        self.lone_update = f"UPDATE {self.sql} SET version = ?, expires = ?, item = ? WHERE rowid = ?"
+        self.lone_delete = f"DELETE FROM {self.sql} WHERE rowid = ?"
         # Joined, and in this order: for `(team, id) IN (VALUES …)` SQLite reads the whole table.
         by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
         self.many = ("SELECT t.team, t.id, t.version, t.expires, t.item FROM (VALUES ", by_key)

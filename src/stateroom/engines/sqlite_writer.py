@@ -20,10 +20,11 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from stateroom.engines.port import Append, Row, Table, Written, log_id
+from stateroom.engines.port import Append, Delete, Put, Table, Update, Write, Written
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
+from stateroom.engines.sqlite_lone import append, change
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -33,6 +34,7 @@ WAITING, STARTED, GIVEN_UP = 0, 1, 2
 GROUP_ROWS: Final = 1024  # callers a transaction: enough to amortise a sync, few enough to keep a caller's wait short
 HERE_ROWS: Final = 64  # callers, and bytes of items, that are committed on the loop thread
 HERE_BYTES: Final = 128 * 1024
+_LONE: Final = frozenset({Append, Put, Update, Delete})
 POLL: Final = 0.002  # seconds between tries when somebody outside of the turnstile holds SQLite's lock
 # Faults of our own: the callers get them, the thread lives on.
 _FAULTS: Final = (MemoryError, RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
@@ -113,25 +115,18 @@ class Writer:
             self._queue.put((self._checkpoint, Future()))
         return done
 
-    def append_here(self, write: Append, text: str) -> Written | None:
-        """One append to a stream that exists, committed on this thread; None: it is to go the general way.
-
-        The commonest write, in one statement that is its own transaction, and written out: on a fast disk our own code
-        is most of what a commit costs over raw SQL.
-        """
+    def write_here(self, write: Write, text: str | None) -> Written | None:
+        """One write of one row, committed on this thread; None: it is to go the general way."""
+        if type(write) not in _LONE or not self._pace.quick or self._before_commit is not None:
+            return None
+        if not self._queue.empty() or not self._lock.acquire(blocking=False):
+            return None
         began = time.monotonic()
-        if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
-            return None
-        if not self._lock.acquire(blocking=False):
-            return None
         try:
             if not self._turnstile.enter(wait=False):
                 return None
             try:
-                values = (write.turn_id, write.expires_at, text, write.team, write.stream)
-                found = self._cursor.execute(self.layouts[write.table].append, values).fetchall()
-                if self._streams:
-                    self._streams.get(write.table, {}).pop((write.team, write.stream), None)
+                done = self._append_here(write, text or "") if type(write) is Append else self._change_here(write, text)
             finally:
                 self._turnstile.leave()
         except sqlite3.Error as error:
@@ -140,12 +135,31 @@ class Writer:
             raise translate(error, self._path, committing=True) from error
         finally:
             self._lock.release()
-        if not found:  # a new stream, or a turn that is there already
-            return None
-        self._pace.took(time.monotonic() - began)
-        if self._debt.wrote(1, len(text)):
-            self._queue.put((self._checkpoint, Future()))
-        return Written(Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team), True)
+        if done is not None and done.changed:
+            self._pace.took(time.monotonic() - began)
+            if self._debt.wrote(1, 0 if text is None else len(text)):
+                self._queue.put((self._checkpoint, Future()))
+        return done
+
+    def _append_here(self, write: Append, text: str) -> Written | None:
+        done = append(self._cursor, self.layouts[write.table], write, text)
+        if self._streams:
+            self._streams.get(write.table, {}).pop((write.team, write.stream), None)
+        return done
+
+    def _change_here(self, write: Any, text: str | None) -> Written | None:
+        cursor = self._cursor
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            if cursor.execute("PRAGMA data_version").fetchone()[0] != self._seen:
+                return None  # another process has written: what we know of the tables may be old
+            layout = self.layouts[write.table]
+            done = change(cursor, layout, write, text, self._clock()) if layout.by_itself else None
+            if done is not None and done.changed:
+                cursor.execute("COMMIT")
+            return done
+        finally:
+            self._rollback()
 
     def run(self, job: Job) -> Future[Any]:
         """Run `job` on the thread, between transactions."""
