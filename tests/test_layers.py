@@ -25,7 +25,7 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 # Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
     "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging"},
-    "layers": {"__init__", "walking", "catalogue"},
+    "layers": {"__init__"},
     "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions"},
 }
 

@@ -55,19 +55,6 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
     raise WrongUse("a store URL begins with memory:// or sqlite:///")
 
 
-def own_definitions() -> tuple[Definition, ...]:
-    """What Stateroom itself keeps in a store, layer by layer."""
-    from stateroom.layers import catalogue, inbox, outbox, threads
-
-    return (
-        *threads.DEFINITIONS,
-        *inbox.DEFINITIONS,
-        *outbox.DEFINITIONS,
-        *handle_once.DEFINITIONS,
-        *catalogue.DEFINITIONS,
-    )
-
-
 class Team:
     """Everything of one workspace. No call through it can see another team's rows (invariant 5)."""
 
@@ -153,8 +140,11 @@ class Store:
         return f"<Store {urlsplit(self.url).scheme}>"  # never the URL: some carry credentials
 
     async def __aenter__(self) -> Store:
+        from stateroom.layers import inbox, outbox, threads
+
         await self.engine.open()
-        await self.prepare([*(table_of(d) for d in own_definitions()), leases.TABLE])
+        definitions = (*threads.DEFINITIONS, *inbox.DEFINITIONS, *outbox.DEFINITIONS, *handle_once.DEFINITIONS)
+        await self.prepare([*(table_of(d) for d in definitions), leases.TABLE])
         return self
 
     async def __aexit__(
@@ -182,9 +172,7 @@ class Store:
 
     async def prepare(self, tables: Iterable[Table]) -> None:
         """Make tables exist on an embedded engine; on a server, MigrationNeeded when they do not."""
-        able = self.engine.capabilities
-        wanted = tables if able.expired else [replace(t, expires=False) for t in tables]
-        missing = [t for t in wanted if t not in self._tables]
+        missing = [t for t in tables if t not in self._tables]
         if not missing:
             return
         steps = await self.engine.apply(missing, dry_run=not self.engine.capabilities.embedded)
@@ -197,11 +185,7 @@ class Store:
         return partial(self._prepare, definition)
 
     async def _prepare(self, definition: Definition) -> None:
-        from stateroom.layers import catalogue
-
         await self.prepare(tables_of(definition))
-        if self.engine.capabilities.embedded:
-            await catalogue.remember(self.engine, self.clock, definition)
 
 
 def open(url: str | None = None, *, content: Content = FULL) -> Store:

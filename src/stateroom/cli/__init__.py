@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "serve": "serve",
     "worker": "serve",
     "emulator": "emulator",
+    "datastore": "datastore",
     "threads": "threads",
     "turns": "turns",
 }

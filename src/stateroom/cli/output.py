@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
-from stateroom.model.errors import InvalidValue, StateroomError, WrongUse
+from stateroom.model.errors import InvalidCondition, InvalidCursor, InvalidValue, StateroomError, WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WRONG_USE: Final = (WrongUse, InvalidValue)
+_WRONG_USE: Final = (WrongUse, InvalidValue, InvalidCondition, InvalidCursor)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 json_option: Callable[[F], F] = click.option(

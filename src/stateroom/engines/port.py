@@ -230,8 +230,8 @@ class Query:
 class Page(NamedTuple):
     """Rows of one page; `position` continues behind them, None when there is nothing more.
 
-    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index, the engine's own for
-    expired and whole.
+    Position: `(id,)` by key, `(number,)` in a log, `(*index values, team, id)` by index, `(team, id)` in a whole
+    walk over items, the engine's own in one over a log and for expired.
     """
 
     rows: list[Row]

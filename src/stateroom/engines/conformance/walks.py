@@ -36,6 +36,15 @@ async def test_a_walk_meets_every_row_of_every_team_once_in_order(engine_case: E
     assert {row.team for row in found} == {OTHER}
 
 
+async def test_a_walk_may_begin_behind_a_place_where_no_row_is(engine_case: EngineCase) -> None:
+    """So that the teams of a table are found by one short look each."""
+    first, second = sorted((OTHER, TEAM))
+    await fill(engine_case.engine, [Put(ITEMS, team, "k\U0010ffff", {"n": 1}) for team in (first, second)])
+    for after, expected in (((first, "\U0010ffff" * 256), [second]), ((first, "a"), [first, second])):
+        page = await engine_case.engine.query(Query(ITEMS, None, 5, after=after, whole=True))
+        assert [row.team for row in page.rows] == expected
+
+
 async def test_a_walk_meets_expired_rows_too(engine_case: EngineCase) -> None:
     ends = engine_case.clock() + 10
     await fill(engine_case.engine, [Put(ITEMS, TEAM, "a", {"n": 1}, expires_at=ends), Put(ITEMS, TEAM, "b", {"n": 2})])

@@ -1,0 +1,195 @@
+"""Which datastore of which workspace a command means, and how it is reached.
+
+Rules of this file: a definition comes from --manifest, else from your modules, else from what the store itself knows;
+without any, items are read as they are stored and nothing is written. The workspace is given, or it is the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+
+from stateroom.cli import settings, stores
+from stateroom.cli.datastore_argument import Request, Source, json_of
+from stateroom.cli.datastore_plain import HOW, Plain, unknown
+from stateroom.cli.definitions import chosen
+from stateroom.cli.settings import Settings
+from stateroom.engines.handle import Datastore, table_of
+from stateroom.engines.port import Engine, Query
+from stateroom.layers import threads
+from stateroom.model.definition import RESERVED_PREFIX, Definition
+from stateroom.model.errors import (
+    ConditionFailed,
+    CorruptData,
+    InvalidValue,
+    ItemTooLarge,
+    KeyMissing,
+    StoreUnavailable,
+    UnknownDatastore,
+    WrongUse,
+)
+from stateroom.model.profiles import PROFILES
+from stateroom.store import Store
+
+SHOWN: Final = 5  # workspaces that an error lists
+LAST_KEY: Final = "\U0010ffff" * 256  # behind every key: 1,024 bytes of the highest character
+R = TypeVar("R")
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One datastore of one workspace. `definition` is None when nobody gave it; then only `read` works."""
+
+    store: Store
+    name: str
+    team: str
+    definition: Definition | None
+
+    @property
+    def read(self) -> Datastore[Item] | Plain:
+        """Items as dicts, without the defaults that a class of yours would fill in."""
+        if self.definition is None:
+            return Plain(self.store.engine, self.name, self.team)
+        return self.store.team(self.team).items(self.definition)
+
+    @property
+    def write(self) -> Datastore[Any]:
+        """The verbs that write; your class, where there is one, checks what is put. WrongUse without a definition."""
+        team, model = self.store.team(self.team), self.known.model
+        return team.items(self.known) if model is None else team.datastore(model.cls)
+
+    @property
+    def known(self) -> Definition:
+        """The definition; WrongUse without it."""
+        if self.definition is None:
+            raise WrongUse(f"{self.name}: writing needs its definition; {HOW}")
+        return self.definition
+
+    def plain(self, item: Any) -> Item:
+        """What a verb of `write` gave back, as a dict."""
+        model = None if self.definition is None else self.definition.model
+        return dict(item if model is None else model.dump(item))
+
+    async def put_all(self, items: Sequence[Item]) -> Mapping[int, str]:
+        """Create or replace; why those were refused that were, by their position."""
+        failed: dict[int, str] = {}
+        size = PROFILES[self.known.profile].bulk or len(items)
+        for start in range(0, len(items), size):
+            done = await self.write.bulk_put(items[start : start + size])
+            failed |= {start + position: str(error) for position, error in done.failed.items()}
+        return failed
+
+    async def put_new(self, items: Sequence[Item]) -> tuple[Mapping[int, str], int]:
+        """Put those whose keys are not there yet: why some were refused, and how many were there."""
+        done = await asyncio.gather(*(self._put_new(item) for item in items))
+        return {n: told for n, told in enumerate(done) if isinstance(told, str)}, done.count(False)
+
+    async def _put_new(self, item: Item) -> bool | str:
+        """Whether it was put, or why it was refused."""
+        try:
+            await self.write.put(item, if_absent=True)
+        except ConditionFailed as error:
+            key = self.known.key
+            there = error.current is not None and error.current.get(key) == item.get(key)
+            return False if there else str(error)  # else something of another item is in its way
+        except (CorruptData, InvalidValue, ItemTooLarge, KeyMissing) as error:
+            return str(error)
+        return True
+
+
+def use(
+    source: Source,
+    asked: Request,
+    job: Callable[[Target], Awaitable[R]],
+    *,
+    needs: bool = False,
+    makes: bool = False,
+) -> R:
+    """`job(target)` on the opened store. `needs`: a definition is needed; `makes`: that, and the store may be new."""
+    found = settings.load(store=source.store, definitions=source.definitions)
+    name = asked["datastore"]
+    if name.startswith(RESERVED_PREFIX):
+        raise WrongUse(f"names that begin with {RESERVED_PREFIX} are Stateroom's own; other commands show them")
+    given = definition_given(found, source.manifest, name)
+
+    async def whole(opened: Store) -> R:
+        definition = given or await stored_definition(opened, name)
+        if (needs or makes) and definition is None:
+            raise WrongUse(f"{name}: writing needs its definition; {HOW}")
+        team = asked.get("team") or await only_team(opened, name, definition)
+        return await job(Target(opened, name, opened.team(team).id, definition))
+
+    return stores.use(found, whole, makes=makes)
+
+
+def definition_given(found: Settings, manifest: str | None, name: str) -> Definition | None:
+    """The definition of that name from the manifest or the modules; None when neither was given."""
+    if manifest is not None:
+        from stateroom.model.schema.manifest import datastores_of
+
+        origin, known = "the manifest", tuple(datastores_of(read_manifest(manifest)))
+    else:
+        origin, known = "your modules", chosen(found, needed=False)
+        if not known:
+            return None
+    for definition in known:
+        if definition.name == name:
+            return definition
+    names = ", ".join(sorted(definition.name for definition in known)) or "none"
+    raise UnknownDatastore(f"{origin} have no datastore {name}; there are: {names}")
+
+
+def read_manifest(path: str) -> dict[str, Any]:
+    """A manifest file, `-` for stdin."""
+    with click.open_file(path, "rb") as file:
+        manifest = json_of(file.read(), path)
+    if not isinstance(manifest, dict):
+        raise WrongUse(f"{path} is not a manifest: it must be a JSON object")
+    return manifest
+
+
+async def stored_definition(opened: Store, name: str) -> Definition | None:
+    """The definition that the store itself keeps of a datastore."""
+    return None
+
+
+async def only_team(opened: Store, name: str, definition: Definition | None) -> str:
+    """The one workspace that has items there; WrongUse lists what to give when there are several or none."""
+    if definition is not None:
+        await opened.prepare([table_of(definition)])
+    try:
+        found = await teams(opened.engine, name)
+    except StoreUnavailable as error:
+        raise unknown(name, error) from None
+    found = found or await threads.teams(opened.engine)
+    if not found:
+        raise WrongUse(f"which workspace? {name} holds nothing yet; give --team T01234567, say")
+    if len(found) > 1:
+        shown = ", ".join(found[:SHOWN]) + (" and more" if len(found) > SHOWN else "")
+        raise WrongUse(f"which workspace? There are {shown}; give --team {found[0]} or another")
+    return found[0]
+
+
+async def teams(engine: Engine, name: str) -> list[str]:
+    """The first workspaces that have items in a datastore, by id: one short look for each."""
+    found: list[str] = []
+    after: tuple[str, str] | None = None
+    while len(found) <= SHOWN:
+        page = await engine.query(Query(name, None, 1, whole=True, after=after))
+        if not page.rows:
+            break
+        found.append(page.rows[0].team)
+        after = (found[-1], LAST_KEY)
+    return found
+
+
+def place_of_store(url: str) -> str:
+    """The store's URL, whatever folder a command is run in."""
+    path = url.removeprefix("sqlite:///")
+    return url if path == url else os.path.abspath(path)
