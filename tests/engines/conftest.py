@@ -1,5 +1,7 @@
 """Which engines the conformance suite runs over here, and how each gets an empty store."""
 
+import asyncio
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,8 +67,25 @@ def clock() -> Frozen:
     return Frozen()
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store's file, to be copied: making its tables takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("empty")
+
+    async def make() -> None:
+        async with opened("sqlite", folder, Frozen()):
+            pass
+
+    asyncio.run(make())
+    return folder / "store.db"
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen) -> AsyncIterator[Store]:
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen, empty_file: Path
+) -> AsyncIterator[Store]:
     """A store on each engine; `clock` moves its time."""
+    if request.param == "sqlite":
+        shutil.copy(empty_file, tmp_path / "store.db")
     async with opened(request.param, tmp_path, clock) as found:
         yield found

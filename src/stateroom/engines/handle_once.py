@@ -20,6 +20,7 @@ from stateroom.model.codec import encode, normalise
 from stateroom.model.definition import Definition
 from stateroom.model.errors import IdempotencyMismatch, InvalidId, Unsupported
 from stateroom.model.ids import check_key
+from stateroom.model.upgrades import OWN
 
 WINDOW: Final = 24 * 3600.0  # seconds a key is remembered
 KEY_LIMIT: Final = 255  # bytes
@@ -69,11 +70,16 @@ def digest(write: ItemWrite) -> str:
     if write.condition is not None:
         asked["condition"] = repr(write.condition)
     if isinstance(write, Put):
-        asked["item"] = _sorted(write.item)
+        asked["item"] = _sorted(_own_out(write.item))
     elif isinstance(write, Update):
-        asked |= {"set": _sorted(write.set), "add": _sorted(write.add), "append": _sorted(write.append)}
+        asked |= {"set": _sorted(_own_out(write.set)), "add": _sorted(write.add), "append": _sorted(write.append)}
         asked["remove"] = sorted(write.remove)
     return hashlib.sha256(encode(asked)).hexdigest()
+
+
+def _own_out(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Without Stateroom's own attributes: the same call by a newer definition is the same call."""
+    return {name: value for name, value in item.items() if not name.startswith(OWN)}
 
 
 def _sorted(value: Any) -> Any:

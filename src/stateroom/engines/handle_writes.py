@@ -86,7 +86,8 @@ class Writes:
         amounts = form.amounts(add) if add else _NOTHING
         entries = form.entries(append) if append else _NOTHING
         gone = form.removals(remove) if remove else ()
-        self._refuse_state(amounts, entries, gone)
+        if guards.state_attribute in gone:
+            raise InvalidValue(f"{form.name}.{guards.state_attribute}", "has a lifecycle and cannot be removed")
         base: dict[str, Any] = {form.key: check_key(id)}
         if guards.state_attribute not in changes:
             base |= guards.beginning
@@ -115,8 +116,3 @@ class Writes:
         if condition is not None and self._guarded:
             condition = self._guards.of_delete(condition)
         return Delete(self._form.name, self._team, check_key(id), condition=condition, if_version=if_version)
-
-    def _refuse_state(self, *others: Any) -> None:
-        state = self._guards.state_attribute
-        if state is not None and any(state in names for names in others):
-            raise InvalidValue(f"{self._form.name}.{state}", "has a lifecycle: only set changes it")
