@@ -90,8 +90,9 @@ class Reader:
         slack = next((m for m in marks if isinstance(m, _Slack)), None)
         name = next((str(m) for m in marks if isinstance(m, _Custom)), None)
         found = self._read(path, annotation) if slack is None else Attribute(SLACK + slack)
-        found = replace(found, custom=name or found.custom)
-        return replace(found, personal=True) if any(is_marked(i, "sr_personal") for i in infos) else found
+        said = next((i.description for i in infos if i.description), found.description)
+        personal = found.personal or any(is_marked(i, "sr_personal") for i in infos)
+        return replace(found, custom=name or found.custom, description=said, personal=personal)
 
     def _read(self, path: str, annotation: Any) -> Attribute:
         origin, args = get_origin(annotation), get_args(annotation)

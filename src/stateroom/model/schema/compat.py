@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from stateroom.model.attributes import CUSTOM, Attribute
 from stateroom.model.definition import Definition
+from stateroom.model.schema.manifest import datastores_of, manifest_of
 
 # The code that Slack's deploy fails with. Its `--force` goes on, and the data is gone.
 REFUSED: Final = "schema_compatibility_error"
@@ -34,8 +35,11 @@ class Change(NamedTuple):
 
 
 def compare(old: Iterable[Definition], new: Iterable[Definition]) -> list[Change]:
-    """Every change from `old` to `new`, in the order of `old`, then what is new. Empty: Slack sees no difference."""
-    before, after = ({one.name: one for one in definitions} for definitions in (old, new))
+    """Every change from `old` to `new`, in the order of `old`, then what is new. Empty: Slack sees no difference.
+
+    InvalidDefinition for definitions that no manifest can hold.
+    """
+    before, after = ({one.name: one for one in datastores_of(manifest_of(given))} for given in (old, new))
     return [change for name in {**before, **after} for change in _datastore(name, before.get(name), after.get(name))]
 
 

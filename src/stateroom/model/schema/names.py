@@ -1,14 +1,18 @@
-"""Identifiers for anything that has a name in Slack, where any text is one.
+"""Identifiers and string literals for anything that has a name in Slack, where any text is one.
 
-Rules of this file: ASCII letters and digits only, a letter first; no two alike in one file that is written.
+Rules of this file: an identifier has ASCII letters and digits only, a letter first, and no two are alike in one file
+that is written. A literal is one for TypeScript, Python and JSON.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
+# What a reader does not see, or sees elsewhere than it stands.
+_ODD: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 class Names:
@@ -16,6 +20,10 @@ class Names:
 
     def __init__(self, *taken: str) -> None:
         self._taken = set(taken)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether it is taken."""
+        return name in self._taken
 
     def free(self, wanted: str) -> str:
         """`wanted`, or `wanted` with a number from 2 on."""
@@ -33,3 +41,8 @@ def capitals(text: str, otherwise: str) -> str:
     if not found:
         return otherwise
     return found if found[0].isalpha() else otherwise + found
+
+
+def text(value: str) -> str:
+    """A string literal in one line, in double quotes; what a reader could not see is escaped."""
+    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

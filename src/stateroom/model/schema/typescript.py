@@ -17,7 +17,7 @@ from stateroom.model.attributes import CUSTOM, SLACK
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition
 from stateroom.model.schema.manifest import APP, manifest_of
-from stateroom.model.schema.names import Names, capitals
+from stateroom.model.schema.names import Names, capitals, text
 
 ICON: Final = "assets/default_new_app_icon.png"  # where Slack's own templates have it
 _HEAD: Final = """\
@@ -40,7 +40,6 @@ _THERE: Final = frozenset(
         *("valueOf", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
     }
 )
-_ODD: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
@@ -72,11 +71,6 @@ def write(definitions: Iterable[Definition], *, name: str = APP, description: st
         "});\n"
     )
     return "\n".join(parts)
-
-
-def text(value: str) -> str:
-    """A string literal in one line; what a reader could not see is escaped."""
-    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _check(types: Mapping[str, Any], datastores: Mapping[str, Any]) -> None:
