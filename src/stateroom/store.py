@@ -55,6 +55,19 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
     raise WrongUse("a store URL begins with memory:// or sqlite:///")
 
 
+def own_definitions() -> tuple[Definition, ...]:
+    """What Stateroom itself keeps in a store, layer by layer."""
+    from stateroom.layers import catalogue, inbox, outbox, threads
+
+    return (
+        *threads.DEFINITIONS,
+        *inbox.DEFINITIONS,
+        *outbox.DEFINITIONS,
+        *handle_once.DEFINITIONS,
+        *catalogue.DEFINITIONS,
+    )
+
+
 class Team:
     """Everything of one workspace. No call through it can see another team's rows (invariant 5)."""
 
@@ -140,11 +153,8 @@ class Store:
         return f"<Store {urlsplit(self.url).scheme}>"  # never the URL: some carry credentials
 
     async def __aenter__(self) -> Store:
-        from stateroom.layers import inbox, outbox, threads
-
         await self.engine.open()
-        definitions = (*threads.DEFINITIONS, *inbox.DEFINITIONS, *outbox.DEFINITIONS, *handle_once.DEFINITIONS)
-        await self.prepare([*(table_of(d) for d in definitions), leases.TABLE])
+        await self.prepare([*(table_of(d) for d in own_definitions()), leases.TABLE])
         return self
 
     async def __aexit__(
@@ -172,7 +182,9 @@ class Store:
 
     async def prepare(self, tables: Iterable[Table]) -> None:
         """Make tables exist on an embedded engine; on a server, MigrationNeeded when they do not."""
-        missing = [t for t in tables if t not in self._tables]
+        able = self.engine.capabilities
+        wanted = tables if able.expired else [replace(t, expires=False) for t in tables]
+        missing = [t for t in wanted if t not in self._tables]
         if not missing:
             return
         steps = await self.engine.apply(missing, dry_run=not self.engine.capabilities.embedded)
@@ -180,12 +192,22 @@ class Store:
             raise MigrationNeeded("the store lacks tables of your definitions; run `stateroom migrate plan`")
         self._tables.update(missing)
 
+    async def everything(self, given: Iterable[Definition] = ()) -> list[Definition]:
+        """All there is to walk: Stateroom's own, `given`, and what the store remembers of others."""
+        from stateroom.layers import catalogue
+
+        return catalogue.everything((*own_definitions(), *given), await catalogue.known(self.engine))
+
     def preparer(self, definition: Definition) -> Callable[[], Awaitable[None]]:
         """What a handle awaits before its first call."""
         return partial(self._prepare, definition)
 
     async def _prepare(self, definition: Definition) -> None:
+        from stateroom.layers import catalogue
+
         await self.prepare(tables_of(definition))
+        if self.engine.capabilities.embedded:
+            await catalogue.remember(self.engine, self.clock, definition)
 
 
 def open(url: str | None = None, *, content: Content = FULL) -> Store:

@@ -31,4 +31,5 @@ class BotConfig:
     window_limit: int = 50  # messages
     stream_interval: float = 0.5  # between two appends to a Slack stream
     offline_pace: float = 0.03  # between two words of the offline responder
+    sweep_seconds: float = 300.0  # between two sweeps of what has expired; 0: the worker does not sweep
     kept_seconds: float = 7 * 86400.0  # how long a finished turn is remembered for dedup and `turns list`

@@ -20,6 +20,9 @@ import uvicorn
 from stateroom.bot.config import BotConfig
 from stateroom.bot.ingress import Ingress, Receive, Scope, Send
 from stateroom.bot.protocol import Protocol
+from stateroom.engines import leases
+from stateroom.engines.handle import table_of
+from stateroom.engines.port import Table
 from stateroom.model.errors import WrongUse
 from stateroom.store import Store
 
@@ -83,13 +86,27 @@ async def _worker(config: BotConfig, store: Store, stop: asyncio.Event) -> Async
     working = Worker(tools, slack, responder_of(tools))
     task = asyncio.create_task(working.run(stop))
     task.add_done_callback(lambda _: stop.set())  # a worker that ended by a defect ends the process, visibly
+    sweeping = asyncio.create_task(_sweep(config, store, stop))
     try:
         yield working
     finally:
         stop.set()
         await task
+        await sweeping
         if slack is not None:
             await slack.close()
+
+
+async def _sweep(config: BotConfig, store: Store, stop: asyncio.Event) -> None:
+    """Remove what has expired, now and then, as long as the worker runs."""
+    if not config.sweep_seconds:
+        return
+    from stateroom.bot.sweeper import Sweeper
+
+    async def tables() -> list[Table]:
+        return [*(table_of(one) for one in await store.everything()), leases.TABLE]
+
+    await Sweeper(store.engine, time.time, tables, seconds=config.sweep_seconds).run(stop)
 
 
 @asynccontextmanager

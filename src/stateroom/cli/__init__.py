@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "datastore": "datastore",
     "threads": "threads",
     "turns": "turns",
+    "sweep": "sweep",
 }
 
 

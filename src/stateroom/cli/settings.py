@@ -134,6 +134,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "STATEROOM_OFFLINE_PACE", "0.03", "Seconds between two words of the offline responder.", _number(0.0, 10.0)
     ),
     Setting("STATEROOM_BACKOFF_SECONDS", "1", "Wait before the second try; doubled each time, at most 60.", _SECONDS),
+    Setting(
+        "STATEROOM_SWEEP_SECONDS",
+        "300",
+        "Seconds between two looks of the workers for what has expired; 0: only `stateroom sweep` does it.",
+        _number(0, 86400),
+    ),
     Setting("STATEROOM_CONFIG", "stateroom.toml", "The settings file; only from the environment.", Path),
     Setting("SLACK_BOT_TOKEN", "", "Bot token of the one workspace served; empty: installed teams only.", secret=True),
     Setting("SLACK_SIGNING_SECRET", "", "Proves that a request comes from Slack; `serve` needs it.", secret=True),
@@ -162,6 +168,7 @@ class Settings:
     stream_interval: float = 0.5
     offline_pace: float = 0.03
     backoff_seconds: float = 1.0
+    sweep_seconds: float = 300.0
     config: Path = Path("stateroom.toml")
     slack_bot_token: str = field(default="", repr=False)
     slack_signing_secret: str = field(default="", repr=False)
@@ -187,6 +194,7 @@ class Settings:
             concurrency=self.concurrency,
             max_attempts=self.max_attempts,
             backoff_seconds=self.backoff_seconds,
+            sweep_seconds=self.sweep_seconds,
             window_tokens=self.window_tokens,
             window_limit=self.window_limit,
             stream_interval=self.stream_interval,

@@ -1,0 +1,24 @@
+"""How long work shows people that it goes on: one line on stderr that is written over.
+
+Rules of this file: nothing is shown to machines (stderr is no terminal), and nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from stateroom.cli.output import printable
+
+
+@contextlib.contextmanager
+def live(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with `title`; what is given to the function stands behind it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, markup=False, highlight=False, emoji=False).status(printable(title)) as shown:
+        yield lambda text: shown.update(f"{printable(title)} {printable(text)}")

@@ -1,0 +1,113 @@
+"""Walks over tables of any layer, page by page: what sweep, erase and migrate share.
+
+Rules of this file: a page is all that is ever held, so memory does not grow with the table. Whoever walks hands in the
+clock and the wait between two batches; a walk reads ahead of no write of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from stateroom.engines.port import Engine, Query, Row, Write, Written
+from stateroom.model.errors import ConditionFailed
+
+BATCH: Final = 100  # rows of one page and of one commit: some milliseconds of the writer's time
+TRIES: Final = 20  # looks at a row that others keep changing, before it is left for the next run
+EVERYWHERE: Final = "-"  # the team of rows that are about the whole store
+
+W = TypeVar("W", bound=Write)
+Clock = Callable[[], float]
+Wait = Callable[[float], Awaitable[None]]
+
+
+@dataclass
+class Pace:
+    """How much of the time a walk may take.
+
+    `share` of the time it works, the rest it waits; `rate` rows a second at most; `ends` on the clock, or None.
+    """
+
+    clock: Clock
+    share: float = 1.0
+    rate: float | None = None
+    ends: float | None = None
+    wait: Wait = asyncio.sleep
+    _since: float | None = None
+
+    def over(self) -> bool:
+        """Whether the time that was given is used up."""
+        return self.ends is not None and self.clock() >= self.ends
+
+    async def batch(self, rows: int) -> None:
+        """Wait as long as the work since the last call, and its rows, ask for."""
+        now = self.clock()
+        worked = 0.0 if self._since is None else max(0.0, now - self._since)
+        pause = worked * (1 / self.share - 1)
+        if self.rate is not None:
+            pause = max(pause, rows / self.rate - worked)
+        if pause > 0:
+            await self.wait(pause)
+        self._since = self.clock()
+
+
+async def pages(engine: Engine, query: Query) -> AsyncIterator[tuple[list[Row], tuple[Any, ...] | None]]:
+    """The pages of a query, each with the position behind it (None: it is the last)."""
+    while True:
+        page = await engine.query(query)
+        if page.rows:
+            yield page.rows, page.position
+        if page.position is None:
+            return
+        query = replace(query, after=page.position)
+
+
+async def commit_each(engine: Engine, writes: Sequence[W]) -> list[Written | ConditionFailed]:
+    """Commit independent writes with few commits: one that is refused says so in its place and holds up no other."""
+    size = engine.capabilities.atomic_rows or len(writes) or 1
+    results: list[Written | ConditionFailed] = []
+    for start in range(0, len(writes), size):
+        results += await _part(engine, writes[start : start + size])
+    return results
+
+
+async def _part(engine: Engine, writes: Sequence[W]) -> list[Written | ConditionFailed]:
+    try:
+        return [*await engine.commit(writes)]
+    except ConditionFailed as refused:
+        if len(writes) == 1:
+            return [refused]
+    # Halves, so that one refusal in a hundred costs a few commits more, not a hundred.
+    middle = len(writes) // 2
+    return [*await _part(engine, writes[:middle]), *await _part(engine, writes[middle:])]
+
+
+async def settle(
+    engine: Engine, rows: Sequence[Row], write_of: Callable[[Row], Write | None]
+) -> tuple[list[tuple[Row, Write]], int]:
+    """Make of each row what `write_of` says (None: nothing), which must refuse a row that has changed.
+
+    Such a row is read and asked again, so no concurrent write is lost. Gives the rows with the writes that changed
+    something, and how many kept changing until we gave up.
+    """
+    done: list[tuple[Row, Write]] = []
+    todo = list(rows)
+    for _ in range(TRIES):
+        chosen = [(row, write) for row in todo if (write := write_of(row)) is not None]
+        results = await commit_each(engine, [write for _, write in chosen])
+        todo = []
+        for (row, write), result in zip(chosen, results, strict=True):
+            if isinstance(result, ConditionFailed):
+                todo += [fresh for fresh in await engine.get(write.table, row.team, [row.id]) if fresh is not None]
+            elif result.changed:
+                done.append((row, write))
+        if not todo:
+            break
+    return done, len(todo)
+
+
+def stream_of(row: Row) -> str:
+    """The stream of an entry of a log (`port.log_id`)."""
+    return row.id.partition("/")[0]
