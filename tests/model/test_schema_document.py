@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from stateroom.model.attributes import Attribute
-from stateroom.model.definition import Definition
+from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import FormatTooNew, InvalidDefinition
 from stateroom.model.schema.document import AttributeText, DefinitionText, is_one, read, write
 from support.definitions import apps
@@ -19,11 +19,18 @@ def document(**fields: Any) -> dict[str, Any]:
     return {"format": "stateroom/definitions", "version": 1, "definitions": [one]}
 
 
-@given(apps(logs=True))
+@given(apps())
 def test_every_definition_comes_back_from_its_document(app: list[Definition]) -> None:
     text = json.dumps(write(app))
     assert read(json.loads(text)) == app
     assert json.dumps(write(read(json.loads(text)))) == text
+
+
+def test_what_only_stateroom_s_own_datastores_have_comes_back_too() -> None:
+    index = Index("id", across_teams=True)
+    log = Definition("sr_a", "id", {"id": Attribute("string")}, log=True, expires=True, indexes=(index,))
+    cleared = Definition("a", "id", {"id": Attribute("string")}, on_erase="clear", profile="slack")
+    assert read(write([log, cleared])) == [log, cleared]
 
 
 def test_the_document_has_every_field_that_a_definition_has() -> None:
