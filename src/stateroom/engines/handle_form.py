@@ -36,13 +36,16 @@ class Form(Generic[T]):
         self.bulk_limit = limits.bulk
         self.sized = limits.item_bytes is not None  # the profile limits items, whatever the engine takes
         self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
+        self._sealed = definition.encrypted
+        self._declared = definition.attributes.keys()
 
     # In.
 
     def dump(self, item: Any) -> dict[str, Any]:
         """The item as it is stored; InvalidValue, KeyMissing, ItemTooLarge naming what is wrong."""
         body = self.definition.stored(item)
-        self._refuse_sealed(body)
+        if self._sealed:
+            self._refuse_sealed(body)
         return body
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,8 +119,9 @@ class Form(Generic[T]):
 
     def shown(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """An item of this version as a dict, without what is not the user's."""
-        declared = self.definition.attributes
-        return {name: value for name, value in item.items() if name in declared}
+        if item.keys() <= self._declared:
+            return dict(item)
+        return {name: value for name, value in item.items() if name in self._declared}
 
     def hidden(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """What newer code has added to the item and a rewrite must keep."""
@@ -155,6 +159,6 @@ class Form(Generic[T]):
             raise InvalidValue(f"{self.name}.{self.key}", "is the key and cannot be changed")
 
     def _refuse_sealed(self, item: Mapping[str, Any]) -> None:
-        sealed = self.definition.encrypted & item.keys()
+        sealed = self._sealed & item.keys()
         if sealed:
             raise KeyMissing(self.name, min(sealed))

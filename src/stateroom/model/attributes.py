@@ -127,11 +127,13 @@ def _plain(attribute: Attribute, depth: int) -> Clean:
     fits, words, _ = TYPES[attribute.type]
     allowed = frozenset((type(v), v) for v in attribute.values)
     listed = f"must be one of {', '.join(map(str, attribute.values))}"
+    text = attribute.type == "string" and not allowed
 
     def clean(value: Any) -> Any:
         kind = type(value)  # most values are plain text or small numbers, which are canonical as they are
         if kind is str and value.isascii() and "\0" not in value:
-            pass
+            if text:
+                return value
         elif kind is not int or not -_SMALL < value < _SMALL:
             value = normalise(value, "", depth)
         if not fits(value):
