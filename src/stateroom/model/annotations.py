@@ -33,20 +33,20 @@ class _Custom(str):
     __slots__ = ()
 
 
-UserId = Annotated[str, _Slack("user_id")]
-ChannelId = Annotated[str, _Slack("channel_id")]
-UsergroupId = Annotated[str, _Slack("usergroup_id")]
-TeamId = Annotated[str, _Slack("team_id")]
-MessageTs = Annotated[str, _Slack("message_ts")]
-Timestamp = Annotated[int, _Slack("timestamp")]
-RichText = Annotated[dict[str, Any], _Slack("rich_text")]
-ExpandedRichText = Annotated[dict[str, Any], _Slack("expanded_rich_text")]
-CanvasId = Annotated[str, _Slack("canvas_id")]
-CanvasTemplateId = Annotated[str, _Slack("canvas_template_id")]
-ChannelCanvasId = Annotated[str, _Slack("channel_canvas_id")]
-FileId = Annotated[str, _Slack("file_id")]
-ListId = Annotated[str, _Slack("list_id")]
-SalesforceRecordId = Annotated[str, _Slack("salesforce_record_id")]
+UserId = Annotated[str, _Slack(f"{SLACK}user_id")]
+ChannelId = Annotated[str, _Slack(f"{SLACK}channel_id")]
+UsergroupId = Annotated[str, _Slack(f"{SLACK}usergroup_id")]
+TeamId = Annotated[str, _Slack(f"{SLACK}team_id")]
+MessageTs = Annotated[str, _Slack(f"{SLACK}message_ts")]
+Timestamp = Annotated[int, _Slack(f"{SLACK}timestamp")]
+RichText = Annotated[dict[str, Any], _Slack(f"{SLACK}rich_text")]
+ExpandedRichText = Annotated[dict[str, Any], _Slack(f"{SLACK}expanded_rich_text")]
+CanvasId = Annotated[str, _Slack(f"{SLACK}canvas_id")]
+CanvasTemplateId = Annotated[str, _Slack(f"{SLACK}canvas_template_id")]
+ChannelCanvasId = Annotated[str, _Slack(f"{SLACK}channel_canvas_id")]
+FileId = Annotated[str, _Slack(f"{SLACK}file_id")]
+ListId = Annotated[str, _Slack(f"{SLACK}list_id")]
+SalesforceRecordId = Annotated[str, _Slack(f"{SLACK}salesforce_record_id")]
 
 
 def custom(name: str) -> Any:
@@ -89,7 +89,7 @@ class Reader:
         infos = [m for m in marks if isinstance(m, FieldInfo)]
         slack = next((m for m in marks if isinstance(m, _Slack)), None)
         name = next((str(m) for m in marks if isinstance(m, _Custom)), None)
-        found = self._read(path, annotation) if slack is None else Attribute(SLACK + slack)
+        found = self._read(path, annotation) if slack is None else Attribute(str(slack))
         said = next((i.description for i in infos if i.description), found.description)
         personal = found.personal or any(is_marked(i, "sr_personal") for i in infos)
         return replace(found, custom=name or found.custom, description=said, personal=personal)

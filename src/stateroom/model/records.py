@@ -1,13 +1,14 @@
 """Objects of a `sr.Datastore` class to what is stored, and back: what `Definition.model` holds.
 
 Rules of this file: what is written must pass the class's own constraints, also when an object was changed after it was
-made; what is read must fit the class or is CorruptData, never a half-filled object. Nested attributes that newer code
-added are left out on reading. No error tells a value: pydantic's words are passed on where they are known to hold none.
+made; what is read must fit the class or is CorruptData, never a half-filled object. Attributes that newer code added,
+and those of Stateroom, are left out on reading, at every depth. No error tells a value: pydantic's words are passed on
+where they are known to hold none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import Enum
 from functools import partial
@@ -45,7 +46,6 @@ class Records:
         self.cls = cls
         self._datastore = datastore
         self._names, self._plan = dict(names), tuple(names.items())
-        self._known = frozenset(names.values())
         validate = cls.__pydantic_validator__.validate_python
         # What is stored has JSON's types: a date is text there, also for a class that is strict with its users.
         self._validate = partial(validate, strict=False) if cls.model_config.get("strict") else validate
@@ -66,17 +66,26 @@ class Records:
 
     def load(self, item: Mapping[str, Any]) -> Any:
         """The stored item as an object. CorruptData naming the attributes that do not fit."""
-        if not item.keys() <= self._known:
-            item = {name: value for name, value in item.items() if name in self._known}
         try:
-            return self._validate(item)
+            return self._validate(item, extra="ignore")
         except ValidationError as error:
-            try:
-                return self._validate(_mended(item, error))
-            except ValidationError as still:
-                paths = sorted({path_of(e).removeprefix(".") for e in _details(still)})
-                detail = f"a stored item does not fit ({', '.join(paths)})"
-                raise CorruptData(self._datastore, detail) from None
+            return self._mended(item, error)
+
+    def load_all(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """`load` of many, which costs less each."""
+        validate = self._validate
+        try:
+            return [validate(item, extra="ignore") for item in items]
+        except ValidationError:
+            return [self.load(item) for item in items]
+
+    def _mended(self, item: Mapping[str, Any], error: ValidationError) -> Any:
+        """The object of an item that lacks nullable attributes."""
+        try:
+            return self._validate(_with_nulls(item, error), extra="ignore")
+        except ValidationError as still:
+            paths = sorted({path_of(e).removeprefix(".") for e in _details(still)})
+            raise CorruptData(self._datastore, f"a stored item does not fit ({', '.join(paths)})") from None
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Some attributes, by stored or field name, as plain values that the class takes. InvalidValue."""
@@ -103,7 +112,7 @@ class Records:
         except ValidationError as error:
             lacking = {e["loc"]: e for e in _details(error) if e["type"] == "missing"}
             try:
-                self._validate(_mended(found, error, extras=False))
+                self._validate(_with_nulls(found, error))
             except ValidationError as still:
                 return [lacking.get(e["loc"], e) for e in _details(still)]
         return []
@@ -152,25 +161,18 @@ def _details(error: ValidationError) -> list[Fault]:
     return [{**one} for one in error.errors(include_url=False, include_input=False, include_context=False)]
 
 
-def _mended(item: Any, error: ValidationError, *, extras: bool = True) -> Any:
-    """A copy where absent is None, as it was when a nullable value was left out, and without undeclared extras."""
+def _with_nulls(item: Any, error: ValidationError) -> Any:
+    """A copy where what is missing is None, as it was when a nullable value was left out."""
     for detail in _details(error):
-        if detail["type"] == "missing" or (extras and detail["type"] == "extra_forbidden"):
-            item = _changed(item, detail["loc"], remove=detail["type"] == "extra_forbidden")
+        if detail["type"] == "missing":
+            item = _with_null(item, detail["loc"])
     return item
 
 
-def _changed(value: Any, loc: tuple[int | str, ...], *, remove: bool) -> Any:
+def _with_null(value: Any, loc: tuple[int | str, ...]) -> Any:
     head, rest = loc[0], loc[1:]
+    if isinstance(value, list) and isinstance(head, int):
+        return [*value[:head], _with_null(value[head], rest), *value[head + 1 :]]
     if isinstance(value, Mapping):
-        copied = dict(value)
-        if rest:
-            copied[str(head)] = _changed(copied[str(head)], rest, remove=remove)
-        elif remove:
-            copied.pop(str(head), None)
-        else:
-            copied[str(head)] = None
-        return copied
-    if isinstance(value, list) and isinstance(head, int) and rest:
-        return [*value[:head], _changed(value[head], rest, remove=remove), *value[head + 1 :]]
+        return {**value, str(head): _with_null(value[str(head)], rest) if rest else None}
     return value
