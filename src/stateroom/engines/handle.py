@@ -304,8 +304,7 @@ class Datastore(Generic[T]):
         await self._ready()
         read = self._pages.slack_page if paging == "slack" else self._pages.page
         rows, position = await read(self._raw, query if after is None else replace(query, after=after))
-        load = self._load
-        return Page([load(row.item) for row in rows], write_cursor(bound, position))
+        return Page(self.definition.load_all([row.item for row in rows]), write_cursor(bound, position))
 
     async def scan(
         self,
