@@ -9,7 +9,6 @@ styles or connections from elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,9 +41,6 @@ def refusal(host: str, origin: str | None) -> tuple[str, str] | None:
     return None
 
 
-def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in headers if key == name), None)
-
 
 class Guard:
     """Wraps the app."""
@@ -56,14 +52,18 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        problem = refusal(_header(scope["headers"], b"host") or "", _header(scope["headers"], b"origin"))
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        problem = refusal(
+            headers.get(b"host", b"").decode("latin-1"), origin.decode("latin-1") if origin is not None else None
+        )
         if problem is not None:
             await _refuse(send, *problem)
             return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                message["headers"] = (*message.get("headers", ()), *HEADERS)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

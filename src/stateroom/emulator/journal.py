@@ -23,7 +23,12 @@ _PAGE_ROWS = 500
 
 
 class Journal(Protocol):
-    """Keeps records. `append` returns when they are durable; a value of None forgets the key."""
+    """Keeps records. `append` returns when they are durable; a value of None forgets the key.
+
+    `keeps` False: nothing is kept, so nobody has to wait.
+    """
+
+    keeps: bool
 
     async def load(self) -> Iterable[tuple[str, bytes]]: ...
 
@@ -34,6 +39,8 @@ class Journal(Protocol):
 
 class NoJournal:
     """Without `--state`: everything lives and dies with the process."""
+
+    keeps = False
 
     async def load(self) -> Iterable[tuple[str, bytes]]:
         return ()
@@ -47,6 +54,8 @@ class NoJournal:
 
 class StoreJournal:
     """One table of Stateroom's own storage port, whatever engine the URL names."""
+
+    keeps = True
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -92,7 +101,7 @@ class Scribe:
 
     async def write(self, batch: Batch) -> None:
         """Return when `batch`, and all that was handed in before, is durable."""
-        if not batch:
+        if not batch or not self._journal.keeps:
             return
         self._waiting.update(batch)
         if self._next is None:

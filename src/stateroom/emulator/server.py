@@ -24,10 +24,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from stateroom.emulator import api, control
+from stateroom.emulator import control
 from stateroom.emulator.acts import Denied
-from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.config import LOOPBACK_HOSTS, EmulatorConfig
+from stateroom.emulator.door import Door
 from stateroom.emulator.guard import Guard
 from stateroom.emulator.housekeeper import Housekeeper
 from stateroom.emulator.workspace import Workspace
@@ -35,7 +35,6 @@ from stateroom.model.errors import StoreUnavailable, WrongUse
 
 LOG = logging.getLogger(__name__)
 
-API_BODY_LIMIT = 32 << 20  # 25 items of 400 KB, in a form that writes most characters as three
 PAGE_FOLDER = Path(__file__).with_name("page")
 PLACEHOLDER = b"<!doctype html><title>Local Slack</title><p>The local Slack runs. Its page is not installed."
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -44,19 +43,6 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 def random_id(prefix: str) -> str:
     """An id that is not used again, of Slack's shape."""
     return prefix + "0" + "".join(secrets.choice(_ALPHABET) for _ in range(9))
-
-
-async def _web_api(request: Request) -> Response:
-    asked = api.Asked(
-        method=request.path_params["method"],
-        content_type=request.headers.get("content-type", ""),
-        authorization=request.headers.get("authorization", ""),
-        query=request.url.query,
-        body=await read_limited(request, API_BODY_LIMIT),
-        base_url=f"http://{request.headers['host']}",
-    )
-    answer = await api.answer(request.app.state.workspace, asked)
-    return Response(answer.encoded(), answer.status, dict(answer.headers), "application/json; charset=utf-8")
 
 
 async def _page(request: Request) -> Response:
@@ -73,8 +59,6 @@ async def _page(request: Request) -> Response:
 
 def _store_failed(request: Request, error: Exception) -> Response:
     LOG.error("%s", error)
-    if request.url.path.startswith("/api/"):
-        return control.reply({"ok": False, "error": "internal_error"}, 500)
     return control.reply({"error": "state_unavailable", "detail": str(error)}, 500)
 
 
@@ -89,7 +73,6 @@ def _wrong_method(request: Request, error: Exception) -> Response:
 ROUTES = [
     Route("/", _page, methods=["GET"]),
     Route("/page/{file}", _page, methods=["GET"]),
-    Route("/api/{method}", _web_api, methods=["GET", "POST"]),
     *control.ROUTES,
 ]
 
@@ -118,7 +101,7 @@ def create_app(
     return Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard), Middleware(Door)],
         exception_handlers={
             Denied: control.deny,
             WrongUse: control.deny,
