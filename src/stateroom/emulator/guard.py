@@ -41,7 +41,6 @@ def refusal(host: str, origin: str | None) -> tuple[str, str] | None:
     return None
 
 
-
 class Guard:
     """Wraps the app."""
 

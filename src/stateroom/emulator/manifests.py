@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from stateroom.emulator.records import Json
-from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition, WrongUse
 from stateroom.model.profiles import check_profile
+from stateroom.model.schema.manifest import datastores_of
 
 BREAKING = "breaking_change"
 
@@ -46,9 +46,7 @@ def problems(manifest: Mapping[str, Any]) -> list[Json]:
     try:
         _read(manifest)
     except InvalidDefinition as error:
-        place = [error.datastore] if error.attribute is None else [error.datastore, "attributes", error.attribute]
-        pointer = "/datastores/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in place)
-        return [{"code": "invalid_datastore", "message": str(error), "pointer": pointer}]
+        return [{"code": "invalid_datastore", "message": str(error), "pointer": _pointer(error)}]
     return []
 
 
@@ -63,10 +61,12 @@ def breaking_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any])
 
 
 def _read(manifest: Mapping[str, Any]) -> list[Definition]:
-    """A stand-in until model/schema/manifest.py is there."""
-    made = []
-    for name, one in (manifest.get("datastores") or {}).items():
-        attributes = {k: Attribute(v["type"]) for k, v in one["attributes"].items()}
-        made.append(Definition(name, one["primary_key"], attributes, ttl=one.get("time_to_live_attribute")))
+    made = datastores_of(manifest)
     check_profile(made, "slack")
     return made
+
+
+def _pointer(error: InvalidDefinition) -> str:
+    place = [] if error.datastore in ("datastores", "types") else [error.datastore]
+    place += [] if error.attribute is None else ["attributes", error.attribute]
+    return "/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in ["datastores", *place])

@@ -13,6 +13,7 @@ from stateroom.emulator.webapi import (
     conversations,
     datastore,
     datastore_bulk,
+    datastore_query,
     people,
     reactions,
     streaming,
@@ -23,7 +24,7 @@ METHODS: dict[str, Method] = {
     method.name: method
     for family in (
         *(apps, assistant, chat, conversations, people, reactions, streaming),
-        *(datastore, datastore_bulk),
+        *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS
 }
