@@ -130,7 +130,7 @@ async def to_file(target: Target, condition: Condition | None, options: Options)
     work = work_of("export", place_of_store(target.store.url), target.name, target.team, condition)
     checkpoints = Checkpoints(options.state_path, work, must=options.resume or options.state is not None)
     state = where_it_stands(options.part, checkpoints) if options.resume else State(work=work)
-    checkpoints.save(state)  # before the file is touched: what an older one says is void from here on
+    checkpoints.begin(state)  # before the file is touched: what an older one says is void from here on
     with ExitStack() as stack:
         out = stack.enter_context(Appended(options.part, state.place))
 

@@ -6,6 +6,7 @@ item is put under its own key, so doing some of it twice doubles nothing. Memory
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -178,14 +179,14 @@ async def load(target: Target, file: IO[bytes], options: Options) -> Run:
     work = work_of("import", place_of_store(target.store.url), target.name, target.team, options.if_absent)
     checkpoints = Checkpoints(options.state_path, work, must=options.resume or options.state is not None)
     state = await where_it_stands(target, file, options, checkpoints)
-    checkpoints.save(state)  # before the rejects are touched: what an older one says is void from here on
+    checkpoints.begin(state)  # before the rejects are touched: what an older one says is void from here on
     total = size_of(file) if is_file(file) else None
     rejects = None if options.rejects is None else Appended(options.rejects, state.bad_bytes)
     with progress(f"importing {target.name}", total, state.place) as advance:
         run = Run(options, target, key, state, checkpoints, rejects, advance)
         loader: Loader[Line] = Loader(run.write, key, run.settled)
         try:
-            await feed(loader, lines_behind(file, state), state.line)
+            await feed(loader, file, state)
             await loader.finish()
         finally:
             await loader.stop()
@@ -196,16 +197,18 @@ async def load(target: Target, file: IO[bytes], options: Options) -> Run:
     return run
 
 
-def lines_behind(file: IO[bytes], state: State) -> Lines:
-    """The lines that are still to do; a pipe brings those before them, too."""
-    if is_file(file):
-        return Lines(file, offset=state.place, number=state.line)
-    return Lines(file)
+async def feed(loader: Loader[Line], file: IO[bytes], state: State) -> None:
+    """Every line that is still to do to the loader; a pipe brings those before them, too.
 
-
-async def feed(loader: Loader[Line], lines: Lines, done: int) -> None:
-    """Every line behind number `done` to the loader; what a slow pipe has brought so far is written at once."""
-    while (chunk := lines.chunk()) is not None:
+    What a slow pipe has brought so far is written at once.
+    """
+    done = state.line
+    lines = Lines(file, offset=state.place, number=done) if is_file(file) else Lines(file)
+    while True:
+        await readable(file)
+        chunk = lines.chunk()
+        if chunk is None:
+            return
         for line in chunk:
             if line.number <= done:
                 continue
@@ -234,6 +237,19 @@ async def where_it_stands(target: Target, file: IO[bytes], options: Options, che
         note("the store has not what was imported last; beginning anew")
         return new
     return state
+
+
+async def readable(file: IO[bytes]) -> None:
+    """Wait until a pipe brings something, while everything else goes on; what is no pipe can be read at any time."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(file.fileno(), ready.set)
+    except (OSError, ValueError, NotImplementedError):
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(file.fileno())
 
 
 def is_file(file: IO[bytes]) -> bool:

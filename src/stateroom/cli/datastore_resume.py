@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class Checkpoints:
         self._path = path
         self._must = must
         self._clock = clock
-        self._last = clock()
+        self._last = -math.inf  # the first is due at once
         self.work = work
 
     def load(self) -> State | None:
@@ -87,9 +88,13 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Replace the state. What it claims must be durable by now."""
+        self.begin(state)
+        self._last = self._clock()
+
+    def begin(self, state: State) -> None:
+        """`save` before anything is done: what an older state says is void from here on."""
         if self._path is None:
             return
-        self._last = self._clock()
         try:
             replace_file(self._path, msgspec.json.encode(state))
         except OSError as error:
