@@ -33,9 +33,12 @@ _YOUNG: Final = 10.0  # seconds since a thread's first message in which its ment
 _OVERTAKEN: Final = 1.0  # seconds that a reply waits for it
 _JSON: Final = b"application/json"
 _OK: Final = (200, _JSON, b'{"ok":true}')
-_HEADERS: Final = {
-    len(_OK[2]): [(b"content-type", _JSON), (b"content-length", str(len(_OK[2])).encode())],
+_OK_START: Final[Mapping[str, Any]] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", _JSON), (b"content-length", str(len(_OK[2])).encode())],
 }
+_OK_BODY: Final[Mapping[str, Any]] = {"type": "http.response.body", "body": _OK[2]}
 log = logging.getLogger("stateroom.ingress")
 
 
@@ -79,19 +82,21 @@ class Ingress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        status, kind, body = await self._answer(scope, receive)
-        headers = _HEADERS[len(body)] if body is _OK[2] else _headers(kind, body)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        route = self._routes.get(scope["path"])
-        if route is None:
-            return error(404, "not_found", "there is nothing at this address")
-        method, handler = route
-        if scope["method"] != method:
-            return error(405, "method_not_allowed", f"use {method}")
-        return await handler(scope, receive)
+        method, handler = self._routes.get(scope["path"], _NOWHERE)
+        if scope["method"] == method:
+            reply = await handler(scope, receive)
+        elif handler is _nothing:
+            reply = await _nothing(scope, receive)
+        else:
+            reply = error(405, "method_not_allowed", f"use {method}")
+        if reply is _OK:
+            await send(_OK_START)
+            await send(_OK_BODY)
+        else:
+            status, kind, body = reply
+            headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
     async def _events(self, scope: Scope, receive: Receive) -> Reply:
         body = await _body(scope["headers"], receive)
@@ -185,6 +190,8 @@ class Ingress:
         return True
 
     def _remember(self, lane: tuple[str, str]) -> None:
+        if lane in self._followed:
+            return
         self._followed[lane] = None
         if len(self._followed) > _REMEMBERED:
             self._followed.popitem(last=False)
@@ -209,16 +216,24 @@ class Ingress:
         return 200, b"text/plain; version=0.0.4", ("\n".join(lines) + "\n").encode()
 
 
-def _headers(kind: bytes, body: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+async def _nothing(_scope: Scope, _receive: Receive) -> Reply:
+    return error(404, "not_found", "there is nothing at this address")
+
+
+_NOWHERE: Final = ("", _nothing)
 
 
 async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
     """The raw body, or None when it is over the limit; the rest is read, within reason, so that the sender hears us."""
-    too_long = any(
-        name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT) for name, value in headers
-    )
-    body, read, more = b"", 0, True
+    too_long = False
+    for name, value in headers:
+        if name == b"content-length":
+            too_long = too_long or not value.isdigit() or int(value) > BODY_LIMIT
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):  # the usual case: all of it is there
+        return None if too_long or len(body) > BODY_LIMIT else body
+    read, more = len(body), True
     while more and read <= 8 * BODY_LIMIT:
         message = await receive()
         chunk: bytes = message.get("body", b"")

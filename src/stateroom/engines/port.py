@@ -15,7 +15,7 @@ Time is seconds since 1970 as float; engines are handed their clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class Row(NamedTuple):
     team: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Replace the whole row. `if_version=0`: it must be absent. `keep`: a row that is there stays (`changed=False`).
 
     `condition` and `guard` are both asked of the row as it is, or of an empty item where there is none.
@@ -100,8 +99,7 @@ class Put:
     guard: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """Change attributes of a row: `set`, then `add` (numbers), `append` (to arrays), `remove`.
 
     Without condition and version a missing row is inserted with `base` first; with one it is ConditionFailed.
@@ -112,19 +110,18 @@ class Update:
     table: str
     team: str
     id: str
-    set: Mapping[str, Any] = field(default_factory=dict)
-    add: Mapping[str, Any] = field(default_factory=dict)
-    append: Mapping[str, Any] = field(default_factory=dict)
+    set: Mapping[str, Any] = {}
+    add: Mapping[str, Any] = {}
+    append: Mapping[str, Any] = {}
     remove: tuple[str, ...] = ()
-    base: Mapping[str, Any] = field(default_factory=dict)
+    base: Mapping[str, Any] = {}
     expires_at: float | Literal["same"] | None = "same"
     condition: Condition | None = None
     if_version: int | None = None
     guard: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove a row; a missing row is fine unless a condition or version is given.
 
     `expired`: remove it only if it is past its expiry by now, whatever it holds (a sweep); `changed` tells.
@@ -138,8 +135,7 @@ class Delete:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Write nothing, but the batch fails unless the row fulfils this (used for fencing tokens)."""
 
     table: str
@@ -149,8 +145,7 @@ class Check:
     if_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True):
     """Add an entry to a stream. A known turn id changes nothing and gives back its first number."""
 
     table: str
@@ -161,8 +156,7 @@ class Append:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Struct, frozen=True):
     """Replace the item of an entry that exists (tombstones); its number and turn id stay. Missing: ConditionFailed.
 
     `expires_at`: "same" keeps the entry's; 0 leaves an empty place that no reader sees and no sweep finds again, which
@@ -178,8 +172,7 @@ class Rewrite:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Truncate:
+class Truncate(Struct, frozen=True):
     """Erase a stream with all entries and its numbering."""
 
     table: str

@@ -21,7 +21,7 @@ from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewri
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
-from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, text_of
+from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, is_bare, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -118,8 +118,10 @@ class SqliteEngine:
             raise closed(self._path)
         if not writes:
             return []
-        texts = [self._text(writer, write) for write in writes]
         door = self._door(writer)
+        if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
+            return await door.join(Batch(writes, (self._text(writer, write),), keep=write.table))
+        texts = [self._text(writer, write) for write in writes]
         free = door.alone()
         if free is None:
             await asyncio.sleep(0)

@@ -45,19 +45,25 @@ Future = asyncio.Future[list[Written]]
 class Batch:
     """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
 
-    __slots__ = ("alone", "error", "future", "results", "size", "state", "texts", "timer", "writes")
+    __slots__ = ("alone", "error", "future", "keep", "results", "size", "state", "texts", "timer", "writes")
 
-    def __init__(self, writes: Sequence[Write], texts: Sequence[str | None]) -> None:
+    def __init__(self, writes: Sequence[Write], texts: Sequence[str | None], *, keep: str = "") -> None:
         self.writes = writes
         self.texts = texts
+        self.keep = keep  # the table, when this is one `Put(keep=True)` and nothing else
         self.size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
         # Rewrite and Truncate go to the file at once, so they cannot share a transaction.
-        self.alone = any([isinstance(write, (Rewrite, Truncate)) for write in writes])  # noqa: C419, quicker so
+        self.alone = not keep and any([isinstance(w, (Rewrite, Truncate)) for w in writes])  # noqa: C419, quicker so
         self.future: Future | None = None  # none when it is committed where it was made
         self.timer: asyncio.TimerHandle | None = None
         self.state = 0  # see sqlite_writer.py
         self.results: list[Written] = []
         self.error: BaseException | None = None
+
+
+def is_bare(write: Put) -> bool:
+    """Whether a put depends on nothing but the presence of its row."""
+    return write.condition is None and write.if_version is None and write.guard is None
 
 
 def text_of(table: str, item: Any) -> str:
@@ -106,10 +112,8 @@ class Group:
 
     def decide(self, batch: Batch) -> None:
         """Fill the batch's results, or its error and leave no trace of it in the overlay."""
-        if len(batch.writes) == 1:
-            write = batch.writes[0]
-            if self._append_lone(batch, write) if type(write) is Append else self._insert(batch, write):
-                return
+        if len(batch.writes) == 1 and type(write := batch.writes[0]) is Append and self._append_lone(batch, write):
+            return
         undo: Undo = None if len(batch.writes) == 1 and not self._unique_any else []
         counted = self.rows, self.size
         try:
@@ -121,25 +125,6 @@ class Group:
                     step()
             batch.error = error
             self.rows, self.size = counted
-
-    def _insert(self, batch: Batch, write: Write) -> bool:
-        """A lone `Put(keep=True)` of a row that is not there: the inbox's write, without the general machinery."""
-        if type(write) is not Put or not write.keep or write.condition is not None or write.if_version is not None:
-            return False
-        if write.guard is not None:
-            return False
-        items = self._items[write.table]
-        key = (write.team, write.id)
-        text = batch.texts[0]
-        if items.layout.unique or items.layout.table.changes or items.rows[key] is not None or text is None:
-            return False
-        row = Row(write.id, dict(write.item), next_version(None, self._now), write.expires_at, write.team)
-        items.rows[key] = row
-        items.dirty[key] = None
-        items.texts[key] = text
-        self._count(text)
-        batch.results.append(Written(row, changed=True))
-        return True
 
     def _append_lone(self, batch: Batch, write: Append) -> bool:
         """A lone append of a new turn: the conversation's write, without the general machinery."""
@@ -312,7 +297,7 @@ class Group:
 def is_plain(write: Write) -> bool:
     """Whether what the row holds does not matter to the write: it need not be read as JSON."""
     if isinstance(write, Put):
-        return write.condition is None and write.if_version is None and write.guard is None and not write.keep
+        return is_bare(write) and not write.keep
     return isinstance(write, Delete) and write.condition is None and write.if_version is None
 
 

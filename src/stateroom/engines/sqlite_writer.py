@@ -25,6 +25,7 @@ from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_lone import append, change
+from stateroom.engines.sqlite_keep import insert, one_table
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -256,10 +257,13 @@ class Writer:
             if not self._turnstile.enter(wait=wait):
                 return False
             try:
-                if not self._begin(wait=wait, deadline=started + self._timeout):
-                    return False
                 began = time.monotonic()
-                self._carry_out(self._claim(batches))
+                todo = self._keep(batches) if batches[0].keep else batches
+                if todo:
+                    if not self._begin(wait=wait, deadline=started + self._timeout):
+                        return False
+                    began = time.monotonic()
+                    self._carry_out(self._claim(todo))
             finally:
                 self._rollback()
                 self._turnstile.leave()
@@ -275,6 +279,30 @@ class Writer:
         if wait:
             _resolve(batches)
         return True
+
+    def _keep(self, batches: list[Batch]) -> list[Batch]:
+        """Insert a group of nothing but rows to keep; what is left of it goes the general way."""
+        layout = self.layouts.get(table) if (table := one_table(batches)) else None
+        if layout is None or layout.unique or layout.table.changes:
+            return batches
+        live = self._claim(batches)
+        if not live:
+            return []
+        if self._before_commit is not None:
+            self._before_commit()
+        try:
+            left = insert(self._cursor, layout, live, self._clock())
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translate(error, self._path, committing=True) from error
+            left = live  # somebody outside of the turnstile: the general way waits for them
+        rows = len(live) - len(left)
+        if rows:
+            self._due = self._debt.wrote(rows, sum([b.size for b in live])) or self._due
+        with self._states:
+            for batch in left:
+                batch.state = WAITING
+        return left
 
     def _carry_out(self, batches: list[Batch]) -> None:
         if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:

@@ -209,22 +209,29 @@ def _message_event(envelope: _Envelope, event: _Inner, place: _Place) -> Event:
 
 def _place(envelope: _Envelope) -> _Place:
     granted = _authorizations(envelope.authorizations)
-    first = granted[0] if granted else {}
-    enterprise = first_given(envelope.enterprise_id, first.get("enterprise_id"))
-    # On Enterprise Grid the envelope's team may be null: then the installation that the event was sent for.
-    team = first_given(envelope.team_id, first.get("team_id"), enterprise)
+    team, enterprise = envelope.team_id, envelope.enterprise_id
+    if team is None or enterprise is None:
+        first = granted[0] if granted else {}
+        if enterprise is None:
+            enterprise = first.get("enterprise_id")
+        # On Enterprise Grid the envelope's team may be null: then the installation that the event was sent for.
+        if team is None:
+            team = first_given(first.get("team_id"), enterprise)
     return _Place(
-        team=checked(TEAM, team, "team_id"),
-        enterprise=None if enterprise is None else checked(TEAM, enterprise, "enterprise_id"),
-        own_user=_own_user(granted),
+        checked(TEAM, team, "team_id"),
+        None if enterprise is None else checked(TEAM, enterprise, "enterprise_id"),
+        _own_user(granted),
     )
 
 
 def _authorizations(value: Any) -> list[dict[str, Any]]:
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+    if not isinstance(value, list):
         refuse("authorizations")
+    for entry in value:
+        if not isinstance(entry, dict):
+            refuse("authorizations")
     return value
 
 
@@ -257,21 +264,22 @@ def _spoken(envelope: _Envelope, event: _Inner, place: _Place, source: Source | 
     channel_type = channel_type_of(event.channel_type, channel)
     if source is None:
         source = "im" if channel_type in _DIRECT else "channel"
+    own = place.own_user
     return Message(
-        team=place.team,
-        channel=channel,
-        ts=ts,
-        thread_ts=thread_of(event.thread_ts, ts, "event.thread_ts"),
-        user=checked(PERSON, event.user, "event.user"),
-        text=text,
-        source=source,
-        files=() if event.files is None else files_of(event.files, "event.files"),
-        event_id=_event_id(envelope, channel, ts),
-        event_time=whole_number(envelope.event_time, int(ts[:10])),
-        own_user=place.own_user,
-        channel_type=channel_type,
-        mentions_own=source == "mention" or mentions(text, place.own_user),
-        enterprise=place.enterprise,
+        place.team,
+        channel,
+        ts,
+        None if event.thread_ts is None else thread_of(event.thread_ts, ts, "event.thread_ts"),
+        checked(PERSON, event.user, "event.user"),
+        text,
+        source,
+        () if event.files is None else files_of(event.files, "event.files"),
+        _event_id(envelope, channel, ts),
+        whole_number(envelope.event_time, int(ts[:10])),
+        own,
+        channel_type,
+        source == "mention" or mentions(text, own),
+        place.enterprise,
     )
 
 

@@ -58,6 +58,8 @@ def storable_text(value: Any, field: str) -> str:
         return ""
     if not isinstance(value, str):
         refuse(field)
+    if value.isascii():
+        return value.replace("\0", "")
     text: str = value.replace("\0", "")
     try:
         text.encode("utf-8")
