@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
+from msgspec import Struct  # writes are made for every call; a frozen dataclass takes six times as long to make
+
 if TYPE_CHECKING:
     from stateroom.expr.tree import Condition
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
-from stateroom.engines.decide import alive, change, decide, exact, index_key, next_version
+from stateroom.engines.decide import alive, change, decide, exact, index_key
 from stateroom.engines.port import (
     CHANGES,
     Append,
