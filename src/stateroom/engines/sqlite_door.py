@@ -16,6 +16,8 @@ from stateroom.engines.port import Written
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_writer import Writer, settle
 
+import os
+THREAD = int(os.environ.get("THREAD","0"))
 PATIENCE: Final = 16  # turns with a single writer after which the crowd is over
 TURN: Final = 0.001  # seconds that one task may go on committing before it lets the loop's other tasks run
 
@@ -46,7 +48,7 @@ class Door:
         if not group:
             return
         self._crowd = PATIENCE if len(group) > 1 else max(0, self._crowd - 1)
-        if self._writer.commit_here(group):
+        if (len(group) == 1 or not THREAD or not group[0].keep) and self._writer.commit_here(group):
             settle(group)
             return
         group[-1].timer = self.loop.call_later(self._timeout, self._writer.give_up, group)

@@ -23,7 +23,6 @@ CHUNK: Final = 64  # rows a statement: each size is compiled once and kept
 Key = tuple[str, str]
 Undo = list[Callable[[], object]] | None  # none: nothing can fail after the first change
 _read_places: Final = msgspec.json.Decoder(list[tuple[int, int, int | None, int | None]]).decode
-_read_turns: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 
 class Items:
@@ -111,27 +110,15 @@ class Log:
             if found is not None:
                 self._place(write, *found)
             return
-        known, unknown = [], []
+        unknown = []
         for write in wanted:
             stream = self._remembered.get((write.team, write.stream))
             if stream is None:
                 unknown.append(write)
-            else:
+            else:  # a turn that is there already would be met by the insert: rarely enough to begin again then
                 self.streams[write.team, write.stream] = stream
-                known.append((write, stream.number))
-        for part in chunks(known):
-            self._load_turns(connection, part)
         for part in chunks(unknown):
             self._load_places(connection, part)
-
-    def _load_turns(self, connection: sqlite3.Connection, part: Sequence[tuple[Append, int]]) -> None:
-        """Which turns are there already, in streams whose last number is known."""
-        head, tail = self.layout.turns
-        values = tuple(chain.from_iterable((i, number, w.turn_id) for i, (w, number) in enumerate(part)))
-        (text,) = connection.execute(f"{head}{groups(len(part), 3)}{tail}", values).fetchone()
-        for index, number in _read_turns(text):
-            write = part[index][0]
-            self.turns[write.team, write.stream, write.turn_id] = number
 
     def _load_places(self, connection: sqlite3.Connection, part: Sequence[Append]) -> None:
         head, tail = self.layout.places

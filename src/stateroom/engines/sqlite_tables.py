@@ -118,10 +118,6 @@ class Layout:
             f"SELECT json_group_array(json_array(k.column1, s.stream_no, {last}, {known}k.column4))) FROM (VALUES ",
             f") k CROSS JOIN {self.streams} s ON s.team = k.column2 AND s.stream = k.column3",
         )
-        self.turns = (
-            "SELECT json_group_array(json_array(k.column1, e.number)) FROM (VALUES ",
-            f") k CROSS JOIN {self.sql} e ON e.stream_no = k.column2 AND e.turn_id = k.column3",
-        )
         self.append = (
             f"INSERT INTO {self.sql} (stream_no, number, turn_id, expires, item) "
             f"SELECT s.stream_no, coalesce({last}, 0) + 1, ?, ?, ? FROM {self.streams} s "

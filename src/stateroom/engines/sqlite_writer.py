@@ -307,8 +307,21 @@ class Writer:
     def _carry_out(self, batches: list[Batch]) -> None:
         if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:
             self._refresh()
-        group = Group(self._connection, self.layouts, self._clock(), self._streams)
-        self._streams = {}  # until the commit they are not sure
+        remembered, self._streams = self._streams, {}  # until the commit they are not sure
+        try:
+            self._decide(batches, remembered)
+        except sqlite3.IntegrityError:
+            if not remembered:
+                raise
+            # A turn of a remembered stream is there already. Once more, and now everything is looked up.
+            self._rollback()
+            self._connection.execute("BEGIN IMMEDIATE")
+            for batch in batches:
+                batch.results, batch.error = [], None
+            self._decide(batches, {})
+
+    def _decide(self, batches: list[Batch], remembered: Remembered) -> None:
+        group = Group(self._connection, self.layouts, self._clock(), remembered)
         group.load(batches)
         for batch in batches:
             group.decide(batch)
