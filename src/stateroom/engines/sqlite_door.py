@@ -9,6 +9,7 @@ group is committed by the writer thread, so that the loop goes on meanwhile. One
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any, Final
 
@@ -16,8 +17,7 @@ from stateroom.engines.port import Written
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_writer import Writer, settle
 
-import os
-THREAD = int(os.environ.get("THREAD","0"))
+THREAD = int(os.environ.get("THREAD", "0"))
 PATIENCE: Final = 16  # turns with a single writer after which the crowd is over
 TURN: Final = 0.001  # seconds that one task may go on committing before it lets the loop's other tasks run
 

@@ -31,7 +31,7 @@ from stateroom.layers.threads_portable import Report, export, import_folder, imp
 from stateroom.model.content import FULL, Content
 from stateroom.model.errors import ConditionFailed, InvalidValue
 from stateroom.model.ids import check_id, check_key, is_id
-from stateroom.model.messages import Messages, to_text
+from stateroom.model.messages import Messages, decoded, to_text
 from stateroom.model.window import Chooser, Window
 
 __all__ = [
@@ -146,14 +146,18 @@ class Thread:
         Neither budget is ever exceeded, and no tool call is separated from its return (see `model.window.Chooser`).
         """
         chooser = Chooser(limit=limit, max_tokens=max_tokens)
+
+        def choose(text: object) -> bool:
+            return chooser.add(decoded(text))
+
         # Two messages a turn are the rule, so that half of the limit is mostly one page and exactly enough.
         size = FIRST_PAGE if limit is None else min(-(-limit // 2), LAST_PAGE)
         after: tuple[int, ...] | None = None
         while True:
             page = await self._page(size, after=after, descending=True)
             for index, row in enumerate(page.rows):
-                messages = messages_of(row)
-                if messages is not None and not chooser.add(messages):
+                room = messages_of(row, choose)
+                if room is False:
                     return chooser.window(more=index + 1 < len(page.rows) or page.position is not None)
             if page.position is None:
                 return chooser.window()

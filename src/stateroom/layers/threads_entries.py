@@ -5,8 +5,8 @@ Rules of this file: no I/O. An item that cannot be read is an error, never an em
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from stateroom.engines.port import Append, Put, Row
 from stateroom.model.attributes import Attribute
@@ -47,6 +47,7 @@ ENTRIES: Final = Definition(
     on_erase="clear",  # numbers have no gaps, so what goes leaves a tombstone
 )
 DEFINITIONS: Final = (THREADS, ENTRIES)
+T = TypeVar("T")
 FAR_FUTURE: Final = 1e11  # the year 5138: what is beyond was given in milliseconds
 
 
@@ -114,22 +115,22 @@ def entry_write(
     return Append(ENTRIES.name, place.team, place.stream, check_turn_id(turn_id), item, expires_at)
 
 
-def messages_of(row: Row) -> list[dict[str, Any]] | None:
-    """The messages of an entry's row, None for a tombstone; CorruptData or FormatTooNew when they cannot be read."""
+def messages_of(row: Row, read: Callable[[object], T]) -> T | None:
+    """The messages of an entry's row as `read` gives them, None for a tombstone; CorruptData or FormatTooNew."""
     item = row.item
     if item.get("format") != FORMAT or item.get("version") != VERSION:
         check_format(item.get("format"), item.get("version"), place_in_words(row))
     if item.get("tombstone") is True:
         return None
     try:
-        return from_text(item.get("messages"))
+        return read(item.get("messages"))
     except InvalidValue as error:
         raise CorruptData(place_in_words(row), str(error)) from None
 
 
 def entry_of(row: Row) -> Entry:
     """The entry of a row; CorruptData or FormatTooNew when it cannot be read."""
-    messages = messages_of(row)
+    messages = messages_of(row, from_text)
     item = row.item
     turn_id = row.id.partition("/")[2]
     at = item.get("at")

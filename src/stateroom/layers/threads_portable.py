@@ -251,7 +251,7 @@ class _Importer:
 
 def _line_of(place: Place, created_at: int, row: Row) -> bytes:
     item = row.item
-    words = messages_of(row)
+    words = messages_of(row, from_text)
     line = Line(
         team=place.team,
         channel=place.channel,

@@ -49,18 +49,28 @@ def to_text(messages: Messages) -> str:
 
 def from_text(text: object) -> list[dict[str, Any]]:
     """The messages of a JSON text. InvalidValue names the position of what is no message."""
+    found = decoded(text)
+    if not _sound(found):
+        raise not_messages(found)
+    messages: list[dict[str, Any]] = found
+    return messages
+
+
+def not_messages(found: Any) -> InvalidValue:
+    """The error for what `decoded` gave and is no array of messages."""
+    return InvalidValue(*_fault(found))
+
+
+def decoded(text: object) -> Any:
+    """The value of a JSON text, messages or not; whoever goes through them checks them (`model.window.Chooser`)."""
     try:
-        found: Any = _decoder.decode(text) if isinstance(text, str) else None
+        return _decoder.decode(text) if isinstance(text, str) else None
     except msgspec.ValidationError:  # the one thing that JSON allows and pydantic-ai could not read back
         raise InvalidValue("messages", "holds a number that no 64-bit float can hold") from None
     except msgspec.DecodeError:
         raise InvalidValue("messages", "is not JSON") from None
     except RecursionError:
         raise InvalidValue("messages", "is nested too deeply") from None
-    if not _sound(found):
-        raise InvalidValue(*_fault(found))
-    messages: list[dict[str, Any]] = found
-    return messages
 
 
 def check_format(name: object, version: object, place: str) -> None:
@@ -141,7 +151,7 @@ def _printable(text: str) -> str:
 
 
 def _sound(found: Any) -> bool:
-    """Whether it is an array of messages. On the way of every read, so it does not count positions."""
+    """Whether it is an array of messages. On the way of every append, so it does not count positions."""
     if type(found) is not list:
         return False
     for message in found:

@@ -13,9 +13,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stateroom.model.errors import InvalidValue
+from stateroom.model.messages import KINDS, not_messages
 
-# Parts that tie a message to an earlier one; a retry that names no tool follows up on a text.
+# Which parts tie a message to an earlier one; a retry that names no tool follows up on a text.
 ROLES: Final = {
+    "user-prompt": "",
+    "system-prompt": "",
+    "text": "",
+    "thinking": "",
     "tool-call": "call",
     "builtin-tool-call": "call",
     "tool-return": "return",
@@ -60,25 +65,40 @@ class Chooser:
         self._left_out = False
         self._entries = 0
 
-    def add(self, messages: list[dict[str, Any]]) -> bool:
-        """Takes the messages of the next older entry, oldest first; whether there is room for more."""
+    def add(self, messages: Any) -> bool:
+        """Takes the messages of the next older entry, oldest first; whether there is room for more.
+
+        They may be whatever JSON was stored, and are checked on the way: InvalidValue for what is no message.
+        """
+        try:
+            return self._add(messages)
+        except (KeyError, TypeError, AttributeError):
+            raise not_messages(messages) from None
+
+    def _add(self, messages: list[dict[str, Any]]) -> bool:
+        if type(messages) is not list:
+            raise TypeError
         self._entries = entry = self._entries + 1
         kept, entry_of, limit, roles = self._newest_first, self._entry_of, self._limit, ROLES
         budgeted = self._tokens_left is not None
         for message in reversed(messages):
+            kind, parts, follows_up = message["kind"], message["parts"], False
+            if kind not in KINDS or type(parts) is not list:
+                raise TypeError
             if len(kept) >= limit or (budgeted and not self._affordable(message)):
                 self._left_out = True
                 return False
             kept.append(message)
             entry_of.append(entry)
-            parts, follows_up = message["parts"], False
             for part in reversed(parts):
                 role = roles.get(part.get("part_kind"))
-                if role is not None:
+                if role:
                     follows_up |= self._link(role, part)
+                elif role is None and type(part.get("part_kind", "")) is not str:
+                    raise TypeError
             if self._unanswered:
                 continue
-            if message["kind"] == "response":
+            if kind == "response":
                 self._answered = len(kept)
             elif parts and not follows_up:
                 self._spoken = len(kept)
