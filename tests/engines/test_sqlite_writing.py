@@ -261,6 +261,47 @@ async def test_another_engines_unique_index_holds_for_an_engine_that_opened_befo
             await old.commit([Put("t", TEAM, "b", {"email": "x"})])
 
 
+async def test_another_engines_unique_index_holds_for_rows_that_are_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.db") as early, opened(tmp_path / "s.db") as late:
+        keep = [Put("t", TEAM, f"a{n}", {"mail": f"{n}"}, keep=True) for n in range(4)]
+        await asyncio.gather(*[early.commit([put]) for put in keep])
+        await late.apply([Table("t", indexes=(TableIndex("mail", ("mail",), unique=True),))])
+        again = [Put("t", TEAM, f"b{n}", {"mail": f"{n}"}, keep=True) for n in range(4)]
+        found = await asyncio.gather(*[early.commit([put]) for put in again], return_exceptions=True)
+        assert [isinstance(one, ConditionFailed) for one in found] == [True] * 4
+
+
+async def test_of_many_callers_that_keep_rows_each_hears_whether_it_was_first(tmp_path: Path) -> None:
+    now = [1000.0]
+    engine = SqliteEngine(tmp_path / "s.db", lambda: now[0])
+    await engine.open()
+    await engine.apply(TABLES)
+    await engine.commit([Put("t", TEAM, "there", {"by": "first"}), Put("t", TEAM, "over", {"by": "old"}, 1001.0)])
+    now[0] = 1002.0
+    wanted = ["new", "there", "twice", "twice", "over", "last"]
+    puts = [Put("t", TEAM, id, {"by": f"{place}"}, keep=True) for place, id in enumerate(wanted)]
+    done = [one for (one,) in await asyncio.gather(*[engine.commit([put]) for put in puts])]
+    assert [one.changed for one in done] == [True, False, True, False, True, True]
+    assert [one.row.item["by"] for one in done] == ["0", "first", "2", "2", "4", "5"]  # type: ignore[union-attr]
+    rows = await engine.get("t", TEAM, ["new", "there", "twice", "over", "last"])
+    assert [row and row.item["by"] for row in rows] == ["0", "first", "2", "4", "5"]
+    assert [row and row.version for row in rows] == [done[place].row.version for place in (0, 1, 2, 4, 5)]  # type: ignore[union-attr]
+    await engine.close()
+
+
+async def test_a_repeated_turn_among_many_appends_gets_its_first_number(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.db") as engine:
+
+        async def said(*turns: str) -> list[tuple[int, bool]]:
+            batches = [engine.commit([Append("l", TEAM, "s", turn, {"turn": turn})]) for turn in turns]
+            return [(done.row.version, done.changed) for (done,) in await asyncio.gather(*batches)]  # type: ignore[union-attr]
+
+        assert await said("a", "b", "c") == [(1, True), (2, True), (3, True)]
+        assert await said("d", "b", "e", "e") == [(4, True), (2, False), (5, True), (5, False)]
+        page = await engine.query(Query("l", TEAM, 10, equals=("s",)))
+        assert [row.item["turn"] for row in page.rows] == ["a", "b", "c", "d", "e"]
+
+
 async def test_an_index_becomes_unique_only_where_no_rows_share_a_value(tmp_path: Path) -> None:
     unique = Table("t", indexes=(TableIndex("email", ("email",), unique=True),))
     async with opened(tmp_path / "s.db") as engine:

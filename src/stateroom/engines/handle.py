@@ -8,8 +8,9 @@ knows an engine.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from stateroom.engines import handle_once, handle_trash, slack_paging
 from stateroom.engines.handle_bulk import Bulk, check_count, write_all

@@ -8,10 +8,11 @@ By an index such rows stand where their stored values put them, until `migrate b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from stateroom.engines import slack_paging
 from stateroom.engines.handle_cursor import Position

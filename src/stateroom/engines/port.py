@@ -195,8 +195,7 @@ class Written(NamedTuple):
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """One page of rows in order.
 
     Items by key: `low <= id < high`. By index: the leading attributes equal `equals`, `low <= next attribute < high`.

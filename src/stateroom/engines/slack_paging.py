@@ -8,8 +8,9 @@ Rules of this file: `Tally` is pure and is the rule; `page` reads by it through 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from stateroom.engines.port import Engine, Query, Row
 

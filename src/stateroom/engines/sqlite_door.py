@@ -9,7 +9,6 @@ group is committed by the writer thread, so that the loop goes on meanwhile. One
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from stateroom.engines.port import Written
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_writer import Writer, settle
 
-THREAD = int(os.environ.get("THREAD", "0"))
 PATIENCE: Final = 16  # turns with a single writer after which the crowd is over
 TURN: Final = 0.001  # seconds that one task may go on committing before it lets the loop's other tasks run
 
@@ -48,7 +46,9 @@ class Door:
         if not group:
             return
         self._crowd = PATIENCE if len(group) > 1 else max(0, self._crowd - 1)
-        if (len(group) == 1 or not THREAD or not group[0].keep) and self._writer.commit_here(group):
+        # Rows to keep are one statement, so that the thread asks for the GIL twice and the loop goes on meanwhile
+        # (measured at ingress: a seventh less time a request than on the loop; for other groups it is the reverse).
+        if (len(group) == 1 or not group[0].keep) and self._writer.commit_here(group):
             settle(group)
             return
         group[-1].timer = self.loop.call_later(self._timeout, self._writer.give_up, group)

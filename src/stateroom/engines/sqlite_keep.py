@@ -2,7 +2,8 @@
 
 Rules of this file: the statement is its own transaction. Rows are not read before; when fewer were inserted than asked
 for, those in the way are looked up after, and their callers go the general way. The caller of these functions holds the
-turnstile, so no other process of ours has written between.
+turnstile, so no other process of ours has written between. When another connection has committed since we last looked
+(it may have declared a unique index), the statement itself sees so and inserts nothing.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ def one_table(batches: Sequence[Batch]) -> str:
     return table if table and len(batches) <= ROWS and all([b.keep == table for b in batches]) else ""  # noqa: C419
 
 
-def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now: float) -> list[Batch]:
-    """Insert the rows that are not there, durably; returns the batches whose row was (or is an expired one)."""
+def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now: float, seen: int) -> list[Batch]:
+    """Insert the rows that are not there, durably; returns the batches whose row was (or is an expired one).
+
+    `seen` is the data_version up to which what others committed is known.
+    """
     version = next_version(None, now)
     values: list[object] = []
     for batch in batches:
@@ -36,7 +40,8 @@ def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now
         values += (write.team, write.id, version, write.expires_at, batch.texts[0])
         item = write.item if type(write.item) is dict else dict(write.item)
         batch.results = [Written(Row(write.id, item, version, write.expires_at, write.team), True)]
-    cursor.execute(f"{layout.put}{groups(len(batches), 5)}{layout.keep}", values)
+    values.append(seen)
+    cursor.execute(groups(len(batches), 5).join(layout.keep), values)
     if cursor.rowcount == len(batches):
         return []
     return _in_the_way(cursor, layout, batches)

@@ -15,9 +15,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from stateroom.engines.decide import check_expired, check_whole, exact, index_key, within
 from stateroom.engines.port import Page, Query, Row, TableIndex, log_id
@@ -29,6 +30,7 @@ from stateroom.model.errors import Unsupported, WrongUse
 INLINE_ROWS: Final = 256  # rows stepped through on the loop: about a millisecond of small items
 STEP: Final = 256
 _INT64: Final = 2**63
+_made: Final = tuple.__new__  # a named tuple without the call of its own __new__
 
 
 class Reader:
@@ -119,7 +121,7 @@ class Reader:
         position = (found[-2][1],) if len(found) > query.limit else None
         items = decode_all([raw[3] for raw in found[: query.limit]], layout.table.name)
         team, prefix = query.team or "", log_id(stream, "")
-        rows = [Row(prefix + raw[0], item, raw[1], raw[2], team) for raw, item in zip(found, items, strict=False)]
+        rows = [_made(Row, (prefix + raw[0], item, raw[1], raw[2], team)) for raw, item in zip(found, items)]  # noqa: B905
         return Page(rows, position)
 
     def _plain(self, layout: Layout, query: Query, team: str, now: float, budget: int | None) -> Page | None:

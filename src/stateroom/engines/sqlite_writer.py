@@ -291,7 +291,7 @@ class Writer:
         if self._before_commit is not None:
             self._before_commit()
         try:
-            left = insert(self._cursor, layout, live, self._clock())
+            left = insert(self._cursor, layout, live, self._clock(), self._seen)
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise translate(error, self._path, committing=True) from error

@@ -122,7 +122,7 @@ async def remember(engine: Engine, clock: Clock, definition: Definition) -> None
     chosen = definition if row is None else widened(_read(row), definition)
     if row is not None and chosen == _read(row):
         return
-    put = replace(record(chosen, clock()), if_version=0 if row is None else row.version)
+    put = msgspec.structs.replace(record(chosen, clock()), if_version=0 if row is None else row.version)
     try:
         await engine.commit([put])
     except ConditionFailed:

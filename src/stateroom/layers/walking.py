@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from stateroom.engines.port import Engine, Query, Row, Write, Written
 from stateroom.model.errors import ConditionFailed

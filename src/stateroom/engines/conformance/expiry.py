@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stateroom.engines.conformance import CHANGED, ITEMS, LOG, OTHER, TEAM, EngineCase, fill, needs
 from stateroom.engines.conformance.pages import all_pages, ids
