@@ -7,8 +7,9 @@ attributes, its lifecycle), so there is none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from stateroom.engines.handle_cursor import binding, read_cursor, write_cursor
 from stateroom.engines.port import Engine, Query

@@ -24,8 +24,8 @@ from stateroom.engines.port import Append, Delete, Put, Table, Update, Write, Wr
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
-from stateroom.engines.sqlite_lone import append, change
 from stateroom.engines.sqlite_keep import insert, one_table
+from stateroom.engines.sqlite_lone import append, change
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
