@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "threads": "threads",
     "turns": "turns",
     "sweep": "sweep",
+    "erase": "erase",
 }
 
 

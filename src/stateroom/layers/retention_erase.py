@@ -9,9 +9,10 @@ rows they tell of, because erasing writes to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from stateroom.engines.handle import table_of
 from stateroom.engines.port import (
     Delete,
     Engine,
@@ -25,13 +26,14 @@ from stateroom.engines.port import (
     changes_table,
 )
 from stateroom.layers.retention import removal
-from stateroom.layers.retention_person import USER, Judged, holds, judge, marked, mentions
+from stateroom.layers.retention_person import USER, Judged, Subject, holds, judge, mentions, subject_of
 from stateroom.layers.walking import BATCH, Clock, commit_each, pages, settle, stream_of
 from stateroom.model.definition import Definition
 from stateroom.model.errors import ConditionFailed, StoreUnavailable
 from stateroom.model.upgrades import VERSION
 
-ERASED: Final = "erased"  # in place of an item, or of a key, in a log of changes
+ERASED: Final = "erased"  # in place of a key that is a person's id, in a log of changes
+TRASH: Final = "trash_"  # how the companion begins that keeps what was deleted (engines/handle_trash.py)
 
 
 @dataclass
@@ -54,34 +56,31 @@ class Erased:
 
 @dataclass(frozen=True)
 class Target:
-    """One table to be erased from: its definition, and how its items are read out of rows.
+    """One table to be erased from, and what its items say about people, by the version they were written under."""
 
-    `versions`: the definitions under which rows were written, where they are known.
-    """
-
-    definition: Definition
     table: Table
+    subject: Subject
     of_changes: bool = False
-    versions: Mapping[int, Definition] = field(default_factory=dict)
+    versions: Mapping[int, Subject] = field(default_factory=dict)
 
     def judge(self, item: Mapping[str, Any], user: str) -> Judged:
         """What becomes of a row's item."""
         if self.of_changes:
             return self._judge_change(item, user)
-        return judge(self._definition(item), item, user)
+        return judge(self._subject(item), item, user)
 
     def unmarked(self, item: Mapping[str, Any], user: str) -> list[str]:
         """Attributes that hold the id and are not marked as personal."""
         inner = item.get("item", {}) if self.of_changes else item
-        known = marked(self._definition(inner))
+        known = self._subject(inner).personal
         return [name for name, value in inner.items() if name not in known and holds(value, user)]
 
     def is_nameless(self, item: Mapping[str, Any]) -> bool:
         """Whether an entry of a log lacks the id that would say whose it is, and still has words."""
-        if not self.definition.log or self.of_changes:
+        if not self.subject.log or self.of_changes:
             return False
-        personal = marked(self.definition)
-        ids = {name for name in personal if self.definition.attributes[name].type == USER}
+        personal = self.subject.personal
+        ids = {name for name in personal if self.subject.attributes[name].type == USER}
         return bool(ids) and not ids & item.keys() and bool((personal - ids) & item.keys())
 
     def _judge_change(self, entry: Mapping[str, Any], user: str) -> Judged:
@@ -89,32 +88,28 @@ class Target:
         inner = entry.get("item")
         rest = dict(entry)
         if inner is not None:
-            definition = self._definition(inner)
-            found = judge(definition, inner, user)
+            found = judge(self._subject(inner), inner, user)
             if found.action == "delete":
                 del rest["item"]
-                rest[ERASED] = True
             elif found.action == "clear":
                 rest["item"] = found.item
-        if entry.get("id") == user and self.definition.key in marked(self.definition):
-            rest |= {"id": ERASED, ERASED: True}
+        if entry.get("id") == user and self.subject.key in self.subject.personal:
+            rest["id"] = ERASED
         return Judged("keep" if rest == entry else "clear", rest)
 
-    def _definition(self, item: Mapping[str, Any]) -> Definition:
-        return self.versions.get(item.get(VERSION, 1), self.definition)
+    def _subject(self, item: Mapping[str, Any]) -> Subject:
+        return self.versions.get(item.get(VERSION, 1), self.subject)
 
 
-def targets(
-    definitions: Sequence[Definition], table_of: Callable[[Definition], Table], versions: Mapping[str, Any]
-) -> list[Target]:
-    """What there is to be erased from; logs of changes come last."""
-    plain = [Target(d, table_of(d), versions=versions.get(d.name, {})) for d in definitions]
-    logs = [
-        Target(t.definition, Table(changes_table(t.table.name), log=True), True, t.versions)
-        for t in plain
-        if t.definition.changes
-    ]
-    return [*plain, *logs]
+def targets(definitions: Sequence[Definition], versions: Mapping[str, Mapping[int, Definition]]) -> list[Target]:
+    """What there is to be erased from; logs of changes come last. `versions`: what the store remembers."""
+    plain = []
+    for one in definitions:
+        before = versions.get(one.name.removeprefix(TRASH), {})
+        subjects = {number: subject_of(old, one) for number, old in before.items() if number != one.version}
+        plain.append(Target(table_of(one), subject_of(one), versions=subjects))
+    logs = [replace(t, table=Table(changes_table(t.table.name), log=True), of_changes=True) for t in plain]
+    return [*plain, *(log for log, one in zip(logs, definitions, strict=True) if one.changes)]
 
 
 class Eraser:
@@ -220,3 +215,28 @@ async def _remove_streams(engine: Engine, _: Clock, query: Query, table: Table) 
     if last:
         await engine.commit([Truncate(table.name, str(query.team), last)])
     return met
+
+
+def stays(done: Sequence[Erased], user: str | None) -> list[str]:
+    """What an erase leaves, and why, as sentences: what the figures tell, then what no store can reach."""
+    said: list[str] = []
+    for one in done:
+        for name, count in sorted(one.unmarked.items()):
+            said.append(
+                f"{one.datastore}.{name} names them in {count} rows and is not marked personal: "
+                "mark it (sr.personal()) and erase again, if it is about them"
+            )
+        if one.mentions:
+            said.append(f"{one.mentions} rows of {one.datastore} mention them in words that are other people's")
+        if one.nameless:
+            said.append(f"{one.nameless} entries of {one.datastore} do not say whose words they are")
+        if one.raced:
+            said.append(f"{one.raced} rows of {one.datastore} kept changing: erase again")
+    return [*said, *(_BEYOND if user is None else (*_BEYOND, _UNDERWAY))]
+
+
+_BEYOND: Final = (
+    "backups, exports and copies of the store are out of its reach: erase or let expire what they hold",
+    "what Slack itself keeps stays there, and what the law obliges you to keep elsewhere is yours to know",
+)
+_UNDERWAY: Final = "what they write from now on is kept as before: erase again when they have left"

@@ -28,29 +28,45 @@ class Judged(NamedTuple):
     item: dict[str, Any]
 
 
-def judge(definition: Definition, item: Mapping[str, Any], user: str) -> Judged:
-    """What `erase` does with an item of `definition`, given the person's id."""
-    personal = marked(definition)
+class Subject(NamedTuple):
+    """What a definition says about its items' people. `deletes`: an item that is theirs goes as a whole."""
+
+    key: str
+    attributes: Mapping[str, Attribute]
+    deletes: bool
+    log: bool
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """Attributes that are personal, or have a part that is."""
+        return frozenset(name for name, attribute in self.attributes.items() if _is_personal(attribute))
+
+
+def subject_of(definition: Definition, newest: Definition | None = None) -> Subject:
+    """For items of `definition`; where the newest version marks an attribute otherwise, that counts."""
+    last = definition if newest is None else newest
+    attributes = {n: last.attributes.get(n, a) for n, a in definition.attributes.items()}
+    return Subject(last.key, attributes, last.on_erase == "delete" and not last.log, last.log)
+
+
+def judge(subject: Subject, item: Mapping[str, Any], user: str) -> Judged:
+    """What `erase` does with an item, given the person's id."""
+    personal = subject.personal
     theirs = any(owns(item[name], user) for name in personal if name in item)
-    if theirs and definition.on_erase == "delete" and not definition.log:
+    if theirs and subject.deletes:
         return Judged("delete", {})
     rest = dict(item)
     for name in personal & item.keys():
-        stays = _cleared(definition.attributes[name], item[name], user) if theirs else _without(item[name], user)
+        stays = _cleared(subject.attributes[name], item[name], user) if theirs else _without(item[name], user)
         if stays is None:
             del rest[name]
         else:
             rest[name] = stays
     if rest == item:
         return Judged("keep", rest)
-    if theirs and definition.attributes.get(TOMBSTONE, _NONE).type == "boolean":
+    if theirs and subject.attributes.get(TOMBSTONE, _NONE).type == "boolean":
         rest[TOMBSTONE] = True
     return Judged("clear", rest)
-
-
-def marked(definition: Definition) -> frozenset[str]:
-    """Attributes that are personal, or have a part that is."""
-    return frozenset(name for name, attribute in definition.attributes.items() if _is_personal(attribute))
 
 
 def owns(value: Any, user: str) -> bool:
