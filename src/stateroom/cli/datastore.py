@@ -12,13 +12,14 @@ from stateroom.cli.datastore_export import export_items
 from stateroom.cli.datastore_import import import_items
 from stateroom.cli.datastore_items import delete, get, put, update
 from stateroom.cli.datastore_query import count, query
+from stateroom.cli.datastore_schema import schema
 
 
 @click.group()
 def datastore() -> None:
-    """Items of your datastores: get, put, update, delete, query, count, in bulk, export and import.
+    """Items of your datastores: get, put, update, delete, query, count, in bulk, export and import; their schema.
 
-    Every command takes the Slack CLI's JSON argument, or the same as words and flags.
+    Commands on items take the Slack CLI's JSON argument, or the same as words and flags.
     """
 
 
@@ -34,5 +35,6 @@ for command in (
     bulk_delete,
     export_items,
     import_items,
+    schema,
 ):
     datastore.add_command(command)

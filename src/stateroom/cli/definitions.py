@@ -53,8 +53,11 @@ def chosen(found: Settings, manifest: str | None = None, *, needed: bool = True)
     return from_modules(found.definitions)
 
 
-def from_file(name: str) -> tuple[Definition, ...]:
-    """All definitions of a manifest or of a document of our own; what is not kept of it is noted on stderr."""
+def from_file(name: str, *, needed: bool = True) -> tuple[Definition, ...]:
+    """All definitions of a manifest or of a document of our own; what is not kept of it is noted on stderr.
+
+    WrongUse when it cannot be read, and when it has none, unless `needed=False`.
+    """
     import msgspec
 
     from stateroom.model.schema import document, manifest
@@ -75,7 +78,7 @@ def from_file(name: str) -> tuple[Definition, ...]:
         definitions = reading.definitions
         for line in reading.notes:
             note(f"stateroom: {printable(line)}")
-    if not definitions:
+    if not definitions and needed:
         raise WrongUse(f"{name} has no datastores")
     return tuple(definitions)
 

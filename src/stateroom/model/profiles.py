@@ -77,13 +77,18 @@ def warnings_of(draft: Draft, profile: str) -> Iterator[str]:
     """What a definition asks for and `profile` may not give, one sentence each, beginning with the place."""
     if profile != "slack":
         return
-    for name, attribute in draft.attributes.items():
-        for path, words in _undocumented(name, attribute):
-            yield f"{draft.name}.{path}: {words}"
+    yield from undocumented(draft)
     kept = {"indexes": draft.indexes, "a lifecycle": draft.lifecycle, "keep_deleted": draft.keep_deleted}
     for what, given in {**kept, "changes": draft.changes}.items():
         if given:
             yield f"{draft.name}: Slack's own datastores do not have {what}; other engines do"
+
+
+def undocumented(draft: Draft) -> Iterator[str]:
+    """The types that Slack takes and does not document for datastores, one sentence each, beginning with the place."""
+    for name, attribute in draft.attributes.items():
+        for path, words in _undocumented(name, attribute):
+            yield f"{draft.name}.{path}: {words}"
 
 
 def _undocumented(path: str, attribute: Attribute, *, in_array: bool = False) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """What Slack's hosted datastores cannot hold of a definition, said line by line.
 
-Rules of this file: nothing is refused here and nothing is changed. A line says what Slack does instead.
+Rules of this file: nothing is refused here and nothing is changed. A line says what Slack does instead. What Slack
+takes without documenting it is in model/profiles.py.
 """
 
 from __future__ import annotations
