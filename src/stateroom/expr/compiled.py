@@ -1,0 +1,326 @@
+"""A condition as one fast function, for filters over many rows.
+
+Rules of this file: it agrees with evaluate.py on every tree and every item in canonical form (tests compare the two on
+random ones). A leaf becomes a closure that knows its path's length and its literal's kind beforehand; AND, OR and NOT
+are woven into the closures of their leaves, since a call costs as much as a comparison.
+
+The closures come from two tables, how to fetch and what to test, joined into Python text once each when first wanted.
+Nothing of a condition is ever part of that text: names and literals are the closure's variables.
+
+Why the tests differ by literal: a text equals nothing but a text, and a number other than 0 and 1 nothing but a
+number, so those need no look at the type; 0 and 1 do, because Python finds them equal to false and true.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from stateroom.expr.evaluate import evaluate, lookup, value_of
+from stateroom.expr.tree import (
+    And,
+    BeginsWith,
+    Between,
+    Compare,
+    Condition,
+    Contains,
+    Exists,
+    In,
+    Literal,
+    Not,
+    Operand,
+    Or,
+    Path,
+    Size,
+    TypeIs,
+)
+from stateroom.expr.values import MISSING, kind, ordered, same
+
+Item = Mapping[str, Any]
+Test = Callable[[Item], bool]
+
+_LOOP: Final = 6  # parts of one AND or OR from which a loop runs over them instead of a chain of calls
+
+_STEPS: Final = 4  # parts of a path that are woven in; longer ones are walked
+_INTO: Final[Mapping[type, str]] = {
+    str: "(x.get({p}, MISSING) if type(x := {f}) is dict else MISSING)",
+    int: "(x[{p}] if type(x := {f}) is list and {p} < len(x) else MISSING)",
+}
+_NUMBER: Final = "(type(v := {f}) is int or type(v) is Decimal)"
+_SIZE: Final = (
+    "((len(v) if v.isascii() else len(v.encode())) {op} {bound} if type(v := {f}) is str "
+    "else (type(v) is list or type(v) is dict) and len(v) {op} {bound})"
+)
+_PYTHON: Final = {"=": "==", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_TEST: Final = {
+    "equal": "{f} == {bound}",
+    "equal 0 or 1": "type(v := {f}) is int and v == {bound}",
+    "identical": "{f} is {bound}",
+    "same": "same({f}, {bound})",
+    "between S": "type(v := {f}) is str and {bound} <= v <= {high}",
+    "between N": _NUMBER + " and {bound} <= v <= {high}",
+    "in": "type(v := {f}) is not list and type(v) is not dict and v in {bound}",
+    "exists": "{f} is not MISSING",
+    "begins": "type(v := {f}) is str and v.startswith({bound})",
+    "contains S": "{bound} in v if type(v := {f}) is str else type(v) is list and {bound} in v",
+    "contains": "type(v := {f}) is list and {bound} in v",
+    "type": "type({f}) in {bound}",
+    **{f"{op} S": f"type(v := {{f}}) is str and v {op} {{bound}}" for op in ("<", "<=", ">", ">=")},
+    **{f"{op} N": f"{_NUMBER} and v {op} {{bound}}" for op in ("<", "<=", ">", ">=")},
+    **{f"size {op}": _SIZE.replace("{op}", python) for op, python in _PYTHON.items()},
+}
+_LIGHT: Final = {"equal", "equal 0 or 1", "identical", "exists", "in", "begins"} | {
+    f"{op} {code}" for op in ("<", "<=", ">", ">=") for code in "SN"
+}
+"""Tests cheap enough for two to share a closure, where a call would cost more than either."""
+
+_TYPES: Final[Mapping[str, list[type]]] = {
+    "S": [str],
+    "N": [int, Decimal],
+    "BOOL": [bool],
+    "NULL": [type(None)],
+    "L": [list],
+    "M": [dict],
+}
+_ORDER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class _Leaf(NamedTuple):
+    """A leaf that the tables know: which test, of what, against what."""
+
+    test: str
+    path: Path
+    bound: Any = None
+    high: Any = None
+    negated: bool = False
+
+
+def compile(condition: Condition) -> Test:
+    """A function that tells of an item what `evaluate(condition, item)` does. Items are in canonical form."""
+    return _made(condition, negated=False)
+
+
+def _made(node: Condition, *, negated: bool) -> Test:
+    """`node`, or its opposite."""
+    while isinstance(node, Not):
+        node, negated = node.part, not negated
+    if isinstance(node, (And, Or)):
+        return _joined(node, negated)
+    leaf = _leaf(node)
+    if leaf is not None:
+        return _woven([leaf._replace(negated=leaf.negated is not negated)], "and", None)
+    found = _general(node)
+    return _opposite(found) if negated else found
+
+
+def _joined(node: And | Or, negated: bool) -> Test:
+    """NOT of an AND is the OR of the opposites, and the other way round. Parts may be taken in any order."""
+    joint = "and" if isinstance(node, And) is not negated else "or"
+    woven: list[list[_Leaf]] = []
+    called: list[Test] = []
+    light: list[_Leaf] = []
+    for part in node.parts:
+        leaf = None if isinstance(part, (And, Or, Not)) else _leaf(part)
+        if leaf is None:
+            called.append(_made(part, negated=negated))
+            continue
+        leaf = leaf._replace(negated=leaf.negated is not negated)
+        if leaf.test in _LIGHT and len(leaf.path.parts) == 1:
+            light.append(leaf)
+        else:
+            woven.append([leaf])
+    woven = [light[n : n + 2] for n in range(0, len(light), 2)] + woven
+    if len(woven) + len(called) > _LOOP:
+        tests = [*(_woven(leaves, joint, None) for leaves in woven), *called]
+        return _many(tuple(tests), stops_at=joint == "or")
+    found = None
+    for part_test in reversed(called):
+        found = part_test if found is None else _two(part_test, joint, found)
+    for leaves in reversed(woven):
+        found = _woven(leaves, joint, found)
+    assert found is not None
+    return found
+
+
+def _woven(leaves: Sequence[_Leaf], joint: str, rest: Test | None) -> Test:
+    """One closure of one or two leaves, and then `rest`."""
+    kinds = []
+    parts: list[str | int] = []
+    getters: list[Any] = []
+    for leaf in leaves:
+        steps = leaf.path.parts
+        if len(steps) <= _STEPS:
+            parts += steps
+            kinds.append((tuple(map(type, steps)), leaf.test, leaf.negated))
+        else:
+            getters.append(_getter(steps))
+            kinds.append(((), leaf.test, leaf.negated))
+    bounds = [value for leaf in leaves for value in (leaf.bound, leaf.high)]
+    return _factory(tuple(kinds), joint if rest else "", joint)(parts, getters, bounds, rest)
+
+
+@cache
+def _factory(
+    kinds: tuple[tuple[tuple[type, ...], str, bool], ...], ending: str, joint: str
+) -> Callable[[list[str | int], list[Any], list[Any], Test | None], Test]:
+    """What makes the closures of one kind; there are a few thousand kinds at most."""
+    texts, steps_taken, getters = [], 0, 0
+    for number, (steps, test, negated) in enumerate(kinds):
+        fetch = "get(item)" if not steps else f"item.get(p{steps_taken}, MISSING)"
+        getters += not steps
+        for place, step in enumerate(steps[1:], steps_taken + 1):
+            fetch = _INTO[step].format(p=f"p{place}", f=fetch)
+        steps_taken += len(steps)
+        text = _TEST[test].format(f=fetch, bound=f"b{2 * number}", high=f"b{2 * number + 1}")
+        texts.append(f"not ({text})" if negated else f"({text})")
+    expression = f" {joint} ".join(texts) + (f" {ending} rest(item)" if ending else "")
+    taken = "".join(f"p{n}, " for n in range(steps_taken))
+    lines = [
+        "def make(parts, getters, bounds, rest):",
+        f"    {taken} = parts" if taken else "",
+        "    [get] = getters" if getters else "",
+        f"    {', '.join(f'b{n}' for n in range(2 * len(kinds)))} = bounds",
+        f"    return lambda item: {expression}",
+    ]
+    names: dict[str, Any] = {"MISSING": MISSING, "Decimal": Decimal, "same": same}
+    exec("\n".join(lines), names)
+    made: Callable[..., Test] = names["make"]
+    return made
+
+
+# Which test a leaf is.
+
+
+def _leaf(node: Condition) -> _Leaf | None:
+    return _LEAVES[type(node)](node)
+
+
+def _compare(node: Compare) -> _Leaf | None:
+    left, op, right = node.left, node.op, node.right
+    if not isinstance(right, Literal):
+        return None
+    value, negated = right.value, op == "<>"
+    if isinstance(left, Size):
+        test = f"size {'=' if negated else op}"
+        return _Leaf(test, left.path, value, negated=negated) if kind(value) == "N" else None
+    if not isinstance(left, Path):
+        return None
+    if op in ("=", "<>"):
+        return _Leaf(_equality(value), left, value, negated=negated)
+    code = kind(value)
+    return _Leaf(f"{op} {code}", left, value) if code in ("S", "N") else None
+
+
+def _equality(value: Any) -> str:
+    code = kind(value)
+    if code in ("L", "M"):
+        return "same"
+    if code in ("BOOL", "NULL"):
+        return "identical"
+    return "equal 0 or 1" if value in (0, 1) else "equal"
+
+
+def _between(node: Between) -> _Leaf | None:
+    path, low, high = node.operand, node.low, node.high
+    if not (isinstance(path, Path) and isinstance(low, Literal) and isinstance(high, Literal)):
+        return None
+    code = kind(low.value)
+    fits = code in ("S", "N") and code == kind(high.value)
+    return _Leaf(f"between {code}", path, low.value, high.value) if fits else None
+
+
+def _in(node: In) -> _Leaf | None:
+    values = [option.value for option in node.options if isinstance(option, Literal)]
+    fits = len(values) == len(node.options) and all(_equality(v) == "equal" for v in values)
+    return _Leaf("in", node.operand, frozenset(values)) if fits and isinstance(node.operand, Path) else None
+
+
+def _exists(node: Exists) -> _Leaf:
+    return _Leaf("exists", node.path, negated=node.absent)
+
+
+def _type_is(node: TypeIs) -> _Leaf:
+    return _Leaf("type", node.path, frozenset(_TYPES.get(node.type, ())))
+
+
+def _begins_with(node: BeginsWith) -> _Leaf | None:
+    path, prefix = node.operand, node.prefix
+    fits = isinstance(path, Path) and isinstance(prefix, Literal) and isinstance(prefix.value, str)
+    return _Leaf("begins", path, prefix.value) if fits else None  # type: ignore[arg-type, union-attr]
+
+
+def _contains(node: Contains) -> _Leaf | None:
+    path, wanted = node.container, node.operand
+    if not isinstance(path, Path) or not isinstance(wanted, Literal) or _equality(wanted.value) != "equal":
+        return None
+    return _Leaf("contains S" if isinstance(wanted.value, str) else "contains", path, wanted.value)
+
+
+_LEAVES: Final[Mapping[type, Callable[[Any], _Leaf | None]]] = {
+    Compare: _compare,
+    Between: _between,
+    In: _in,
+    Exists: _exists,
+    TypeIs: _type_is,
+    BeginsWith: _begins_with,
+    Contains: _contains,
+}
+
+
+# What the tables do not know.
+
+
+def _general(node: Condition) -> Test:
+    if not isinstance(node, Compare):
+        return lambda item: evaluate(node, item)
+    left, right = _value(node.left), _value(node.right)
+    if node.op == "=":
+        return lambda item: same(left(item), right(item))
+    if node.op == "<>":
+        return lambda item: not same(left(item), right(item))
+    op = _ORDER[node.op]
+
+    def test(item: Item) -> bool:
+        one, other = left(item), right(item)
+        return ordered(one, other) and bool(op(one, other))
+
+    return test
+
+
+def _value(operand: Operand) -> Callable[[Item], Any]:
+    return _getter(operand.parts) if isinstance(operand, Path) else lambda item: value_of(operand, item)
+
+
+def _getter(parts: tuple[str | int, ...]) -> Callable[[Item], Any]:
+    name: Any = parts[0]
+    if len(parts) == 1:
+        return lambda item: item.get(name, MISSING)
+    return lambda item: lookup(parts, item)
+
+
+def _opposite(part: Test) -> Test:
+    return lambda item: not part(item)
+
+
+def _two(first: Test, joint: str, rest: Test) -> Test:
+    if joint == "and":
+        return lambda item: first(item) and rest(item)
+    return lambda item: first(item) or rest(item)
+
+
+def _many(parts: tuple[Test, ...], *, stops_at: bool) -> Test:
+    def test(item: Item) -> bool:
+        for part in parts:
+            if part(item) is stops_at:
+                return stops_at
+        return not stops_at
+
+    return test
