@@ -158,11 +158,11 @@ class _Writer:
         if code in ("BOOL", "NULL"):
             return self.typed(path, f"= '{'null' if value is None else str(value).lower()}'")
         if code in ("L", "M"):
-            return _NEVER if surely else self.rough(self.typed(path, _TYPES[code]))
+            return self.unknown(surely) if surely else self.rough(self.typed(path, _TYPES[code]))
         if code == "S":
             return self.text(path, lambda: self.value(path) + " = " + self.number(value), surely, _like_json(value))
         if not _whole(value):
-            return self.unknown(True) if surely else self.rough(f"{self.value(path)} = {self.number(value)}")
+            return self.unknown(surely) if surely else self.rough(f"{self.value(path)} = {self.number(value)}")
         return self.whole(path, lambda: f"{self.value(path)} = {self.number(value)}", surely)
 
     def text(self, path: str, test: Callable[[], str], surely: bool, rough: bool = True) -> str:
