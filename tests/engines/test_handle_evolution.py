@@ -180,6 +180,8 @@ async def test_what_newer_code_added_is_hidden_from_old_code_and_kept_by_its_cha
     wide, old = store.team(TEAM).datastore(Wider), store.team(TEAM).datastore(First)
     await wide.update("P1", {"email": "a@b"})
     assert await old.get("P1") == First(id="P1", name="Ann Lee1", visits=1)
+    for _ in range(2):
+        assert [p.visits for p in (await old.query()).items] == [0, 1, 2, 3, 4]
     assert await old.update("P1", add={"visits": 1}) == First(id="P1", name="Ann Lee1", visits=2)
     await old.modify("P1", lambda p: First(id="P1", name="New", visits=p.visits if p else 0))
     async with store.transaction() as tx:
