@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "shop_tests.py").write_text(MODULE)
     yield
-    sys.modules.pop("shop_tests", None)
+    for module in ("shop_tests", "newer_tests"):
+        sys.modules.pop(module, None)
 
 
 def run(*args: str, stdin: str | bytes | None = None, **environ: str) -> Result:
@@ -332,22 +334,57 @@ def test_a_manifest_gives_the_definitions_too() -> None:
     assert "there are: orders" in refused("get", "tickets", "A", *words, status=1)
 
 
-def test_without_definitions_items_are_read_as_they_are_and_not_written() -> None:
+def bare(*args: str) -> Result:
+    """Without anybody's definitions."""
+    return run(*args, STATEROOM_DEFINITIONS="")
+
+
+def test_without_definitions_those_count_that_the_store_remembers() -> None:
+    fill(*SIX)
+    ordered = ("query", "tickets", "--order", "votes", "--json")
+    assert bare(*ordered).stdout == run(*ordered).stdout
+    assert json.loads(bare("put", "tickets", '{"id":"a","votes":1}', "--json").stdout) == {"id": "a", "votes": 1}
+    assert "votes" in bare("put", "tickets", '{"id":"a","votes":"x"}').stderr
+    assert bare("update", "tickets", "T-1", "--set", "status=done").exit_code == 1
+    assert bare("export", "tickets").stdout == done("export", "tickets")
+
+
+def test_items_of_an_older_version_are_read_without_its_code_too() -> None:
+    fill(*SIX)
+    steps = "    @sr.upgrade(from_version=1)\n    def two(item):\n        return item | {'title': 'upgraded'}\n"
+    newer = MODULE.replace('name="tickets"', 'name="tickets", version=2') + steps
+    Path("newer_tests.py").write_text(newer)
+    words = ("--definitions", "newer_tests")
+    assert found("put", "tickets", '{"id":"T-9"}', *words)[0]["id"] == "T-9"
+    assert found("get", "tickets", "T-1", *words)[0]["title"] == "upgraded"
+    plain = json.loads(bare("get", "tickets", "T-1", "--json").stdout)
+    assert (plain["title"], "$v" in plain) == ("number 1", False)
+    assert len(bare("query", "tickets", "--json").stdout.splitlines()) == 7
+    assert "newer" in run("get", "tickets", "T-9").stderr or "version 2" in run("get", "tickets", "T-9").stderr
+
+
+def test_what_nobody_defines_is_read_as_it_is_and_not_written() -> None:
     fill(*SIX)
     known = found("query", "tickets", "--where", "votes > 0")
-
-    def bare(*args: str) -> Result:
-        return run(*args, STATEROOM_DEFINITIONS="")
-
+    exported = done("export", "tickets")
+    with sqlite3.connect("stateroom.db") as connection:
+        connection.execute("DELETE FROM items_sr_definitions")
+    connection.close()
     plain = bare("query", "tickets", "--where", "votes > 0", "--json")
     assert [json.loads(line) for line in plain.stdout.splitlines()] == known
-    assert json.loads(bare("get", "tickets", "T-1", "--json").stdout) == found("get", "tickets", "T-1")[0]
-    assert bare("count", "tickets").stdout == "6\n"
-    assert bare("export", "tickets").stdout == done("export", "tickets")
+    assert json.loads(bare("get", "tickets", "T-1", "--json").stdout)["title"] == "number 1"
+    assert bare("bulk-get", "tickets", "T-1", "T-9").exit_code == 1
+    assert bare("count", "tickets", "--where", "votes = 0").stdout == "2\n"
+    assert bare("export", "tickets").stdout == exported
+    first = bare("query", "tickets", "--limit", "4", "--json")
+    cursor = json.loads(first.stderr)["next_cursor"]
+    assert len(bare("query", "tickets", "--cursor", cursor, "--json").stdout.splitlines()) == 2
+    assert "cursor" in bare("query", "tickets", "--cursor", cursor, "--where", "votes = 1").stderr
     for verb in (
         ("put", "tickets", '{"id":"a"}'),
         ("delete", "tickets", "T-1"),
         ("import", "tickets", "shop_tests.py"),
+        ("query", "tickets", "--order", "votes"),
     ):
         result = bare(*verb)
         assert (result.exit_code, result.stdout) == (2, "")

@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from stateroom.engines.handle_cursor import binding, read_cursor, write_cursor
-from stateroom.engines.port import Engine, Query
+from stateroom.engines.port import Engine, Query, Row
 from stateroom.engines.port import Page as Rows
 from stateroom.expr.tree import Condition
 from stateroom.model.errors import StateroomError, StoreUnavailable, UnknownDatastore, WrongUse
 from stateroom.model.ids import check_id, check_key
+from stateroom.model.upgrades import OWN
 
 PAGE: Final = 500
 HOW: Final = "give --definitions pkg.module or --manifest FILE"
@@ -53,7 +54,7 @@ class Plain:
             rows = await self._engine.get(self._name, self._team, [check_key(id) for id in ids])
         except StoreUnavailable as error:
             raise unknown(self._name, error) from None
-        return [None if row is None else row.item for row in rows]
+        return [None if row is None else shown(row) for row in rows]
 
     async def query(
         self,
@@ -70,7 +71,7 @@ class Plain:
         query = Query(self._name, self._team, limit, descending=descending, condition=condition)
         bound = binding(query)
         page = await self._page(replace(query, after=read_cursor(bound, cursor)))
-        return Page([row.item for row in page.rows], write_cursor(bound, page.position))
+        return Page([shown(row) for row in page.rows], write_cursor(bound, page.position))
 
     async def count(self, condition: Condition | None = None) -> int:
         """How many items fulfil the condition."""
@@ -87,6 +88,11 @@ class Plain:
             return await self._engine.query(query)
         except StoreUnavailable as error:
             raise unknown(self._name, error) from None
+
+
+def shown(row: Row) -> Item:
+    """An item without what is Stateroom's own."""
+    return {name: value for name, value in row.item.items() if not name.startswith(OWN)}
 
 
 def unknown(name: str, error: StoreUnavailable) -> StateroomError:

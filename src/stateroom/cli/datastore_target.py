@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import click
@@ -21,7 +22,7 @@ from stateroom.cli.definitions import chosen
 from stateroom.cli.settings import Settings
 from stateroom.engines.handle import Datastore, table_of
 from stateroom.engines.port import Engine, Query
-from stateroom.layers import threads
+from stateroom.layers import catalogue, threads
 from stateroom.model.definition import RESERVED_PREFIX, Definition
 from stateroom.model.errors import (
     ConditionFailed,
@@ -44,21 +45,25 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Target:
-    """One datastore of one workspace. `definition` is None when nobody gave it; then only `read` works."""
+    """One datastore of one workspace. `definition` is None when nobody has it; then only `read` works.
+
+    `stored`: it is what the store remembers, without your code.
+    """
 
     store: Store
     name: str
     team: str
     definition: Definition | None
+    stored: bool = False
 
-    @property
+    @cached_property
     def read(self) -> Datastore[Item] | Plain:
         """Items as dicts, without the defaults that a class of yours would fill in."""
-        if self.definition is None:
+        if self.definition is None or (self.stored and self.definition.version > 1):  # the steps to it are code
             return Plain(self.store.engine, self.name, self.team)
         return self.store.team(self.team).items(self.definition)
 
-    @property
+    @cached_property
     def write(self) -> Datastore[Any]:
         """The verbs that write; your class, where there is one, checks what is put. WrongUse without a definition."""
         team, model = self.store.team(self.team), self.known.model
@@ -119,11 +124,11 @@ def use(
     given = definition_given(found, source.manifest, name)
 
     async def whole(opened: Store) -> R:
-        definition = given or await stored_definition(opened, name)
+        definition = given or await remembered(opened, name)
         if (needs or makes) and definition is None:
             raise WrongUse(f"{name}: writing needs its definition; {HOW}")
         team = asked.get("team") or await only_team(opened, name, definition)
-        return await job(Target(opened, name, opened.team(team).id, definition))
+        return await job(Target(opened, name, opened.team(team).id, definition, stored=given is None))
 
     return stores.use(found, whole, makes=makes)
 
@@ -154,9 +159,9 @@ def read_manifest(path: str) -> dict[str, Any]:
     return manifest
 
 
-async def stored_definition(opened: Store, name: str) -> Definition | None:
-    """The definition that the store itself keeps of a datastore."""
-    return None
+async def remembered(opened: Store, name: str) -> Definition | None:
+    """The definition under which the store's items were last written."""
+    return catalogue.newest(await catalogue.known(opened.engine)).get(name)
 
 
 async def only_team(opened: Store, name: str, definition: Definition | None) -> str:
