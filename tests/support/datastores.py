@@ -6,14 +6,30 @@ Rules of this file: everything goes over HTTP; `ok` and `refused` assert what th
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from stateroom.emulator.config import SEED_APP, SEED_TOKEN
 from support.local_slack import LocalSlack
 
 Json = dict[str, Any]
 PERSON = "xoxp-T00000001-U00000001"
+
+METHODS = ("get", "bulkGet", "put", "bulkPut", "update", "delete", "bulkDelete", "query", "count")
+ARGS: dict[str, Json] = {
+    "get": {"id": "T-1"},
+    "bulkGet": {"ids": ["T-1"]},
+    "put": {"item": {"key": "T-1"}},
+    "bulkPut": {"items": [{"key": "T-1"}]},
+    "update": {"item": {"key": "T-1"}},
+    "delete": {"id": "T-1"},
+    "bulkDelete": {"ids": ["T-1"]},
+    "query": {},
+    "count": {},
+}
+READS = ("get", "bulkGet", "query", "count")
 
 _STRING = {"type": "string"}
 _MANIFEST: Json = {
@@ -58,6 +74,13 @@ class AppStore:
         args = {"datastore": self.name, **args}
         return self.slack.call(f"apps.datastore.{method}", token=self.token, **args)
 
+    def form(self, method: str, args: Json) -> Json:
+        """A call as Slack's Deno client makes it: strings as they are, everything else as JSON text."""
+        fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in args.items()}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {self.token}"}
+        body = urlencode({"datastore": self.name, **fields}).encode()
+        return self.slack.request("POST", f"/api/apps.datastore.{method}", body, headers)[1]
+
     def ok(self, method: str, **args: Any) -> Json:
         """The answer without `ok`."""
         answer = self.call(method, **args)
@@ -89,3 +112,8 @@ def register(slack: LocalSlack, app_id: str = SEED_APP, *, said: Json | None = N
     """Register an app with a manifest."""
     answer = slack.sim("POST", "apps", {"app_id": app_id, "manifest": manifest() if said is None else said})
     return AppStore(slack, answer["bot_token"], app_id)
+
+
+def ids(answer: Json) -> list[str]:
+    """The keys of a page, in its order."""
+    return [item["key"] for item in answer["items"]]

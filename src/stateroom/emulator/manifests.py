@@ -12,6 +12,7 @@ from stateroom.emulator.records import Json
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition, WrongUse
 from stateroom.model.profiles import check_profile
+from stateroom.model.schema.compat import compare
 from stateroom.model.schema.manifest import datastores_of
 
 BREAKING = "breaking_change"
@@ -46,17 +47,27 @@ def problems(manifest: Mapping[str, Any]) -> list[Json]:
     try:
         _read(manifest)
     except InvalidDefinition as error:
-        return [{"code": "invalid_datastore", "message": str(error), "pointer": _pointer(error)}]
+        return [
+            {"code": "invalid_datastore", "message": str(error), "pointer": _place(error.datastore, error.attribute)}
+        ]
     return []
 
 
 def breaking_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Json]:
     """What a new manifest would take from stored data, as the `warnings[]` that the Slack CLI asks about."""
-    old, new = _read(before or {}), {one.name for one in _read(after)}
+    changes = compare(_read(before or {}), _read(after))
     return [
-        {"code": BREAKING, "message": f"{one.name} is removed", "pointer": f"/datastores/{one.name}"}
-        for one in old
-        if one.name not in new
+        {"code": BREAKING, "message": f"{one.place}: {one.detail}", "pointer": _place(one.datastore, one.attribute)}
+        for one in changes
+        if one.breaking
+    ]
+
+
+def undocumented(manifest: Mapping[str, Any]) -> list[Json]:
+    """What Slack takes though it documents it for no datastore, as `warnings[]`."""
+    return [
+        {"code": "undocumented", "message": words, "pointer": "/datastores"}
+        for words in check_profile(datastores_of(manifest), "slack")
     ]
 
 
@@ -66,7 +77,7 @@ def _read(manifest: Mapping[str, Any]) -> list[Definition]:
     return made
 
 
-def _pointer(error: InvalidDefinition) -> str:
-    place = [] if error.datastore in ("datastores", "types") else [error.datastore]
-    place += [] if error.attribute is None else ["attributes", error.attribute]
+def _place(datastore: str, attribute: str | None) -> str:
+    place = [] if datastore in ("datastores", "types") else [datastore]
+    place += [] if attribute is None else ["attributes", attribute]
     return "/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in ["datastores", *place])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stateroom.emulator import seed
 from stateroom.emulator.config import SEED_SECRET
-from stateroom.emulator.manifests import breaking_changes, is_hosted, problems
+from stateroom.emulator.manifests import breaking_changes, is_hosted, problems, undocumented
 from stateroom.emulator.records import App, Json
 from stateroom.emulator.tiers import TIER_1, TIER_3
 from stateroom.emulator.webapi.method import USER, Arg, Call, Method, Refused
@@ -34,8 +34,8 @@ def export(call: Call) -> Json:
 def validate(call: Call) -> Json:
     app = _app(call, call.args["app_id"]) if "app_id" in call.args else None
     manifest = _checked(call)
-    breaking = [] if app is None else breaking_changes(app.manifest, manifest)
-    return {"errors": [], **({"warnings": breaking} if breaking else {})}
+    warnings = [*([] if app is None else breaking_changes(app.manifest, manifest)), *undocumented(manifest)]
+    return {"errors": [], **({"warnings": warnings} if warnings else {})}
 
 
 def create(call: Call) -> Json:

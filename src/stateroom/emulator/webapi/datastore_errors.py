@@ -6,6 +6,7 @@ docs/slack-parity.md. A pointer is a JSON pointer into the arguments. No inner m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from stateroom.model.ids import check_key
 from stateroom.model.profiles import size_of
 
 ITEM_BYTES = 400 * 1024  # DynamoDB: names and values, in UTF-8
+
+_STEP = re.compile(r"\[([0-9]+)\]|\.([^.\[]+)")
 
 CONFIG_NOT_FOUND = "datastore_config_not_found"
 KEY_MISSING = "primary_key_missing"
@@ -76,9 +79,9 @@ def readable(collection: Collection, given: Mapping[str, Any]) -> tuple[str, Jso
         definition.check(item)
         return check_key(item[definition.key], definition.key), item
     except InvalidValue as error:
-        name = error.field.removeprefix(f"{definition.name}.")
-        code = KEY_INVALID if name == definition.key else DOES_NOT_FIT
-        raise Unfit(code, f"The value {error.detail}", _below(name)) from None
+        place = error.field.removeprefix(f"{definition.name}.")
+        code = KEY_INVALID if place == definition.key else DOES_NOT_FIT
+        raise Unfit(code, f"The value {error.detail}", _pointer(place, given)) from None
 
 
 def measured(item: Mapping[str, Any]) -> int:
@@ -87,6 +90,14 @@ def measured(item: Mapping[str, Any]) -> int:
     if size >= ITEM_BYTES:
         raise Unfit(TOO_LARGE, f"The item has {size} bytes, the limit is under {ITEM_BYTES}")
     return size
+
+
+def _pointer(place: str, given: Mapping[str, Any]) -> str:
+    """`tags[1].label` as `/tags/1/label`; an attribute's name may hold dots and brackets itself."""
+    names = [name for name in given if place == name or place.startswith((f"{name}[", f"{name}."))]
+    name = max(names, key=len, default=place)
+    inner = _STEP.findall(place[len(name) :])
+    return _below(name) + "".join(_below(position or step) for position, step in inner)
 
 
 def _below(name: str) -> str:
