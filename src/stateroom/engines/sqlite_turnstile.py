@@ -9,16 +9,28 @@ files of their own: the kernel drops them when a process dies, and closing them 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+
+    # fcntl.flock lets go of the GIL, and a thread that shares it with a busy event loop gets it back half a
+    # millisecond later: too much for a call that cannot block. PyDLL keeps the GIL.
+    _flock = ctypes.PyDLL(None).flock
+
+    def at_once(file: int, how: int) -> bool:
+        """A lock taken or given back without waiting; whether it was."""
+        return bool(_flock(file, how) == 0)
 else:  # no flock there: writers fall back to SQLite's lock alone, which is correct and less fair
     LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 
     def flock(file: int, how: int) -> None:
         return
+
+    def at_once(file: int, how: int) -> bool:
+        return True
 
 
 class Turnstile:
@@ -48,19 +60,19 @@ class Turnstile:
 
     def enter(self, *, wait: bool) -> bool:
         """Whether it is our turn now. With `wait` it blocks until it is (and releases the GIL meanwhile)."""
-        how = LOCK_EX if wait else LOCK_EX | LOCK_NB
+        if not at_once(self._next, LOCK_EX | LOCK_NB):
+            if not wait:
+                return False
+            flock(self._next, LOCK_EX)
         try:
-            flock(self._next, how)
-        except BlockingIOError:
-            return False
-        try:
-            flock(self._current, how)
-        except BlockingIOError:
-            return False
+            if not at_once(self._current, LOCK_EX | LOCK_NB):
+                if not wait:
+                    return False
+                flock(self._current, LOCK_EX)
         finally:
-            flock(self._next, LOCK_UN)
+            at_once(self._next, LOCK_UN)
         return True
 
     def leave(self) -> None:
         """The next one may write."""
-        flock(self._current, LOCK_UN)
+        at_once(self._current, LOCK_UN)
