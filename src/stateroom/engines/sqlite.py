@@ -126,10 +126,10 @@ class SqliteEngine:
         if free is None:
             await asyncio.sleep(0)
             free = door.alone()
-        if free and len(writes) == 1:
-            done = writer.write_here(writes[0], texts[0])
+        if free:
+            done = writer.write_here(writes, texts)
             if done is not None:
-                return [done]
+                return done
         batch = Batch(writes, texts)
         if free and writer.commit_here([batch]):
             return outcome(batch)

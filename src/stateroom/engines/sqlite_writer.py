@@ -25,7 +25,7 @@ from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
-from stateroom.engines.sqlite_lone import append, change
+from stateroom.engines.sqlite_lone import append, change, change_few, few
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -116,18 +116,22 @@ class Writer:
             self._queue.put((self._checkpoint, Future()))
         return done
 
-    def write_here(self, write: Write, text: str | None) -> Written | None:
-        """One write of one row, committed on this thread; None: it is to go the general way."""
-        if type(write) not in _LONE or not self._pace.quick or self._before_commit is not None:
+    def write_here(self, writes: Sequence[Write], texts: Sequence[str | None]) -> list[Written] | None:
+        """One write of one row, or a few puts, committed on this thread; None: they are to go the general way."""
+        if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
-        if not self._queue.empty() or not self._lock.acquire(blocking=False):
+        if (type(writes[0]) not in _LONE if len(writes) == 1 else not few(writes)) or not self._lock.acquire(False):
             return None
         began = time.monotonic()
         try:
             if not self._turnstile.enter(wait=False):
                 return None
             try:
-                done = self._append_here(write, text or "") if type(write) is Append else self._change_here(write, text)
+                done = (
+                    self._append_here(writes[0], texts[0])
+                    if type(writes[0]) is Append
+                    else self._change_here(writes, texts)
+                )
             finally:
                 self._turnstile.leave()
         except sqlite3.Error as error:
@@ -136,28 +140,32 @@ class Writer:
             raise translate(error, self._path, committing=True) from error
         finally:
             self._lock.release()
-        if done is not None and done.changed:
+        if done is not None:
             self._pace.took(time.monotonic() - began)
-            if self._debt.wrote(1, 0 if text is None else len(text)):
+            if self._debt.wrote(len(done), sum([len(text) for text in texts if text])):
                 self._queue.put((self._checkpoint, Future()))
         return done
 
-    def _append_here(self, write: Append, text: str) -> Written | None:
-        done = append(self._cursor, self.layouts[write.table], write, text)
+    def _append_here(self, write: Append, text: str | None) -> list[Written] | None:
+        done = append(self._cursor, self.layouts[write.table], write, text or "")
         if self._streams:
             self._streams.get(write.table, {}).pop((write.team, write.stream), None)
-        return done
+        return None if done is None else [done]
 
-    def _change_here(self, write: Any, text: str | None) -> Written | None:
+    def _change_here(self, writes: Any, texts: Sequence[str | None]) -> list[Written] | None:
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
             if cursor.execute("PRAGMA data_version").fetchone()[0] != self._seen:
                 return None  # another process has written: what we know of the tables may be old
-            layout = self.layouts[write.table]
-            done = change(cursor, layout, write, text, self._clock()) if layout.by_itself else None
-            if done is not None and done.changed:
-                cursor.execute("COMMIT")
+            layout = self.layouts[writes[0].table]
+            if not layout.by_itself:
+                return None
+            if len(writes) == 1:
+                done = [change(cursor, layout, writes[0], texts[0], self._clock())]
+            else:
+                done = change_few(cursor, layout, writes, texts, self._clock())
+            cursor.execute("COMMIT")
             return done
         finally:
             self._rollback()
@@ -275,7 +283,8 @@ class Writer:
         except (StateroomError, *_FAULTS) as error:
             self._fail(batches, error)
         else:
-            self._pace.took(time.monotonic() - began)
+            if fits_here(batches):  # how long the others take says nothing about a small one on the loop
+                self._pace.took(time.monotonic() - began)
         if wait:
             _resolve(batches)
         return True
