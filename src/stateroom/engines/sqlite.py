@@ -27,6 +27,7 @@ from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.engines.sqlite_writer import Writer, outcome
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
+from stateroom.model.ids import check_key
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
 INLINE_LIMIT: Final = 128
@@ -122,12 +123,13 @@ class SqliteEngine:
         if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
             return await door.join(Batch(writes, (self._text(writer, write),), keep=write.table))
         texts = [self._text(writer, write) for write in writes]
+        size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
         free = door.alone()
         if free is None:
             await asyncio.sleep(0)
             free = door.alone()
         if free:
-            done = writer.write_here(writes, texts)
+            done = writer.write_here(writes, texts, size)
             if done is not None:
                 return done
         batch = Batch(writes, texts)
@@ -153,11 +155,17 @@ class SqliteEngine:
     def _text(self, writer: Writer, write: Write) -> str | None:
         """Check a write at the door; the JSON of its item, made here so that the thread need not."""
         layout = writer.layouts.get(write.table) or self._layout(writer, write.table)
-        if layout.table.log is not isinstance(write, (Append, Rewrite, Truncate)):
-            kind = "item writes to the log" if layout.table.log else "log writes to the items of"
-            raise Unsupported("sqlite", f"{kind} {write.table}")
-        check_place(write)
-        return text_of(write.table, write.item) if isinstance(write, (Append, Put, Rewrite)) else None
+        kind = type(write)
+        if layout.log is not (kind is Append or kind is Rewrite or kind is Truncate):
+            what = "item writes to the log" if layout.log else "log writes to the items of"
+            raise Unsupported("sqlite", f"{what} {write.table}")
+        if kind is Put:
+            check_key(write.id)  # type: ignore[union-attr]
+        else:
+            check_place(write)
+            if kind is not Append and kind is not Rewrite:
+                return None
+        return text_of(write.table, write.item)  # type: ignore[union-attr]
 
     def _door(self, writer: Writer) -> Door:
         """The door of the running loop."""

@@ -8,9 +8,9 @@ go the general way. The caller holds our process's turn at the turnstile.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from stateroom.engines.decide import decide
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
@@ -23,39 +23,47 @@ Change = Put | Update | Delete
 FEW: Final = 64  # writes of one batch: one statement writes their rows
 
 
-def append(cursor: sqlite3.Cursor, layout: Layout, write: Append, text: str) -> Written | None:
+def append(
+    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
+) -> list[Written] | None:
     """One append to a stream that exists, in one statement that is its own transaction.
 
     None for a new stream, or a turn that is there already.
     """
-    values = (write.turn_id, write.expires_at, text, write.team, write.stream)
+    write = writes[0]
+    values = (write.turn_id, write.expires_at, texts[0], write.team, write.stream)
     found = cursor.execute(layout.append, values).fetchall()
     if not found:
         return None
-    return Written(Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team), True)
+    row = Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team)
+    return [Written(row, True)]
 
 
-def change(cursor: sqlite3.Cursor, layout: Layout, write: Change, text: str | None, now: float) -> Written:
-    """One put, update or delete inside of the caller's transaction; ConditionFailed."""
+def change(
+    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
+) -> list[Written]:
+    """One put, update or delete; ends the transaction that was begun for it, but for ConditionFailed."""
+    write = writes[0]
     found = cursor.execute(layout.lone, (write.team, write.id)).fetchone()
-    if found is None:
-        done = decide(None, write, now)
-    else:
+    before = None
+    if found is not None:
         item = decode(found[3], write.table) if asks(write, found[3]) else {}
-        done = decide(Row(write.id, item, found[1], found[2], write.team), write, now)
-    row = done.row
-    if not done.changed:
-        return done
-    if row is None:
-        cursor.execute(layout.lone_delete, found[:1])
-        return done
-    if text is None:
-        text = text_of(write.table, row.item)
-    if found is None:
-        cursor.execute(layout.lone_insert, (write.team, write.id, row.version, row.expires_at, text))
-    else:
-        cursor.execute(layout.lone_update, (row.version, row.expires_at, text, found[0]))
-    return done
+        before = Row(write.id, item, found[1], found[2], write.team)
+    done = decide(before, write, now)
+    if done.changed:
+        row = done.row
+        if row is None:
+            cursor.execute(layout.lone_delete, found[:1])
+        else:
+            text = texts[0]
+            if text is None:
+                text = text_of(write.table, row.item)
+            if found is None:
+                cursor.execute(layout.lone_insert, (write.team, write.id, row.version, row.expires_at, text))
+            else:
+                cursor.execute(layout.lone_update, (row.version, row.expires_at, text, found[0]))
+        cursor.execute("COMMIT")
+    return [done]
 
 
 def few(writes: Sequence[Write]) -> bool:
@@ -67,9 +75,9 @@ def few(writes: Sequence[Write]) -> bool:
 
 
 def change_few(
-    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Put], texts: Sequence[str | None], now: float
+    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
 ) -> list[Written]:
-    """Puts of different rows inside of the caller's transaction; ConditionFailed, and then nothing was written."""
+    """Puts of different rows; ends the transaction that was begun for them, but for ConditionFailed."""
     results: list[Written] = []
     values: list[object] = []
     for index, (write, text) in enumerate(zip(writes, texts, strict=True)):
@@ -84,6 +92,7 @@ def change_few(
             values += (write.team, write.id, done.row.version, write.expires_at, text)
     if values:
         cursor.execute(f"{layout.put}{groups(len(values) // 5, 5)}{layout.over}", values)
+    cursor.execute("COMMIT")
     return results
 
 
@@ -109,3 +118,7 @@ def asks(write: Change, text: str) -> bool:
     if type(guard) is Exists and guard.absent:
         return quoted(guard.path.parts[0]) in text or "\\u" in text
     return True
+
+
+Lone = Callable[[sqlite3.Cursor, Layout, Sequence[Any], Sequence["str | None"], float], "list[Written] | None"]
+LONE: Final[Mapping[type, Lone]] = {Append: append, Put: change, Update: change, Delete: change}

@@ -47,6 +47,7 @@ class Layout:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.log = table.log
         self.unique = tuple(i for i in table.indexes if i.unique)
         self.by_itself = not self.unique and not table.changes  # a write of a row concerns that row alone
         name = sql_name(table.name)

@@ -20,12 +20,12 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from stateroom.engines.port import Append, Delete, Put, Table, Update, Write, Written
+from stateroom.engines.port import Append, Table, Write, Written
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
-from stateroom.engines.sqlite_lone import append, change, change_few, few
+from stateroom.engines.sqlite_lone import LONE, change_few, few
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -35,7 +35,6 @@ WAITING, STARTED, GIVEN_UP = 0, 1, 2
 GROUP_ROWS: Final = 1024  # callers a transaction: enough to amortise a sync, few enough to keep a caller's wait short
 HERE_ROWS: Final = 64  # callers, and bytes of items, that are committed on the loop thread
 HERE_BYTES: Final = 128 * 1024
-_LONE: Final = frozenset({Append, Put, Update, Delete})
 POLL: Final = 0.002  # seconds between tries when somebody outside of the turnstile holds SQLite's lock
 # Faults of our own: the callers get them, the thread lives on.
 _FAULTS: Final = (MemoryError, RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
@@ -116,59 +115,48 @@ class Writer:
             self._queue.put((self._checkpoint, Future()))
         return done
 
-    def write_here(self, writes: Sequence[Write], texts: Sequence[str | None]) -> list[Written] | None:
-        """One write of one row, or a few puts, committed on this thread; None: they are to go the general way."""
+    def write_here(self, writes: Sequence[Write], texts: Sequence[str | None], size: int) -> list[Written] | None:
+        """One write of one row, or a few puts, committed on this thread; None: they are to go the general way.
+
+        `size`: bytes of the items. Written out, since behind a sync every line runs in cold caches.
+        """
         if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
-        if (type(writes[0]) not in _LONE if len(writes) == 1 else not few(writes)) or not self._lock.acquire(False):
+        write = writes[0]
+        work = LONE.get(type(write)) if len(writes) == 1 else change_few if few(writes) else None
+        if work is None or not self._lock.acquire(False):
             return None
         began = time.monotonic()
+        entered = False
         try:
-            if not self._turnstile.enter(wait=False):
+            entered = self._turnstile.enter(wait=False)
+            if not entered:
                 return None
-            try:
-                done = (
-                    self._append_here(writes[0], texts[0])
-                    if type(writes[0]) is Append
-                    else self._change_here(writes, texts)
-                )
-            finally:
-                self._turnstile.leave()
+            cursor, layout = self._cursor, self.layouts[write.table]
+            if type(write) is not Append:
+                if not layout.by_itself:
+                    return None
+                cursor.execute("BEGIN IMMEDIATE")
+                if cursor.execute("PRAGMA data_version").fetchone()[0] != self._seen:
+                    return None  # another process has written: what we know of the tables may be old
+            elif self._streams:
+                self._streams.get(write.table, {}).pop((write.team, write.stream), None)
+            done = work(cursor, layout, writes, texts, self._clock())
         except sqlite3.Error as error:
             if is_busy(error):
                 return None
             raise translate(error, self._path, committing=True) from error
         finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if entered:
+                self._turnstile.leave()
             self._lock.release()
         if done is not None:
             self._pace.took(time.monotonic() - began)
-            if self._debt.wrote(len(done), sum([len(text) for text in texts if text])):
+            if self._debt.wrote(len(done), size):
                 self._queue.put((self._checkpoint, Future()))
         return done
-
-    def _append_here(self, write: Append, text: str | None) -> list[Written] | None:
-        done = append(self._cursor, self.layouts[write.table], write, text or "")
-        if self._streams:
-            self._streams.get(write.table, {}).pop((write.team, write.stream), None)
-        return None if done is None else [done]
-
-    def _change_here(self, writes: Any, texts: Sequence[str | None]) -> list[Written] | None:
-        cursor = self._cursor
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            if cursor.execute("PRAGMA data_version").fetchone()[0] != self._seen:
-                return None  # another process has written: what we know of the tables may be old
-            layout = self.layouts[writes[0].table]
-            if not layout.by_itself:
-                return None
-            if len(writes) == 1:
-                done = [change(cursor, layout, writes[0], texts[0], self._clock())]
-            else:
-                done = change_few(cursor, layout, writes, texts, self._clock())
-            cursor.execute("COMMIT")
-            return done
-        finally:
-            self._rollback()
 
     def run(self, job: Job) -> Future[Any]:
         """Run `job` on the thread, between transactions."""
