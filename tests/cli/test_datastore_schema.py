@@ -63,6 +63,7 @@ def test_a_manifest_is_written_with_the_app_s_name_and_what_is_lost_is_told() ->
         "stateroom: tickets: the index on status is left out; Slack reads every item for a query",
         "stateroom: tickets.status: Slack takes any value; name a custom type to list those allowed",
         "stateroom: tickets.token: is not encrypted on Slack",
+        "stateroom: tickets.tags: Slack advises a custom type for an array of the custom type Tag",
     ]
 
 
@@ -140,6 +141,7 @@ def test_an_addition_is_fine_and_exit_0(tmp_path: Path) -> None:
         ),
         (("--compare", "-", "--manifest", "-"), "stdin can be one of"),
         (("--format", "json", "--definitions", "schema_tests", "--app-name", "x"), "--app-name goes with"),
+        (("--format", "ts", "--app-name", "x" * 36), "--app-name: Slack takes names of 1 to 35 characters"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(args: tuple[str, ...], told: str) -> None:

@@ -132,6 +132,7 @@ def test_what_is_not_kept_of_a_manifest_goes_to_stderr(tmp_path: Path, capsys: p
         (b"\xff", "m.json is not JSON"),
         (b"[]", "m.json is no manifest: it is not a JSON object"),
         (b"{}", "m.json has no datastores"),
+        (b'{"a":' * 100_000, "m.json is not JSON"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_told(tmp_path: Path, text: bytes | None, told: str) -> None:

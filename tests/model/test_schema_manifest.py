@@ -10,6 +10,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import InvalidDefinition
 from stateroom.model.lifecycle import Lifecycle
+from stateroom.model.schema.doubts import doubts
 from stateroom.model.schema.losses import losses
 from stateroom.model.schema.manifest import datastores_of, manifest_of, read
 from support.definitions import apps, slack_apps
@@ -223,3 +224,28 @@ def test_what_slack_cannot_hold_is_told_line_by_line() -> None:
     ):
         assert any(part in line for line in told), (part, told)
     assert len(told) == 10
+
+
+def test_what_slack_may_not_take_or_keep_is_doubted_once() -> None:
+    listed = Attribute("object", properties={"l": Attribute("array", items=Attribute("string"))}, custom="Listed")
+    attributes = {
+        "id": Attribute("string"),
+        "two\nlines": Attribute("string"),
+        "file": Attribute("slack#/types/file_id"),
+        "any": Attribute("object", custom="Any"),
+        "team": Attribute("slack#/types/list_id", custom="List"),
+        "listed": listed,
+        "again": listed,
+        "many": Attribute("array", items=listed),
+        "fine": Attribute("array", items=listed, custom="Many"),
+    }
+    assert doubts([Definition("t", "id", attributes)]) == [
+        "t.file: Slack does not document the type slack#/types/file_id for datastores",
+        "t.team: Slack does not document the type slack#/types/list_id for datastores",
+        "t: Slack's schema takes no attribute with a line break in its name",
+        "t.any: Slack's custom types have no objects without properties",
+        "t.team: Slack's schema has no custom types of type slack#/types/list_id",
+        "t.listed: Slack is known to lose the values of arrays such as l inside of a custom type",
+        "t.many: Slack advises a custom type for an array of the custom type Listed",
+    ]
+    assert doubts([WANTED])[0].startswith("tickets.tags: Slack advises")

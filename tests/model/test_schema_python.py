@@ -55,7 +55,9 @@ def test_every_type_obligation_and_odd_name_comes_back() -> None:
         "count": Attribute("integer", values=(1, -2)),
     }
     places = Definition("places", "id", attributes, ttl="when", indexes=(Index("id", "count", unique=True),))
-    same = [Definition(name, "id", ID) for name in ("date", "Date", "Nested", "sr", "Field", "Datastore")]
+    same = [
+        Definition(name, "id", ID) for name in ("date", "Date", "Nested", "sr", "Field", "Datastore", "true", "none")
+    ]
     optional = Definition("optional", "id", {"id": STRING})
     assert imported(python.write([places, *same, optional])) == [places, *same, optional]
 

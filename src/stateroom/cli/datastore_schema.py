@@ -17,13 +17,15 @@ from stateroom.cli.definitions import chosen, definitions_option, from_file, man
 from stateroom.cli.output import json_option, note, print_json, printable
 from stateroom.model.definition import Definition
 from stateroom.model.errors import WrongUse
-from stateroom.model.profiles import check_profile, undocumented
+from stateroom.model.profiles import check_profile
 from stateroom.model.schema import compat, document, python, typescript
+from stateroom.model.schema.doubts import doubts
 from stateroom.model.schema.losses import losses
 from stateroom.model.schema.manifest import APP, manifest_of
 
 Definitions = Sequence[Definition]
 FORMATS: Final = ("ts", "manifest", "python", "json")
+NAME_LIMIT: Final = 35
 
 
 @click.command()
@@ -58,6 +60,8 @@ def schema(
         raise WrongUse(f"give --format {'|'.join(FORMATS)}, or --compare OLD")
     if definitions is not None and manifest is not None:
         raise WrongUse("give --definitions or --manifest, not both")
+    if app_name is not None and not 0 < len(app_name) <= NAME_LIMIT:
+        raise WrongUse(f"--app-name: Slack takes names of 1 to {NAME_LIMIT} characters")
     if manifest == old == "-":
         raise WrongUse("stdin can be one of --manifest and --compare, not both")
     if old is not None and manifest is not None:
@@ -84,9 +88,9 @@ WRITERS: Final[Mapping[str, Callable[[Definitions, str], str | dict[str, Any]]]]
 
 
 def told_losses(found: Definitions) -> None:
-    """What Slack does not hold or document, on stderr. InvalidDefinition for more than Slack allows."""
+    """What Slack does not hold or may not take, on stderr. InvalidDefinition for more than Slack allows."""
     check_profile(found, "slack")
-    for line in (*losses(found), *(line for one in found for line in undocumented(one))):
+    for line in (*losses(found), *doubts(found)):
         note(f"stateroom: {printable(line)}")
 
 

@@ -58,29 +58,35 @@ def from_file(name: str, *, needed: bool = True) -> tuple[Definition, ...]:
 
     WrongUse when it cannot be read, and when it has none, unless `needed=False`.
     """
-    import msgspec
-
     from stateroom.model.schema import document, manifest
+    from stateroom.model.schema.manifest_read import Reading
+
+    value = _json_of(name)
+    try:
+        reading = Reading(document.read(value)) if document.is_one(value) else manifest.read(value)
+    except RecursionError:
+        raise WrongUse(f"{name} is nested too deeply to be a manifest") from None
+    for line in reading.notes:
+        note(f"stateroom: {printable(line)}")
+    definitions = reading.definitions
+    if not definitions and needed:
+        raise WrongUse(f"{name} has no datastores")
+    return tuple(definitions)
+
+
+def _json_of(name: str) -> dict[str, Any]:
+    import msgspec
 
     try:
         with click.open_file(name, "rb") as file:
             value = msgspec.json.decode(file.read())
     except OSError as error:
         raise WrongUse(f"{name} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise WrongUse(f"{name} is not JSON; give what the project's get-manifest hook prints") from None
     if not isinstance(value, dict):
         raise WrongUse(f"{name} is no manifest: it is not a JSON object")
-    if document.is_one(value):
-        definitions = document.read(value)
-    else:
-        reading = manifest.read(value)
-        definitions = reading.definitions
-        for line in reading.notes:
-            note(f"stateroom: {printable(line)}")
-    if not definitions and needed:
-        raise WrongUse(f"{name} has no datastores")
-    return tuple(definitions)
+    return value
 
 
 def from_modules(names: Sequence[str]) -> tuple[Definition, ...]:

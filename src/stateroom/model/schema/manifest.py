@@ -17,6 +17,7 @@ from stateroom.model.schema.types import custom_types
 
 SCOPES: Final = ("datastore:read", "datastore:write")
 APP: Final = "Stateroom app"
+DESCRIPTION: Final = "An app with datastores."  # Slack wants one of 1 to 140 characters
 TYPES_LIMIT: Final = 50
 
 
@@ -45,7 +46,7 @@ def manifest_of(
     definitions: Iterable[Definition],
     *,
     name: str = APP,
-    description: str = "",
+    description: str = DESCRIPTION,
     icon: str | None = None,
     outgoing_domains: Sequence[str] = (),
 ) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class _Module:
     def __init__(self, definitions: list[Definition]) -> None:
         from stateroom.model.datastore import Datastore
 
-        self.names = Names("sr", *_IMPORTS, *_BUILTINS)
+        self.names = Names("sr", *_IMPORTS, *_BUILTINS, *keyword.kwlist)
         self.own = frozenset(dir(Datastore))  # pydantic's, which a field must not hide
         self.types = {name: self.names.free(capitals(name, "Custom")) for name in custom_types(definitions)}
         self.classes = [(one, self.names.free(capitals(one.name, "Items"))) for one in definitions]

@@ -16,7 +16,7 @@ from typing import Any, Final
 from stateroom.model.attributes import CUSTOM, SLACK
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition
-from stateroom.model.schema.manifest import APP, manifest_of
+from stateroom.model.schema.manifest import APP, DESCRIPTION, manifest_of
 from stateroom.model.schema.names import Names, capitals, text
 
 ICON: Final = "assets/default_new_app_icon.png"  # where Slack's own templates have it
@@ -43,7 +43,7 @@ _THERE: Final = frozenset(
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
-def write(definitions: Iterable[Definition], *, name: str = APP, description: str = "") -> str:
+def write(definitions: Iterable[Definition], *, name: str = APP, description: str = DESCRIPTION) -> str:
     """The module's text. What Slack cannot hold is left out: model/schema/losses.py says what.
 
     InvalidDefinition for names that the SDK cannot keep, and for what no manifest can hold.
