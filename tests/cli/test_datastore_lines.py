@@ -8,13 +8,15 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stateroom.cli.datastore_lines import BadLine, Line, Lines, item_of, reject
 from stateroom.cli.datastore_loader import ITEMS, Loader
-from stateroom.cli.datastore_resume import Appended, Checkpoints, State, work_of
+from stateroom.cli.datastore_resume import Appended, Checkpoints, State, head_of, work_of
+from stateroom.model.codec import normalise
 from stateroom.model.errors import StoreUnavailable, Throttled
 
 
@@ -181,3 +183,22 @@ def test_a_file_is_cut_back_to_what_is_written_down(tmp_path: Path) -> None:
     with Appended(tmp_path / "a", 4) as file:
         file.write(b"2\n")
     assert (tmp_path / "a").read_bytes() == b"one\n2\n"
+
+
+def test_the_files_are_those_of_the_documented_format() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+    vectors = json.loads(page.split("```json datastore-files\n", 1)[1].split("```", 1)[0])
+    text = json.dumps(vectors["state"]).encode()
+    assert msgspec.to_builtins(msgspec.json.decode(text, type=State)) == vectors["state"]
+    items, rejects = [], b""
+    for line in all_of(Lines(io.BytesIO(vectors["input"].encode()))):
+        try:
+            items.append(item_of(line))
+        except BadLine as error:
+            rejects += reject(line, str(error))
+    assert normalise(items) == normalise(vectors["items"])
+    assert rejects.decode() == vectors["rejects"]
+    source = vectors["input"].encode()
+    state = vectors["state"]
+    assert (state["place"], state["head"]) == (len(source), head_of(io.BytesIO(source), state["head_bytes"]))
+    assert (state["bad_bytes"], state["last_id"], state["done"]) == (len(rejects), items[-1]["id"], len(items))  # type: ignore[index]

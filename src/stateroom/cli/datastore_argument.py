@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from stateroom.cli.definitions import definitions_option
+from stateroom.cli.definitions import definitions_option, manifest_option
 from stateroom.cli.output import json_option, store_option
 from stateroom.model.errors import WrongUse
 
@@ -57,11 +57,7 @@ def common(command: F) -> F:
             click.option("--datastore", metavar="NAME", help="The datastore."),
             click.option("--team", metavar="T", help="The workspace. Default: the only one that has items there."),
             definitions_option,
-            click.option(
-                "--manifest",
-                type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-                help="An app manifest in JSON with the datastores, instead of modules.",
-            ),
+            manifest_option,
             json_option,
             store_option,
         )

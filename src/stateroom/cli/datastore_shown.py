@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from stateroom.cli.output import note, print_table
+from stateroom.cli.output import console, note, print_table, printable
 from stateroom.model.codec import encode
 
 WIDTH: Final = 48  # of a cell when there are many items
@@ -24,7 +24,14 @@ def print_item(item: Item, *, as_json: bool) -> None:
     if as_json:
         print_line(item)
         return
-    print_table(("", ""), [(name, text(value)) for name, value in item.items()])
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in item.items():
+        table.add_row(printable(name), printable(text(value)))
+    console().print(table)
 
 
 def print_items(items: Sequence[Item], *, as_json: bool, key: str | None = None) -> None:

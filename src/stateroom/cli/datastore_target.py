@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-import click
-
 from stateroom.cli import settings, stores
-from stateroom.cli.datastore_argument import Request, Source, json_of
+from stateroom.cli.datastore_argument import Request, Source
 from stateroom.cli.datastore_plain import HOW, Plain, unknown
 from stateroom.cli.definitions import chosen
 from stateroom.cli.settings import Settings
@@ -135,28 +133,15 @@ def use(
 
 def definition_given(found: Settings, manifest: str | None, name: str) -> Definition | None:
     """The definition of that name from the manifest or the modules; None when neither was given."""
-    if manifest is not None:
-        from stateroom.model.schema.manifest import datastores_of
-
-        origin, known = "the manifest", tuple(datastores_of(read_manifest(manifest)))
-    else:
-        origin, known = "your modules", chosen(found, needed=False)
-        if not known:
-            return None
+    known = chosen(found, manifest, needed=False)
+    if not known:
+        return None
     for definition in known:
         if definition.name == name:
             return definition
-    names = ", ".join(sorted(definition.name for definition in known)) or "none"
-    raise UnknownDatastore(f"{origin} have no datastore {name}; there are: {names}")
-
-
-def read_manifest(path: str) -> dict[str, Any]:
-    """A manifest file, `-` for stdin."""
-    with click.open_file(path, "rb") as file:
-        manifest = json_of(file.read(), path)
-    if not isinstance(manifest, dict):
-        raise WrongUse(f"{path} is not a manifest: it must be a JSON object")
-    return manifest
+    origin = "the modules have" if manifest is None else f"{manifest} has"
+    names = ", ".join(sorted(definition.name for definition in known))
+    raise UnknownDatastore(f"{origin} no datastore {name}; there are: {names}")
 
 
 async def remembered(opened: Store, name: str) -> Definition | None:
