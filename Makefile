@@ -57,7 +57,7 @@ docs: install
 	$(PYTEST) -q tests/test_layers.py tests/docs
 
 unit: install ## the tests that need no server, browser or child process
-	$(PYTEST) -q -m "not service" --durations=10
+	$(PYTEST) -q -m "not service" -n $(JOBS) --dist loadfile --durations=10
 
 # Whole files go to one worker: what a file starts, it starts once. JOBS=0 runs them in one process.
 service: install ## the tests with real servers, browsers and killed processes
