@@ -16,7 +16,7 @@ from stateroom.store import Store
 from support.handles import Frozen, opened
 from support.reduced_engine import Reduced
 
-for module in ("changes", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
+for module in ("changes", "conditions", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
     pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
 
 ENGINES = {

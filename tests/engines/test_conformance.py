@@ -2,6 +2,7 @@
 
 # ruff: noqa: F403
 from stateroom.engines.conformance.changes import *
+from stateroom.engines.conformance.conditions import *
 from stateroom.engines.conformance.crash import *
 from stateroom.engines.conformance.expiry import *
 from stateroom.engines.conformance.items import *

@@ -165,3 +165,13 @@ def within(value: Any, query: Query) -> bool:
 def rank(value: Any) -> tuple[int, Any]:
     """The order of index values: booleans and numbers before texts (by code point, as UTF-8's bytes)."""
     return (1, value) if isinstance(value, str) else (0, int(value) if isinstance(value, bool) else value)
+
+
+def after_prefix(prefix: str) -> str | None:
+    """The lowest string behind all that begin with `prefix` (order of code points, which is UTF-8's byte order)."""
+    for end in range(len(prefix), 0, -1):
+        code = ord(prefix[end - 1])
+        if code < 0x10FFFF:
+            following = 0xE000 if code == 0xD7FF else code + 1  # surrogates are no characters
+            return prefix[: end - 1] + chr(following)
+    return None

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from stateroom.engines import slack_paging
+from stateroom.engines.decide import after_prefix
 from stateroom.engines.handle_cursor import Position
 from stateroom.engines.handle_form import Form
 from stateroom.engines.port import Engine, Query, Row
@@ -125,16 +126,6 @@ def _bounds(wanted: Wanted) -> dict[str, Any]:
         low = wanted.prefix if low is None else max(wanted.prefix, low)
         high = behind if high is None else high if behind is None else min(behind, high)
     return {name: bound for name, bound in (("low", low), ("high", high)) if bound is not None}
-
-
-def after_prefix(prefix: str) -> str | None:
-    """The lowest string behind all that begin with `prefix` (order of code points, which is UTF-8's byte order)."""
-    for end in range(len(prefix), 0, -1):
-        code = ord(prefix[end - 1])
-        if code < 0x10FFFF:
-            following = 0xE000 if code == 0xD7FF else code + 1  # surrogates are no characters
-            return prefix[: end - 1] + chr(following)
-    return None
 
 
 class Pages:

@@ -43,7 +43,7 @@ from stateroom.model.codec import encode
 MAX_VALUES: Final = 30_000  # SQLite binds 32,766 at most; the rest of a query needs some, too
 _EXACT: Final = 2**62  # whole numbers up to here are exact, and so is their comparison with any REAL
 _NEAR: Final = 1e-12  # of a number: how far SQLite's REAL of it may be off, many times over
-_FLIPPED: Final[Mapping[str, Comparator]] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+FLIPPED: Final[Mapping[str, Comparator]] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _TYPES: Final = {
     "S": "= 'text'",
     "N": "IN ('integer', 'real')",
@@ -88,6 +88,12 @@ def bound(value: Any) -> tuple[str, Any]:
     if isinstance(value, Decimal) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         return "json_extract(?, '$')", encode(value).decode()
     return "?", value
+
+
+def near(value: Any, direction: int) -> float:
+    """A number a little above (1) or below (-1) `value`, by more than any rounding; numbers begin at 1E-130."""
+    number = float(value)
+    return number + direction * (abs(number) * _NEAR + 1e-200)
 
 
 class _Writer:
@@ -142,7 +148,7 @@ class _Writer:
         if isinstance(left, Literal):
             if isinstance(right, Literal):
                 return "1" if evaluate(node, {}) else "0"
-            return self.compare(Compare(right, _FLIPPED[op], left), surely)
+            return self.compare(Compare(right, FLIPPED[op], left), surely)
         if isinstance(left, Size):
             return self.size(left, op, right, surely)
         path = json_path(left.parts)
@@ -185,13 +191,13 @@ class _Writer:
         up = op in (">", ">=")
         self.exact = False
         if surely:
-            return self.surely_ordered(path, op, value, _near(value, 1 if up else -1))
-        near = f"{self.value(path)} {op[0]}= {self.number(_near(value, -1 if up else 1))}"
+            return self.surely_ordered(path, op, value, near(value, 1 if up else -1))
+        loose = f"{self.value(path)} {op[0]}= {self.number(near(value, -1 if up else 1))}"
         if not _whole(value):
-            return near
+            return loose
         # A row that passes is looked at again: whole numbers are exact, and a REAL may be any that is near.
         whole = f"{self.value(path)} {op} {self.number(value)}"
-        return f"{near} AND ({whole} OR typeof({self.value(path)}) = 'real')"
+        return f"{loose} AND ({whole} OR typeof({self.value(path)}) = 'real')"
 
     def surely_ordered(self, path: str, op: str, value: Any, beyond: float) -> str:
         if not _whole(value):
@@ -223,7 +229,7 @@ class _Writer:
             return self.text(path, lambda: self.range(path, low.value, high.value), surely)
         if surely:
             return self.condition(And((Compare(operand, ">=", low), Compare(operand, "<=", high))), surely)
-        return self.rough(self.range(path, _near(low.value, -1), _near(high.value, 1)))
+        return self.rough(self.range(path, near(low.value, -1), near(high.value, 1)))
 
     def range(self, path: str, low: Any, high: Any) -> str:
         return f"{self.value(path)} BETWEEN {self.number(low)} AND {self.number(high)}"
@@ -334,12 +340,6 @@ def _whole(value: Any) -> bool:
 def _like_json(text: str) -> bool:
     """Whether a list or a map could stand as this text."""
     return text[:1] in ("[", "{")
-
-
-def _near(value: Any, direction: int) -> float:
-    """A number a little above (1) or below (-1) `value`, by more than any rounding; numbers begin at 1E-130."""
-    number = float(value)
-    return number + direction * (abs(number) * _NEAR + 1e-200)
 
 
 _WRITTEN: Final[Mapping[type, Callable[[_Writer, Any, bool], str]]] = {

@@ -1,13 +1,9 @@
 """Reading: rows by id, and pages in order.
 
 Rules of this file: reads run in autocommit on a connection of their own, so each sees all that is committed and none
-waits for a writer. SQL may find too many rows, never too few: `within` and `evaluate` decide in Python. A page steps
-through at most `budget` rows when it runs on the event loop; the caller then repeats it in a thread.
-
-A page continues behind its last row by seeking, never by skipping. SQLite does not seek an index on expressions by
-row values, so `(a, b, id) > (?, ?, ?)` becomes one statement a leading column: a = ? AND b = ? AND id > ?, then
-a = ? AND b > ?, then a > ?. Numbers beyond 64 bits are bound as JSON text and read by the same function as in the
-index, so that both round alike; rows whose numbers round to the same one are ordered by team and id.
+waits for a writer. SQL may find too many rows, never too few: `Plan.key` and the condition decide in Python. A page on
+the event loop steps through at most `budget` rows, or through so many steps of SQLite where SQLite passes over rows by
+itself; the caller then repeats it in a thread. How a page is found is in sqlite_plan.py.
 """
 
 from __future__ import annotations
@@ -15,21 +11,26 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from contextlib import contextmanager
+from itertools import count
+from math import isqrt
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from stateroom.engines.decide import check_expired, check_whole, exact, index_key, within
-from stateroom.engines.port import Page, Query, Row, TableIndex, log_id
-from stateroom.engines.sqlite_tables import Layout, extract, groups
-from stateroom.expr.evaluate import evaluate
-from stateroom.model.codec import decode, decode_all, encode
-from stateroom.model.errors import Unsupported, WrongUse
+from stateroom.engines.decide import check_expired, check_whole
+from stateroom.engines.port import Page, Query, Row, log_id
+from stateroom.engines.sqlite_errors import code_of
+from stateroom.engines.sqlite_plan import Column, Plan, Statement, narrowed, ordered, plan_of
+from stateroom.engines.sqlite_tables import Layout, groups
+from stateroom.expr.compiled import compile
+from stateroom.model.codec import decode, decode_all
+from stateroom.model.errors import CorruptData
 
 INLINE_ROWS: Final = 256  # rows stepped through on the loop: about a millisecond of small items
+STEPS: Final = 1500  # of SQLite between two looks at whether to go on: two of them pass over some 250 small items
+SHORT: Final = 64  # ids that are always worth listing
 STEP: Final = 256
-_INT64: Final = 2**63
 _made: Final = tuple.__new__  # a named tuple without the call of its own __new__
 
 
@@ -37,7 +38,7 @@ class Reader:
     """A connection for reading, and the lock that keeps threads apart on it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a page with a condition holds it around its parts
         self._connection = connection
 
     def close(self) -> None:
@@ -70,6 +71,19 @@ class Reader:
 
     def page(self, layout: Layout, query: Query, now: float, budget: int | None) -> Page | None:
         """One page, or None when it would take more than `budget` rows to find it."""
+        try:
+            if query.condition is None or budget is None:
+                return self._page(layout, query, now, budget)
+            with self.lock, self._patience():
+                return self._page(layout, query, now, budget)
+        except sqlite3.OperationalError as error:
+            if code_of(error) == sqlite3.SQLITE_INTERRUPT:
+                return None
+            if "malformed JSON" in str(error):  # met by SQLite, which reads the items that a condition passes over
+                raise CorruptData(layout.table.name, "a stored text is not JSON") from error
+            raise
+
+    def _page(self, layout: Layout, query: Query, now: float, budget: int | None) -> Page | None:
         if query.expired:
             return self._expired(layout, query, now, budget)
         if query.whole:
@@ -83,25 +97,42 @@ class Reader:
             if found is not None:
                 return found
         plan = plan_of(layout, query)
-        name = layout.table.name
-        rows: list[Row] = []
-        position: tuple[Any, ...] | None = None
-        size = query.limit + 1 if budget is None else min(query.limit + 1, budget)
         with self.lock:
-            for raw in self._step(plan, None if budget is None else budget + 1, size):
-                if raw is None:
-                    return None
-                if raw[3] is not None and raw[3] <= now:
-                    continue
-                row = _row(raw, name)
-                key = plan.key(row)
-                if key is None or (query.condition is not None and not evaluate(query.condition, row.item)):
-                    continue
-                if len(rows) == query.limit:
-                    return Page(rows, position)
-                rows.append(row)
-                position = key
-        return Page(rows, None)
+            ids = None if plan.shortlist is None else self._shortlist(layout, plan.shortlist, query)
+            size = query.limit + 1 if budget is None else min(query.limit + 1, budget)
+            parts = self._parts(plan, budget, size) if ids is None else self._by_id(layout, query, ids, budget, size)
+            return _gathered(parts, plan, query, now, layout.table.name)
+
+    def _shortlist(self, layout: Layout, statement: Statement, query: Query) -> list[str] | None:
+        """The ids of all that may match, in order; None when they are so many that going by key costs less.
+
+        To find `limit` of m matches among n rows one goes through limit * n / m of them by key, and through m with the
+        shortlist. n is the table's highest rowid, which is at least the team's rows.
+        """
+        (rows,) = self._connection.execute(f"SELECT max(rowid) FROM {layout.sql}").fetchone()
+        most = max(SHORT, isqrt((query.limit + 1) * (rows or 0)))
+        sql, values = statement
+        found = self._connection.execute(f"{sql} LIMIT ?", (*values, most + 1)).fetchall()
+        return None if len(found) > most else [row[0] for row in found]
+
+    def _by_id(
+        self, layout: Layout, query: Query, ids: list[str], budget: int | None, size: int
+    ) -> Iterator[list[Any] | None]:
+        """Raw rows of a shortlist; a row that is gone meanwhile is no row."""
+        for start in range(0, len(ids), size):
+            if budget is not None and start + size > budget:
+                yield None
+            yield [row for row in self._many(layout, query.team or "", ids[start : start + size]) if row is not None]
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Interrupts a statement that takes more than some steps of SQLite: its first call may come early."""
+        calls = count()
+        self._connection.set_progress_handler(lambda: next(calls) > 0, STEPS)
+        try:
+            yield
+        finally:
+            self._connection.set_progress_handler(None, 0)
 
     def _entries(self, layout: Layout, query: Query, now: float) -> Page | None:
         """A page of a stream, which is what a conversation is read by; None when an entry in it has expired."""
@@ -129,7 +160,7 @@ class Reader:
         if budget is not None and query.limit >= budget:
             return None
         select = f"SELECT id, version, expires, item FROM {layout.sql} WHERE team = ?"
-        ((statement, values),) = _ordered(select, [team], [_Column("id")], query)
+        ((statement, values),) = ordered(select, [team], [Column("id")], query)
         with self.lock:
             found = self._connection.execute(f"{statement} LIMIT ?", (*values, query.limit + 1)).fetchall()
         for raw in found:
@@ -157,12 +188,13 @@ class Reader:
         """A page of everything that is there, by team and id (stream and number)."""
         check_whole(query)
         names = layout.whole_order
-        select, bound, after = f"{layout.whole} WHERE true", list[Any](), query.after
+        select, values, after = f"{layout.whole} WHERE true", list[Any](), query.after
         if query.team is not None:
-            select, bound, names = f"{layout.whole} WHERE {names[0]} = ?", [query.team], names[1:]
+            select, values, names = f"{layout.whole} WHERE {names[0]} = ?", [query.team], names[1:]
             after = after and after[1:]
-        columns = [_Column(name) for name in names]
-        statements = _ordered(select, bound, columns, replace(query, after=None), after=after, bounded=False)
+        select, values = narrowed(select, values, query.condition)
+        columns = [Column(name) for name in names]
+        statements = ordered(select, values, columns, replace(query, after=None), after=after, bounded=False)
         place = (0, 5, 2) if layout.table.log else (0, 1)
         return self._walked(layout, query, Plan(statements, query, None, layout.table.log), place, budget)
 
@@ -172,171 +204,61 @@ class Reader:
         """A page of rows dead or alive; their position is in the columns `place`."""
         rows: list[Row] = []
         position: tuple[Any, ...] | None = None
+        test = None if query.condition is None else compile(query.condition)
         with self.lock:
-            for raw in self._step(plan, None if budget is None else budget + 1, query.limit + 1):
-                if raw is None:
+            for part in self._parts(plan, budget, query.limit + 1):
+                if part is None:
                     return None
-                row = _row(raw, layout.table.name)
-                if query.condition is not None and not evaluate(query.condition, row.item):
-                    continue
-                if len(rows) == query.limit:
-                    return Page(rows, position)
-                rows.append(row)
-                position = tuple(raw[column] for column in place)
+                for raw in part:
+                    row = _row(raw, layout.table.name)
+                    if test is not None and not test(row.item):
+                        continue
+                    if len(rows) == query.limit:
+                        return Page(rows, position)
+                    rows.append(row)
+                    position = tuple(raw[column] for column in place)
         return Page(rows, None)
 
-    def _step(self, plan: Plan, budget: int | None, size: int) -> Iterator[Any]:
-        """Raw rows in order; None in place of the one that is over the budget."""
-        left = budget
+    def _parts(self, plan: Plan, budget: int | None, size: int) -> Iterator[list[Any] | None]:
+        """Raw rows in order, some at a time; None in place of what is over the budget."""
+        left = -1 if budget is None else budget
         for statement, values in plan.statements:
-            limit = -1 if left is None else left
-            cursor = self._connection.execute(f"{statement} LIMIT ?", (*values, limit))
+            cursor = self._connection.execute(f"{statement} LIMIT ?", (*values, left + 1 if budget is not None else -1))
             try:
                 while part := cursor.fetchmany(size):
-                    for raw in part:
-                        if left is not None:
-                            left -= 1
-                            if left == 0:
-                                yield None
-                                return
-                        yield raw
+                    if budget is not None:
+                        if len(part) > left:
+                            yield part[:left]
+                            yield None
+                            return
+                        left -= len(part)
+                    yield part
             finally:
                 cursor.close()
 
 
-class Plan:
-    """The statements that find a query's rows in order, and what a found row's position is (None: it is no match)."""
-
-    __slots__ = ("_index", "_log", "_query", "statements")
-
-    def __init__(
-        self, statements: list[tuple[str, list[Any]]], query: Query, index: TableIndex | None, log: bool
-    ) -> None:
-        self.statements = statements
-        self._query = query
-        self._index = index
-        self._log = log
-
-    def key(self, row: Row) -> tuple[Any, ...] | None:
-        if self._index is None:
-            return (row.version,) if self._log else (row.id,)
-        values = index_key(row.item, self._index.attributes)
-        equals = self._query.equals
-        width = len(equals)
-        if values is None or (equals and exact(values[:width]) != exact(equals)):
+def _gathered(parts: Iterator[list[Any] | None], plan: Plan, query: Query, now: float, name: str) -> Page | None:
+    """The page that the raw rows make; None when the budget was too small for it."""
+    rows: list[Row] = []
+    position: tuple[Any, ...] | None = None
+    test = None if query.condition is None else compile(query.condition)
+    by_id, limit = plan.by_id, query.limit
+    for part in parts:
+        if part is None:
             return None
-        if width < len(values) and not within(values[width], self._query):
-            return None
-        return (*values, row.team, row.id)
-
-
-class _Column(NamedTuple):
-    """An ordering column: its SQL, and how a value is bound to it."""
-
-    sql: str
-    exact: bool = True
-
-
-def plan_of(layout: Layout, query: Query) -> Plan:
-    """How to find the page; Unsupported for what the table does not declare."""
-    table = layout.table
-    if table.log:
-        if len(query.equals) != 1 or query.index is not None or query.team is None:
-            raise WrongUse(f"a query on the log {table.name} names a team and equals=(stream,)")
-        bound = [query.team, query.equals[0]]
-        return Plan(_ordered(layout.page, bound, [_Column("e.number")], query), query, None, True)
-    if query.index is None:
-        if query.team is None:
-            raise Unsupported("sqlite", "a query without a team on an index that is not declared across teams")
-        select = f"SELECT team, id, version, expires, item FROM {layout.sql} WHERE team = ?"
-        return Plan(_ordered(select, [query.team], [_Column("id")], query), query, None, False)
-    index = _index(layout, query)
-    return Plan(_by_index(layout, index, query), query, index, False)
-
-
-def _index(layout: Layout, query: Query) -> TableIndex:
-    for index in layout.table.indexes:
-        if index.name == query.index:
-            if query.team is None and not index.across_teams:
-                raise Unsupported("sqlite", "a query without a team on an index that is not declared across teams")
-            if len(query.equals) > len(index.attributes):
-                raise WrongUse(f"the index {index.name} has {len(index.attributes)} attributes, equals gives more")
-            return index
-    raise Unsupported("sqlite", f"order by {query.index}, which is not a declared index of {layout.table.name}")
-
-
-def _by_index(layout: Layout, index: TableIndex, query: Query) -> list[tuple[str, list[Any]]]:
-    values = [extract(a) for a in index.attributes]
-    where = [f"{v} IS NOT NULL" for v in values]
-    bound: list[Any] = []
-    if query.team is not None:
-        where.append("team = ?")
-        bound.append(query.team)
-    for sql, value in zip(values, query.equals, strict=False):
-        mark, given = _bound(value)
-        where.append(f"{sql} = {mark}")
-        bound.append(given)
-    columns = [_Column(v, exact=False) for v in values[len(query.equals) :]]
-    if index.across_teams:
-        columns.append(_Column("team"))
-    columns.append(_Column("id"))
-    select = (
-        f"SELECT team, id, version, expires, item FROM {layout.sql} INDEXED BY {layout.indexes[index.name]} "
-        f"WHERE {' AND '.join(where)}"
-    )
-    after = query.after
-    if after is not None:
-        width = len(index.attributes)
-        rest = after[width:] if index.across_teams else after[width + 1 :]
-        after = (*after[len(query.equals) : width], *rest)
-    has_range = len(query.equals) < len(index.attributes)
-    return _ordered(select, bound, columns, query, after=after, bounded=has_range)
-
-
-def _ordered(
-    select: str,
-    bound: list[Any],
-    columns: list[_Column],
-    query: Query,
-    *,
-    after: tuple[Any, ...] | None = None,
-    bounded: bool = True,
-) -> list[tuple[str, list[Any]]]:
-    """`select` narrowed to low, high and after, one statement for each column that the order may continue in."""
-    direction, beyond = (" DESC", "<") if query.descending else ("", ">")
-
-    def order(first: int) -> str:
-        """The columns not fixed by now: SQLite would sort by an expression, though it equals one value."""
-        return " ORDER BY " + ", ".join(c.sql + direction for c in columns[first:])
-
-    where, bound = select, list(bound)
-    if bounded:
-        for limit, sign in ((query.low, ">="), (query.high, "<" if columns[0].exact else "<=")):
-            if limit is not None:
-                mark, given = _bound(limit)
-                where += f" AND {columns[0].sql} {sign} {mark}"
-                bound.append(given)
-    after = query.after if after is None else after
-    if after is None:
-        return [(where + order(0), bound)]
-    statements = []
-    for last in reversed(range(len(columns))):
-        clause, values = where, list(bound)
-        for place in range(last + 1):
-            mark, given = _bound(after[place])
-            clause += f" AND {columns[place].sql} {beyond if place == last else '='} {mark}"
-            values.append(given)
-        statements.append((clause + order(last), values))
-    return statements
-
-
-def _bound(value: Any) -> tuple[str, Any]:
-    """The placeholder and the binding of a value, such that SQLite sees what json_extract gives for it."""
-    if isinstance(value, bool):
-        return "?", int(value)
-    if isinstance(value, Decimal) or (isinstance(value, int) and not -_INT64 <= value < _INT64):
-        return "json_extract(?, '$')", encode(value).decode()
-    return "?", value
+        items = decode_all([raw[4] for raw in part], name)
+        for (team, row_id, version, expires, _), item in zip(part, items, strict=True):
+            if (expires is not None and expires <= now) or (test is not None and not test(item)):
+                continue
+            row = _made(Row, (row_id, item, version, expires, team))
+            key = (row_id,) if by_id else plan.key(row)
+            if key is None:
+                continue
+            if len(rows) == limit:
+                return Page(rows, position)
+            rows.append(row)
+            position = key
+    return Page(rows, None)
 
 
 def _row(raw: Any, table: str) -> Row:
