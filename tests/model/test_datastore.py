@@ -366,6 +366,10 @@ def test_a_strict_class_loads_what_it_stored() -> None:
         Strict(id="x", due="2026-01-02", price=Decimal(1))
 
 
+class Foreign:
+    """No type that pydantic knows."""
+
+
 class Loop(BaseModel):
     inner: "Loop | None" = None
 
@@ -394,6 +398,8 @@ class Bits(enum.Flag):
         (complex, "x", "no Slack attribute type"),
         (bytes, "x", "no Slack attribute type"),
         (set[str], "x", "no Slack attribute type"),
+        (Foreign, "x", "no Slack attribute type"),
+        ("NotDefinedYet", "x", "define that class before this one"),
         (datetime, "x", "sr.Timestamp"),
         (int | str, "x", "several types"),
         (dict[int, str], "x", "keys are no strings"),
@@ -410,13 +416,21 @@ class Bits(enum.Flag):
         (Annotated[str, Field(alias="$v")], "$v", "Stateroom's own"),
         (Annotated[str, Field(alias="id")], "id", "the name of two attributes"),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_an_annotation_that_cannot_be_kept_is_refused_by_path(annotation: Any, path: str, words: str) -> None:
     with pytest.raises(sr.InvalidDefinition) as refused:
         type("Odd", (sr.Datastore,), {"__annotations__": {"id": str, "x": annotation}, "id": sr.key()}, name="odd")
     assert refused.value.attribute == path
     assert words in str(refused.value)
+
+
+def test_a_class_that_contains_itself_is_refused() -> None:
+    with pytest.raises(sr.InvalidDefinition, match="Tree contains itself"):
+
+        class Tree(sr.Datastore, name="trees"):
+            id: str = sr.key()
+            parent: "Tree | None" = None
 
 
 def test_the_class_of_a_lifecycle_begins_in_an_initial_state() -> None:

@@ -68,9 +68,9 @@ _PLAIN: dict[type, str] = {
 class Reader:
     """Reads the annotations of one datastore's class."""
 
-    def __init__(self, datastore: str) -> None:
+    def __init__(self, datastore: str, cls: type[BaseModel]) -> None:
         self._datastore = datastore
-        self._open: list[type] = []  # the models that are being read, outermost first
+        self._open: list[type] = [cls]  # the models that are being read, outermost first
 
     def field(self, path: str, info: FieldInfo) -> Attribute:
         """One field of a model."""

@@ -74,7 +74,10 @@ class Datastore(BaseModel):
     `__indexes__` lists `sr.Index(...)`, `__lifecycle__` is an `sr.Lifecycle(...)`, `@sr.upgrade` marks upgrade steps.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, protected_namespaces=())
+    # Arbitrary types pass pydantic so that they are refused here, by attribute.
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, protected_namespaces=(), arbitrary_types_allowed=True
+    )
 
     __definition__: ClassVar[Definition]
     __indexes__: ClassVar[list[Index]] = []
@@ -110,7 +113,7 @@ def definition_of(cls: type[Datastore] | Definition) -> Definition:
 
 
 def _define(cls: type[Datastore], name: str, options: dict[str, Any]) -> Definition:
-    reader = Reader(name)
+    reader = Reader(name, cls)
     names = {field: reader.name_of("", cls, field, info) for field, info in cls.model_fields.items()}
     attributes = {names[field]: reader.field(names[field], info) for field, info in cls.model_fields.items()}
     if len(attributes) < len(names):

@@ -152,7 +152,10 @@ class Definition:
 
     def visible(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """A stored item as users see it: declared attributes only, none of Stateroom's own."""
-        return {name: value for name, value in item.items() if name in self.attributes}
+        declared = self.attributes
+        if item.keys() <= declared.keys():
+            return dict(item)
+        return {name: value for name, value in item.items() if name in declared}
 
 
 def _outside() -> int:
