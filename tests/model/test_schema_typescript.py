@@ -12,7 +12,7 @@ from stateroom.model.attributes import TYPES, Attribute
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition
 from stateroom.model.schema import typescript
-from stateroom.model.schema.manifest import manifest_of
+from stateroom.model.schema.manifest import manifest_of, read
 from support.definitions import ODD, apps
 from support.node import Workspace
 
@@ -91,6 +91,100 @@ def test_the_compiler_sees_what_is_wrong(node_workspace: Workspace) -> None:
     checked = node_workspace.tsc(*STRICT, "wrong.ts")
     assert checked.returncode != 0
     assert '"nothing"' in checked.stdout
+
+
+PROJECT = """
+import { DefineDatastore, DefineFunction, DefineType, Manifest, Schema } from "@slack/deno-slack-sdk";
+
+const Tag = DefineType({
+  title: "A tag", name: "Tag", type: Schema.types.object,
+  properties: { label: { type: Schema.types.string, minLength: 1 } }, required: ["label"],
+});
+const Answer = DefineType({ name: "Answer", type: Schema.types.string });
+const Tickets = DefineDatastore({
+  name: "tickets", primary_key: "key", time_to_live_attribute: "expires",
+  attributes: {
+    key: { type: Schema.types.string, required: true },
+    owner: { type: Schema.slack.types.user_id },
+    tag: { type: Tag },
+    tags: { type: Schema.types.array, items: { type: Tag } },
+    expires: { type: Schema.slack.types.timestamp },
+  },
+});
+const Ask = DefineFunction({
+  callback_id: "ask", title: "Ask", source_file: "functions/ask.ts",
+  input_parameters: { properties: { answer: { type: Answer } }, required: [] },
+});
+export default Manifest({
+  name: "Ticketer", description: "Keeps tickets", icon: "icon.png", functions: [Ask], workflows: [],
+  outgoingDomains: ["example.com"], datastores: [Tickets], botScopes: ["datastore:read", "datastore:write"],
+});
+"""
+
+
+@pytest.mark.service
+def test_a_project_of_slack_s_own_is_read(node_workspace: Workspace) -> None:
+    """As people write them: types found by the SDK, functions with types of their own, words that we do not keep."""
+    (manifest,) = exported(node_workspace, {"manifest": PROJECT})
+    tag = Attribute("object", properties={"label": Attribute("string", required=True)}, custom="Tag")
+    attributes = {
+        "key": Attribute("string", required=True),
+        "owner": Attribute("slack#/types/user_id"),
+        "tag": tag,
+        "tags": Attribute("array", items=tag),
+        "expires": Attribute("slack#/types/timestamp"),
+    }
+    reading = read(manifest)
+    assert reading.definitions == [Definition("tickets", "key", attributes, ttl="expires")]
+    assert reading.notes == [
+        "types.Tag: title is not kept",
+        "types.Tag: minLength is not kept",
+        "types.Answer is not kept: no datastore uses it",
+    ]
+
+
+def test_a_module_reads_as_one_would_write_it() -> None:
+    tag = Attribute("object", properties={"label": Attribute("string", required=True)}, custom="Tag")
+    attributes = {"id": Attribute("string"), "tags": Attribute("array", items=tag), "2nd": Attribute("object")}
+    assert typescript.write([Definition("tickets", "id", attributes)], name="Ticketer", description="x") == WRITTEN
+
+
+WRITTEN = """\
+// Made by `stateroom datastore schema --format ts`.
+import { DefineDatastore, DefineType, Manifest, Schema } from "deno-slack-sdk/mod.ts";
+
+export const TagType = DefineType({
+  name: "Tag",
+  type: Schema.types.object,
+  properties: {
+    label: { type: Schema.types.string },
+  },
+  required: ["label"],
+});
+
+export const TicketsDatastore = DefineDatastore({
+  name: "tickets",
+  primary_key: "id",
+  attributes: {
+    id: { type: Schema.types.string },
+    tags: {
+      type: Schema.types.array,
+      items: { type: TagType },
+    },
+    "2nd": { type: Schema.types.object },
+  },
+});
+
+export default Manifest({
+  name: "Ticketer",
+  description: "x",
+  icon: "assets/default_new_app_icon.png",
+  types: [TagType],
+  datastores: [TicketsDatastore],
+  outgoingDomains: [],
+  botScopes: ["datastore:read", "datastore:write"],
+});
+"""
 
 
 def test_each_name_has_an_identifier_of_its_own() -> None:

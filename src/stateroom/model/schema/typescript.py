@@ -20,6 +20,7 @@ from stateroom.model.schema.manifest import APP, DESCRIPTION, manifest_of
 from stateroom.model.schema.names import Names, capitals, text
 
 ICON: Final = "assets/default_new_app_icon.png"  # where Slack's own templates have it
+WIDTH: Final = 80
 _HEAD: Final = """\
 // Made by `stateroom datastore schema --format ts`.
 import { DefineDatastore, DefineType, Manifest, Schema } from "deno-slack-sdk/mod.ts";
@@ -88,14 +89,17 @@ def _constant(constant: str, call: str, value: Mapping[str, Any], constants: Map
 
 
 def _value(value: Any, constants: Mapping[str, str], indent: str) -> str:
-    """A value of the manifest as TypeScript."""
+    """A value of the manifest as TypeScript; an object without objects in it stands on one line, if it fits there."""
     if isinstance(value, Mapping):
         inner = indent + "  "
         pairs = [
-            f"{inner}{_key(key)}: {_type(one, constants) if _is_type(key, value) else _value(one, constants, inner)},\n"
+            f"{_key(key)}: {_type(one, constants) if _is_type(key, value) else _value(one, constants, inner)}"
             for key, one in value.items()
         ]
-        return f"{{\n{''.join(pairs)}{indent}}}" if pairs else "{}"
+        line = f"{{ {', '.join(pairs)} }}" if pairs else "{}"
+        if len(indent) + len(line) < WIDTH and not any(isinstance(one, Mapping) for one in value.values()):
+            return line
+        return "{\n" + "".join(f"{inner}{pair},\n" for pair in pairs) + indent + "}"
     if isinstance(value, list):
         return f"[{', '.join(_value(one, constants, indent) for one in value)}]"
     return text(value) if isinstance(value, str) else json.dumps(value)
