@@ -68,6 +68,11 @@ def own_definitions() -> tuple[Definition, ...]:
     )
 
 
+def own_tables() -> list[Table]:
+    """The tables of what Stateroom itself keeps."""
+    return [*(table_of(one) for one in own_definitions()), leases.TABLE]
+
+
 class Team:
     """Everything of one workspace. No call through it can see another team's rows (invariant 5)."""
 
@@ -141,12 +146,14 @@ class Store:
         clock: Callable[[], float] = time.time,
         engine: Engine | None = None,
         surroundings: Surroundings | None = None,
+        migrating: bool = False,
     ) -> None:
         self.url = url
         self.clock = clock
         self.surroundings = surroundings or Surroundings(clock)
         self.content = content
         self.engine = engine_of(url, clock) if engine is None else engine
+        self._migrating = migrating
         self._tables: set[Table] = set()
 
     def __repr__(self) -> str:
@@ -154,7 +161,8 @@ class Store:
 
     async def __aenter__(self) -> Store:
         await self.engine.open()
-        await self.prepare([*(table_of(d) for d in own_definitions()), leases.TABLE])
+        if self.engine.capabilities.embedded or not self._migrating:
+            await self.prepare(own_tables())
         return self
 
     async def __aexit__(
@@ -192,6 +200,21 @@ class Store:
             raise MigrationNeeded("the store lacks tables of your definitions; run `stateroom migrate plan`")
         self._tables.update(missing)
 
+    async def migrate(
+        self, definitions: Iterable[type[Model] | Definition], *, apply: bool = False, allow_data_loss: bool = False
+    ) -> list[str]:
+        """What leads the store to `definitions` (all of yours), one sentence a step; with `apply` it is done, too.
+
+        MigrationRefused, before anything is changed, where a step would lose something and that is not allowed.
+        A server's store that lacks tables is opened for this with `migrating=True`.
+        """
+        from stateroom.layers.migrations import Migration
+
+        given = [one if isinstance(one, Definition) else one.__definition__ for one in definitions]
+        migration = Migration(self.engine, self.clock, own=own_tables(), given=given)
+        steps = await (migration.apply(allow_data_loss=allow_data_loss) if apply else migration.plan())
+        return [step.text for step in steps]
+
     async def everything(self, given: Iterable[Definition] = ()) -> list[Definition]:
         """All there is to walk: Stateroom's own, `given`, and what the store remembers of others."""
         from stateroom.layers import catalogue
@@ -210,6 +233,9 @@ class Store:
             await catalogue.remember(self.engine, self.clock, definition)
 
 
-def open(url: str | None = None, *, content: Content = FULL) -> Store:
-    """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`."""
-    return Store(url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL, content=content)
+def open(url: str | None = None, *, content: Content = FULL, migrating: bool = False) -> Store:
+    """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`.
+
+    `migrating`: a server's store opens although it lacks tables, for `migrate` to make them.
+    """
+    return Store(url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL, content=content, migrating=migrating)

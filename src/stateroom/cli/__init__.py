@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "turns": "turns",
     "sweep": "sweep",
     "erase": "erase",
+    "migrate": "migrate",
 }
 
 

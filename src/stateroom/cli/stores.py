@@ -18,13 +18,16 @@ R = TypeVar("R")
 _SQLITE: Final = "sqlite:///"
 
 
-def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = False) -> R:
-    """`job(store)`, run to its end. `makes`: the store may be new; else StoreUnavailable when it is not there."""
+def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = False, migrating: bool = False) -> R:
+    """`job(store)`, run to its end. `makes`: the store may be new; else StoreUnavailable when it is not there.
+
+    `migrating`: a server's store may lack tables.
+    """
     if not makes:
         check_there(found.store)
 
     async def whole() -> R:
-        async with Store(found.store, content=found.content) as store:
+        async with Store(found.store, content=found.content, migrating=migrating) as store:
             return await job(store)
 
     return asyncio.run(whole())

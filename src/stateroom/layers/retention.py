@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stateroom.engines.port import Delete, Engine, Query, Rewrite, Row, Table
-from stateroom.layers.walking import BATCH, Pace, commit_each, pages, stream_of
+from stateroom.engines.port import Engine, Query, Row, Table
+from stateroom.layers.walking import BATCH, Pace, commit_each, pages, removal
 from stateroom.model.errors import ConditionFailed, StoreUnavailable
 
 
@@ -85,10 +85,3 @@ async def _remove(engine: Engine, table: Table, rows: Sequence[Row]) -> int:
     writes = [removal(table, row) for row in rows]
     done = await commit_each(engine, writes)
     return sum(not isinstance(one, ConditionFailed) and one.changed for one in done)
-
-
-def removal(table: Table, row: Row) -> Delete | Rewrite:
-    """The write that takes an expired row away, and does nothing to one that was renewed."""
-    if table.log:
-        return Rewrite(table.name, row.team, stream_of(row), row.version, {}, expires_at=0, expired=True)
-    return Delete(table.name, row.team, row.id, expired=True)

@@ -21,15 +21,13 @@ from stateroom.engines.port import (
     Rewrite,
     Row,
     Table,
-    Truncate,
     Write,
     changes_table,
 )
-from stateroom.layers.retention import removal
 from stateroom.layers.retention_person import USER, Judged, Subject, holds, judge, mentions, subject_of
-from stateroom.layers.walking import BATCH, Clock, commit_each, pages, settle, stream_of
+from stateroom.layers.walking import BATCH, Clock, empty, pages, removal, settle, stream_of
 from stateroom.model.definition import Definition
-from stateroom.model.errors import ConditionFailed, StoreUnavailable
+from stateroom.model.errors import StoreUnavailable
 from stateroom.model.upgrades import VERSION
 
 ERASED: Final = "erased"  # in place of a key that is a person's id, in a log of changes
@@ -174,47 +172,16 @@ def write_of(table: Table, row: Row, judged: Judged, now: float) -> Write | None
 
 
 async def erase_team(engine: Engine, clock: Clock, team: str, table: Table, told: Callable[[Erased], None]) -> Erased:
-    """Remove every row of the team from a table, and every stream of a log with its numbering.
-
-    What is written meanwhile goes, too, until a look finds nothing.
-    """
+    """Remove every row of the team from a table, and every stream of a log with its numbering."""
     figures = Erased(table.name)
-    remove = _remove_streams if table.log else _remove_rows
-    try:
-        while removed := await remove(engine, clock, Query(table.name, team, BATCH, whole=True), table):
-            figures.removed += removed
-            figures.seen += removed
-            told(figures)
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise
+
+    def hear(removed: int) -> None:
+        figures.removed += removed
+        figures.seen += removed
+        told(figures)
+
+    await empty(engine, clock, table, team, hear)
     return figures
-
-
-async def _remove_rows(engine: Engine, clock: Clock, query: Query, table: Table) -> int:
-    """The first page goes; how many rows it was."""
-    rows, now = (await engine.query(query)).rows, clock()
-    writes = [
-        removal(table, row)
-        if row.expires_at is not None and row.expires_at <= now
-        else Delete(table.name, row.team, row.id)
-        for row in rows
-    ]
-    return sum(not isinstance(one, ConditionFailed) and one.changed for one in await commit_each(engine, writes))
-
-
-async def _remove_streams(engine: Engine, _: Clock, query: Query, table: Table) -> int:
-    """Each stream goes when its last entry was met, so that the entries are counted; how many they were."""
-    met, last = 0, ""
-    async for rows, _position in pages(engine, query):
-        for row in rows:
-            stream = stream_of(row)
-            if last not in ("", stream):
-                await engine.commit([Truncate(table.name, row.team, last)])
-            met, last = met + 1, stream
-    if last:
-        await engine.commit([Truncate(table.name, str(query.team), last)])
-    return met
 
 
 def stays(done: Sequence[Erased], user: str | None) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from stateroom.engines.port import Engine, Query, Row, Write, Written
-from stateroom.model.errors import ConditionFailed
+from stateroom.engines.port import Delete, Engine, Query, Rewrite, Row, Table, Truncate, Write, Written
+from stateroom.model.errors import ConditionFailed, StoreUnavailable
 
 BATCH: Final = 100  # rows of one page and of one commit: some milliseconds of the writer's time
 TRIES: Final = 20  # looks at a row that others keep changing, before it is left for the next run
@@ -108,6 +108,53 @@ async def settle(
         if not todo:
             break
     return done, len(todo)
+
+
+def removal(table: Table, row: Row) -> Delete | Rewrite:
+    """The write that takes an expired row away, and does nothing to one that was renewed."""
+    if table.log:
+        return Rewrite(table.name, row.team, stream_of(row), row.version, {}, expires_at=0, expired=True)
+    return Delete(table.name, row.team, row.id, expired=True)
+
+
+async def empty(engine: Engine, clock: Clock, table: Table, team: str | None, told: Callable[[int], None]) -> None:
+    """Remove every row of a team (None: of all) from a table, and every stream of a log with its numbering.
+
+    What is written meanwhile goes, too, until a look finds nothing. `told` hears how many went.
+    """
+    remove = _empty_streams if table.log else _empty_rows
+    try:
+        while removed := await remove(engine, clock, Query(table.name, team, BATCH, whole=True), table):
+            told(removed)
+    except StoreUnavailable as error:
+        if error.reason != "missing":
+            raise
+
+
+async def _empty_rows(engine: Engine, clock: Clock, query: Query, table: Table) -> int:
+    """The first page goes; how many rows it was."""
+    rows, now = (await engine.query(query)).rows, clock()
+    writes = [
+        removal(table, row)
+        if row.expires_at is not None and row.expires_at <= now
+        else Delete(table.name, row.team, row.id)
+        for row in rows
+    ]
+    return sum(not isinstance(one, ConditionFailed) and one.changed for one in await commit_each(engine, writes))
+
+
+async def _empty_streams(engine: Engine, _: Clock, query: Query, table: Table) -> int:
+    """Each stream goes when its last entry was met, so that the entries are counted; how many they were."""
+    met, last = 0, ("", "")
+    async for rows, _position in pages(engine, query):
+        for row in rows:
+            place = (row.team, stream_of(row))
+            if place != last and met:
+                await engine.commit([Truncate(table.name, *last)])
+            met, last = met + 1, place
+    if met:
+        await engine.commit([Truncate(table.name, *last)])
+    return met
 
 
 def stream_of(row: Row) -> str:

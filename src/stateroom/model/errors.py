@@ -7,7 +7,7 @@ before you write again, or repeat it with the same id. Messages carry no message
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -207,6 +207,19 @@ class StoreUnavailable(StateroomError):
 
 class MigrationNeeded(StateroomError):
     """The store's schema is older than the definitions: run `stateroom migrate plan`, then `apply`."""
+
+
+class MigrationRefused(StateroomError):
+    """A migration would lose data, or cannot be done; nothing was changed. `.steps` says which of its steps, in words.
+
+    `.blocked`: not even with permission to lose data; the step says what to do first.
+    """
+
+    def __init__(self, steps: Sequence[str], *, blocked: bool = False) -> None:
+        way = "nothing helps but to do what it says" if blocked else "allow data loss (--allow-data-loss) to do it"
+        super().__init__(f"refused: {'; '.join(steps)}; nothing was changed, {way}")
+        self.steps = tuple(steps)
+        self.blocked = blocked
 
 
 class Throttled(StateroomError):
