@@ -10,7 +10,6 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -29,7 +28,7 @@ from stateroom.emulator.webapi.datastore_errors import (
 from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method, invalid_arguments
 from stateroom.engines.slack_paging import DEFAULT_LIMIT, LIMIT, Tally
 from stateroom.expr.check import check, paths
-from stateroom.expr.evaluate import evaluate
+from stateroom.expr.compiled import compile as compiled
 from stateroom.expr.parser import parse
 from stateroom.model.errors import InvalidCondition
 
@@ -92,7 +91,7 @@ def _matches(call: Call, collection: Collection) -> Matches | None:
         check(condition)
     except InvalidCondition as error:
         raise datastore_error(entry(INVALID_EXPRESSION, str(error), "/expression")) from None
-    return partial(evaluate, condition)
+    return compiled(condition)
 
 
 def _binding(call: Call) -> str:
