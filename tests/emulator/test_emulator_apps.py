@@ -70,6 +70,7 @@ def test_a_sound_manifest_validates_without_a_word(slack: LocalSlack) -> None:
         (changed(*ATTRIBUTES, "owner", to={"type": "#/types/None"}), "/datastores/tickets/attributes/owner"),
         (changed("datastores", to=[7]), "/datastores"),
         (changed("datastores", "tickets", to=7), "/datastores/tickets"),
+        (manifest(datastores={"my/store": manifest()["datastores"]["tickets"]}), "/datastores/my~1store"),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused_with_its_place(slack: LocalSlack, said: Json, pointer: str) -> None:
