@@ -81,6 +81,11 @@ def refused(*args: str, status: int = 2, stdin: str | None = None) -> str:
     return result.stderr
 
 
+def bare(*args: str) -> Result:
+    """Without anybody's definitions."""
+    return run(*args, STATEROOM_DEFINITIONS="")
+
+
 def fill(*items: dict[str, Any], team: str = "T01") -> None:
     text = "".join(json.dumps(item) + "\n" for item in items)
     done("import", "tickets", "-", "--team", team, stdin=text)
@@ -118,6 +123,7 @@ def test_words_and_flags_are_its_equals() -> None:
         "update", "tickets", "--id", "T-1", "--item", "{}", "--set", "votes=2"
     )
     assert found("bulk-get", "tickets", "T-1") == found("bulk-get", "tickets", "--id", "T-1")
+    assert found("get", "T-1", "--datastore", "tickets") == found("get", "tickets", "T-1", "--datastore", "tickets")
     assert found("delete", "tickets", "T-1")[0]["deleted"]
     assert not found("delete", "--datastore", "tickets", "--id", "T-1", "--team", "T01")[0]["deleted"]
 
@@ -182,7 +188,8 @@ def test_a_missing_item_is_an_answer_and_no() -> None:
 
 
 def test_the_only_workspace_need_not_be_named_and_several_are_listed() -> None:
-    assert "--team" in refused("put", "tickets", '{"id":"a"}')
+    assert "stateroom.db is not there yet; to make it, give --team" in refused("put", "tickets", '{"id":"a"}')
+    assert not Path("stateroom.db").exists()
     fill(*SIX)
     assert len(found("query", "tickets")) == 6
     fill(SIX[0], team="T02")
@@ -259,6 +266,22 @@ def test_a_transition_that_is_not_allowed_is_refused() -> None:
     assert found("update", "tickets", "a", "--set", "status=approved")[0]["status"] == "approved"
 
 
+def test_a_copy_brings_items_in_the_states_they_had() -> None:
+    strict = MODULE.replace('("status", open', '("status", initial="open", open')
+    assert strict != MODULE
+    Path("newer_tests.py").write_text(strict)
+    words = ("--definitions", "newer_tests", "--team", "T01")
+    lines = '{"id":"a","status":"done"}\n{"id":"b"}\n{"id":"c","status":"nonsense"}\n'
+    held = run("import", "tickets", "-", *words, "--json", stdin=lines)
+    assert (json.loads(held.stdout)["imported"], json.loads(held.stdout)["bad"]) == (1, 2)
+    free = run("import", "tickets", "-", *words, "--json", "--any-state", stdin=lines)
+    assert (json.loads(free.stdout)["imported"], json.loads(free.stdout)["bad"]) == (2, 1)
+    again = run("import", "tickets", "-", *words, "--json", stdin=lines)
+    assert (json.loads(again.stdout)["imported"], json.loads(again.stdout)["bad"]) == (2, 1)
+    assert run("update", "tickets", "a", "--set", "status=open", *words).exit_code == 1
+    assert bare("update", "tickets", "a", "--set", "status=open").exit_code == 1  # remembered with its lifecycle
+
+
 def test_a_page_ends_with_a_cursor_and_all_is_all() -> None:
     fill(*SIX)
     first = run("query", "tickets", "--where", "votes < 2", "--limit", "3", "--json")
@@ -287,6 +310,12 @@ def test_people_see_tables_without_escape_sequences_and_machines_every_digit() -
     assert "東京" in done("query", "tickets")
     assert done("get", "tickets", "a", "--json").count("0.1") == 1
     assert found("get", "tickets", "a")[0]["title"] == EVIL
+
+
+def test_names_of_others_reach_the_terminal_as_text() -> None:
+    result = run("import", "tickets", "-", "--team", "T01", stdin=json.dumps({"id": "a", EVIL: 1}))
+    assert "is not declared" in result.stderr
+    assert "\x1b" not in result.stderr
 
 
 def test_what_is_wrong_with_one_of_many_is_told_and_the_others_are_stored() -> None:
@@ -332,11 +361,6 @@ def test_a_manifest_gives_the_definitions_too() -> None:
     assert stored == found("get", "orders", "A", *words)
     assert "user id" in refused("put", "orders", '{"reference":"A","who":"me"}', *words)
     assert "there are: orders" in refused("get", "tickets", "A", *words, status=1)
-
-
-def bare(*args: str) -> Result:
-    """Without anybody's definitions."""
-    return run(*args, STATEROOM_DEFINITIONS="")
 
 
 def test_without_definitions_those_count_that_the_store_remembers() -> None:

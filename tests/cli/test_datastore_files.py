@@ -379,6 +379,36 @@ def test_a_file_that_cannot_be_written_is_one_line(args: tuple[str, ...]) -> Non
     assert "Traceback" not in result.stderr
 
 
+def test_no_file_is_written_over_that_is_read_or_is_no_file(tmp_path: Path) -> None:
+    run_here("put", "notes", '{"id":"a"}', "--team", "T01")
+    Path("in.jsonl").write_text('{"id":"b"}\n')
+    for args in (
+        ("import", "notes", "in.jsonl", "--rejects", "in.jsonl"),
+        ("import", "notes", "in.jsonl", "--rejects", "./x/../in.jsonl"),
+        ("import", "notes", "in.jsonl", "--state", "in.jsonl"),
+        ("import", "notes", "in.jsonl", "--rejects", "bad", "--state", "bad"),
+        ("import", "notes", "in.jsonl", "--state", "/dev/null"),
+        ("export", "notes", "-o", "out", "--state", "out"),
+        ("export", "notes", "-o", "out", "--state", "out.part"),
+        ("export", "notes", "-o", "/dev/null", "--resume"),
+    ):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        result = CliRunner().invoke(main, ["datastore", *args])
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), args
+    assert Path("in.jsonl").read_text() == '{"id":"b"}\n'
+    assert run_here("export", "notes", "-o", os.devnull) == f"exported 1 to {os.devnull}\n"
+    assert not Path(os.devnull).is_file()
+
+
+def test_an_export_through_a_link_leaves_the_link(tmp_path: Path) -> None:
+    run_here("put", "notes", '{"id":"a"}', "--team", "T01")
+    (tmp_path / "real").mkdir()
+    Path("out.jsonl").symlink_to("real/out.jsonl")
+    run_here("export", "notes", "-o", "out.jsonl")
+    assert Path("out.jsonl").is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.jsonl"]
+
+
 def test_an_import_beside_which_nothing_can_be_written_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state is comfort; an input in a folder that is only to be read is imported all the same."""
     Path("in.jsonl").write_text('{"id":"b"}\n')

@@ -87,6 +87,9 @@ def request(given: Sequence[str], takes: Sequence[str], **flags: Any) -> Request
     `datastore` and `team`; the words behind the datastore's name are the first of them. WrongUse when it is unclear.
     """
     known = ("datastore", "team", *takes)
+    named = flags.get("datastore")
+    if named and given and given[0] != named and not _is_json(given[0]):
+        given = (named, *given)  # the words are what stands behind the name
     said = _from_words(given, known)
     for key, value in flags.items():
         if value is None or value == ():
@@ -127,7 +130,7 @@ def item_flag(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any
 def _from_words(given: Sequence[str], known: Sequence[str]) -> Request:
     if not given:
         return {}
-    if given[0].lstrip().startswith("{") or given[0] == "-":
+    if _is_json(given[0]):
         if len(given) > 1:
             raise WrongUse("nothing follows the JSON argument; flags may")
         return _from_json(given[0], known)
@@ -142,6 +145,10 @@ def _from_words(given: Sequence[str], known: Sequence[str]) -> Request:
         rest = [json_of(one, "the item") for one in rest]
     said[key] = rest if key in ("ids", "items") else rest[0]
     return said
+
+
+def _is_json(word: str) -> bool:
+    return word.lstrip().startswith("{") or word == "-"
 
 
 def _from_json(text: str, known: Sequence[str]) -> Request:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import click
 
@@ -19,7 +19,16 @@ from stateroom.cli import datastore_argument as argument
 from stateroom.cli.datastore_argument import FILTER, Request, Source, common, filtered, split, words
 from stateroom.cli.datastore_progress import progress
 from stateroom.cli.datastore_query import condition_of
-from stateroom.cli.datastore_resume import SUFFIX, Appended, Checkpoints, FileFailed, State, sync_folder, work_of
+from stateroom.cli.datastore_resume import (
+    SUFFIX,
+    Appended,
+    Checkpoints,
+    FileFailed,
+    State,
+    check_files,
+    sync_folder,
+    work_of,
+)
 from stateroom.cli.datastore_shown import tell
 from stateroom.cli.datastore_target import Target, place_of_store, use
 from stateroom.cli.output import note
@@ -35,22 +44,20 @@ FIRST: Final = 50
 
 @dataclass(frozen=True)
 class Options:
-    """How an export is to be done. `output` None is stdout."""
+    """How an export into a file is to be done."""
 
-    output: Path | None
+    output: Path  # a file that is ordinary or not there yet
     resume: bool = False
     state: Path | None = None
 
     @property
-    def part(self) -> Path | None:
+    def part(self) -> Path:
         """The file until it is whole."""
-        return None if self.output is None else self.output.with_name(f"{self.output.name}{PART}")
+        return self.output.with_name(f"{self.output.name}{PART}")
 
     @property
-    def state_path(self) -> Path | None:
+    def state_path(self) -> Path:
         """Where the state is kept: beside the output, unless said otherwise."""
-        if self.output is None:
-            return None
         return self.state or self.output.with_name(f"{self.output.name}{SUFFIX}")
 
 
@@ -61,13 +68,27 @@ class Out(Protocol):
         """One page of lines."""
 
 
-class Stdout:
-    """stdout; whoever reads it keeps it."""
+class Stream:
+    """stdout, a pipe, a device: whoever reads it keeps it."""
+
+    def __init__(self, path: Path | None) -> None:
+        try:
+            self._out = sys.stdout.buffer if path is None else path.open("wb")
+        except OSError as error:
+            raise FileFailed(path or Path("stdout"), error) from None
+        self._close = path is not None
 
     def write(self, data: bytes) -> None:
         """Pass it on."""
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        self._out.write(data)
+        self._out.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._close:
+            self._out.close()
 
 
 @click.command("export")
@@ -101,32 +122,46 @@ def export_items(
     source, as_json, flags = split(options)
     flags |= {"expression": expression, "expression_attributes": names, "expression_values": values}
     asked = argument.request(words, FILTER, **flags)
-    chosen = Options(None if output == "-" else Path(output), resume, state)
-    run_export(source, asked, where, chosen, as_json=as_json)
+    run_export(source, asked, where, output, (resume, state), as_json=as_json)
 
 
-def run_export(source: Source, asked: Request, where: str | None, options: Options, *, as_json: bool) -> None:
-    """Do it, and tell what was written unless that went to stdout."""
-    if options.output is None and (options.resume or options.state):
-        raise WrongUse("stdout has no place to go on from; give --output FILE")
+def run_export(
+    source: Source,
+    asked: Request,
+    where: str | None,
+    output: str,
+    going_on: tuple[bool, Path | None] = (False, None),
+    *,
+    as_json: bool,
+) -> None:
+    """Do it, and tell what was written unless that went to stdout. `going_on`: --resume and --state."""
+    path = Path(output).resolve()  # a link stays a link
+    ordinary = output != "-" and (path.is_file() or not path.exists())
+    if not ordinary and any(going_on):
+        raise WrongUse("a stream has no place to go on from; give --output FILE")
     condition = condition_of(asked, where)
 
     async def job(target: Target) -> int:
-        if options.output is None:
-            with progress(f"exporting {target.name}", await total_of(target, condition)) as advance:
-                return await write_items(target, condition, Stdout(), State(work=""), advance)
-        return await to_file(target, condition, options)
+        if ordinary:
+            return await to_file(target, condition, Options(path, *going_on))
+        with ExitStack() as stack:
+            out = stack.enter_context(Stream(None if output == "-" else path))
+            total = await total_of(target, condition)
+            advance = stack.enter_context(progress(f"exporting {target.name}", total))
+            return await write_items(target, condition, out, State(work=""), advance)
 
     done = use(source, asked, job)
-    if options.output is not None:
-        said = {"datastore": asked["datastore"], "exported": done, "output": str(options.output)}
-        tell(f"exported {done} to {options.output}", said, as_json=as_json)
+    if output != "-":
+        tell(
+            f"exported {done} to {output}",
+            {"datastore": asked["datastore"], "exported": done, "output": output},
+            as_json=as_json,
+        )
 
 
 async def to_file(target: Target, condition: Condition | None, options: Options) -> int:
     """Into FILE.part, then under its name; how many items."""
-    assert options.output is not None
-    assert options.part is not None
+    check_files(options.output, options.part, options.state_path)
     work = work_of("export", place_of_store(target.store.url), target.name, target.team, condition)
     checkpoints = Checkpoints(options.state_path, work, must=options.resume or options.state is not None)
     state = where_it_stands(options.part, checkpoints) if options.resume else State(work=work)

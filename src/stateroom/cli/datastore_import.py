@@ -21,9 +21,9 @@ from stateroom.cli.datastore_argument import Request, Source, common, split
 from stateroom.cli.datastore_lines import BadLine, Line, Lines, item_of, reject
 from stateroom.cli.datastore_loader import Loader
 from stateroom.cli.datastore_progress import Advance, progress
-from stateroom.cli.datastore_resume import HEAD, SUFFIX, Appended, Checkpoints, State, head_of, work_of
+from stateroom.cli.datastore_resume import HEAD, SUFFIX, Appended, Checkpoints, State, check_files, head_of, work_of
 from stateroom.cli.datastore_shown import tell
-from stateroom.cli.datastore_target import Target, place_of_store, use
+from stateroom.cli.datastore_target import THERE, Target, place_of_store, use
 from stateroom.cli.output import note
 from stateroom.model.errors import WrongUse
 
@@ -39,6 +39,7 @@ class Options:
     resume: bool = False
     state: Path | None = None
     if_absent: bool = False
+    any_state: bool = False
 
     @property
     def state_path(self) -> Path | None:
@@ -66,11 +67,12 @@ class Run:
         state = self.state
         before = state.place
         for line, item, refusal in lines:
-            if refusal is not None:
+            if refusal is not None and refusal != THERE:
                 state.bad += 1
                 self.refuse(line, refusal)
             elif item is not None:
                 state.done += 1
+                state.there += refusal == THERE
                 state.last_id = item[self.key]
             state.place, state.line = line.end, line.number
         self.advance(state.place - before)
@@ -97,11 +99,7 @@ class Run:
 
     async def write(self, items: list[dict[str, Any]]) -> Mapping[int, str]:
         """A batch into the store; why items were refused, by position."""
-        if not self.options.if_absent:
-            return await self.target.put_all(items)
-        refused, there = await self.target.put_new(items)
-        self.state.there += there
-        return refused
+        return await (self.target.put_new(items) if self.options.if_absent else self.target.put_all(items))
 
 
 @click.command("import")
@@ -115,6 +113,7 @@ class Run:
     "--state", type=click.Path(dir_okay=False, path_type=Path), help="Where to keep how far it is. [FILE.resume]"
 )
 @click.option("--if-absent", is_flag=True, help="Leave items that are there as they are.")
+@click.option("--any-state", is_flag=True, help="Take items in any state of their lifecycle: they were in it before.")
 @common
 def import_items(
     *,
@@ -124,6 +123,7 @@ def import_items(
     resume: bool,
     state: Path | None,
     if_absent: bool,
+    any_state: bool,
     **options: Any,
 ) -> None:
     """Put items from JSON Lines, one a line, as `export` and the Slack CLI write them. Importing again changes nothing.
@@ -135,13 +135,14 @@ def import_items(
     stateroom datastore import tickets tickets.jsonl --rejects bad.jsonl
     """
     source, as_json, flags = split(options)
-    if from_file is None and len(words) > 1:
+    if from_file is None and len(words) > (0 if options["datastore"] else 1):
         *rest, from_file = words
         words = tuple(rest)
     asked = argument.request(words, (), **flags)
     if from_file is None:
         raise WrongUse("import what? Give a file, or - for stdin")
-    run_import(source, asked, Options(from_file, rejects, resume, state, if_absent), as_json=as_json)
+    chosen = Options(from_file, rejects, resume, state, if_absent, any_state)
+    run_import(source, asked, chosen, as_json=as_json)
 
 
 def run_import(source: Source, asked: Request, options: Options, *, as_json: bool) -> None:
@@ -151,11 +152,14 @@ def run_import(source: Source, asked: Request, options: Options, *, as_json: boo
     if options.source != "-" and (not os.path.exists(options.source) or os.path.isdir(options.source)):
         raise WrongUse(f"there is no file {options.source}; give one, or - for stdin")
 
+    given = Path(options.source)
+    check_files(given if given.is_file() else None, options.rejects, options.state_path)
+
     async def job(target: Target) -> Run:
         with click.open_file(options.source, "rb") as file:
             return await load(target, file, options)
 
-    run = use(source, asked, job, makes=True)
+    run = use(source, asked, job, makes=True, any_state=options.any_state)
     state = run.state
     said = {
         "datastore": asked["datastore"],
@@ -176,7 +180,8 @@ def run_import(source: Source, asked: Request, options: Options, *, as_json: boo
 async def load(target: Target, file: IO[bytes], options: Options) -> Run:
     """Everything behind the place where the state says it stands."""
     key = target.known.key
-    work = work_of("import", place_of_store(target.store.url), target.name, target.team, options.if_absent)
+    ways = (options.if_absent, options.any_state, options.rejects is not None)
+    work = work_of("import", place_of_store(target.store.url), target.name, target.team, ways)
     checkpoints = Checkpoints(options.state_path, work, must=options.resume or options.state is not None)
     state = await where_it_stands(target, file, options, checkpoints)
     checkpoints.begin(state)  # before the rejects are touched: what an older one says is void from here on
@@ -233,6 +238,9 @@ async def where_it_stands(target: Target, file: IO[bytes], options: Options, che
     if is_file(file) and (size_of(file) < state.place or head_of(file, state.head_bytes) != state.head):
         note("the input is not the one that was begun with; beginning anew")
         return new
+    if options.rejects is not None and (not options.rejects.exists() or size_at(options.rejects) < state.bad_bytes):
+        note(f"{options.rejects} is not what was written; beginning anew")
+        return new
     if state.last_id is not None and await target.read.get(state.last_id) is None:
         note("the store has not what was imported last; beginning anew")
         return new
@@ -255,6 +263,11 @@ async def readable(file: IO[bytes]) -> None:
 def is_file(file: IO[bytes]) -> bool:
     """Whether it can be read from any place. stdin may be a file, too, but is nobody's to seek in."""
     return file.seekable() and getattr(file, "name", "<stdin>") != "<stdin>"
+
+
+def size_at(path: Path) -> int:
+    """Bytes of a file."""
+    return path.stat().st_size
 
 
 def size_of(file: IO[bytes]) -> int:

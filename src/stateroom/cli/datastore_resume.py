@@ -18,12 +18,13 @@ from typing import IO, Final, Self
 import msgspec
 
 from stateroom.cli.output import note
-from stateroom.model.errors import StateroomError
+from stateroom.model.errors import StateroomError, WrongUse
 
 VERSION: Final = 1
 EVERY: Final = 0.5  # seconds between two checkpoints
 HEAD: Final = 65536  # bytes of an input that tell it from another
 SUFFIX: Final = ".resume"
+NEW: Final = ".new"  # a state that is being written
 
 
 class FileFailed(StateroomError):
@@ -107,6 +108,20 @@ class Checkpoints:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
+                self._path.with_name(f"{self._path.name}{NEW}").unlink(missing_ok=True)
+
+
+def check_files(*paths: Path | None) -> None:
+    """WrongUse unless these are different files, and ordinary ones: others must not be replaced or cut."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path is None:
+            continue
+        if path.exists() and not path.is_file():
+            raise WrongUse(f"{path} is no file; name one, or leave the option away")
+        if path.resolve() in seen:
+            raise WrongUse(f"{path} is named twice; each needs a file of its own")
+        seen.add(path.resolve())
 
 
 def work_of(*words: object) -> str:
@@ -122,7 +137,7 @@ def head_of(file: IO[bytes], size: int) -> str:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all, durably."""
-    part = path.with_name(f"{path.name}.new")
+    part = path.with_name(f"{path.name}{NEW}")
     with part.open("wb") as file:
         file.write(data)
         sync(file)

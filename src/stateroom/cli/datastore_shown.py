@@ -44,7 +44,10 @@ def print_items(items: Sequence[Item], *, as_json: bool, key: str | None = None)
     if len(names) > COLUMNS:
         note(f"{len(names) - COLUMNS} more attributes; `stateroom datastore get` or --json shows them")
     shown = names[:COLUMNS]
-    print_table(shown, [[cut(text(item[name])) if name in item else "" for name in shown] for item in items])
+    print_table(
+        [printable(name) for name in shown],
+        [[cut(text(item[name])) if name in item else "" for name in shown] for item in items],
+    )
 
 
 def print_line(item: Item) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -32,9 +32,11 @@ from stateroom.model.errors import (
     UnknownDatastore,
     WrongUse,
 )
+from stateroom.model.ids import check_id
 from stateroom.model.profiles import PROFILES
 from stateroom.store import Store
 
+THERE: Final = "there is one already"
 SHOWN: Final = 5  # workspaces that an error lists
 LAST_KEY: Final = "\U0010ffff" * 256  # behind every key: 1,024 bytes of the highest character
 R = TypeVar("R")
@@ -45,7 +47,7 @@ Item = dict[str, Any]
 class Target:
     """One datastore of one workspace. `definition` is None when nobody has it; then only `read` works.
 
-    `stored`: it is what the store remembers, without your code.
+    `stored`: it is what the store remembers, without your code. `any_state`: writes are not held to the lifecycle.
     """
 
     store: Store
@@ -53,6 +55,7 @@ class Target:
     team: str
     definition: Definition | None
     stored: bool = False
+    any_state: bool = False
 
     @cached_property
     def read(self) -> Datastore[Item] | Plain:
@@ -65,6 +68,9 @@ class Target:
     def write(self) -> Datastore[Any]:
         """The verbs that write; your class, where there is one, checks what is put. WrongUse without a definition."""
         team, model = self.store.team(self.team), self.known.model
+        if self.any_state and self.known.lifecycle is not None:
+            free = replace(self.known, lifecycle=None)
+            return Datastore(self.store.engine, free, self.team, prepare=self.store.preparer(self.known))
         return team.items(self.known) if model is None else team.datastore(model.cls)
 
     @property
@@ -88,22 +94,22 @@ class Target:
             failed |= {start + position: str(error) for position, error in done.failed.items()}
         return failed
 
-    async def put_new(self, items: Sequence[Item]) -> tuple[Mapping[int, str], int]:
-        """Put those whose keys are not there yet: why some were refused, and how many were there."""
+    async def put_new(self, items: Sequence[Item]) -> Mapping[int, str]:
+        """Put those whose keys are not there yet. Why others were refused, by their position; THERE is no refusal."""
         done = await asyncio.gather(*(self._put_new(item) for item in items))
-        return {n: told for n, told in enumerate(done) if isinstance(told, str)}, done.count(False)
+        return {position: told for position, told in enumerate(done) if told is not None}
 
-    async def _put_new(self, item: Item) -> bool | str:
-        """Whether it was put, or why it was refused."""
+    async def _put_new(self, item: Item) -> str | None:
+        """Why it was not put."""
         try:
             await self.write.put(item, if_absent=True)
         except ConditionFailed as error:
             key = self.known.key
             there = error.current is not None and error.current.get(key) == item.get(key)
-            return False if there else str(error)  # else something of another item is in its way
+            return THERE if there else str(error)  # else something of another item is in its way
         except (CorruptData, InvalidValue, ItemTooLarge, KeyMissing) as error:
             return str(error)
-        return True
+        return None
 
 
 def use(
@@ -113,6 +119,7 @@ def use(
     *,
     needs: bool = False,
     makes: bool = False,
+    any_state: bool = False,
 ) -> R:
     """`job(target)` on the opened store. `needs`: a definition is needed; `makes`: that, and the store may be new."""
     found = settings.load(store=source.store, definitions=source.definitions)
@@ -126,9 +133,22 @@ def use(
         if (needs or makes) and definition is None:
             raise WrongUse(f"{name}: writing needs its definition; {HOW}")
         team = asked.get("team") or await only_team(opened, name, definition)
-        return await job(Target(opened, name, opened.team(team).id, definition, stored=given is None))
+        return await job(Target(opened, name, opened.team(team).id, definition, given is None, any_state))
 
+    if asked.get("team") is not None:
+        check_id("team", asked["team"])
+    if makes and (given is None or "team" not in asked):
+        _check_known(found.store, [] if given else [HOW.removeprefix("give ")], [] if "team" in asked else ["--team"])
     return stores.use(found, whole, makes=makes)
+
+
+def _check_known(url: str, *lacking: list[str]) -> None:
+    """WrongUse when the store is new: it has neither definitions nor workspaces of its own."""
+    try:
+        stores.check_there(url)
+    except StoreUnavailable as error:
+        what = " and ".join(word for words in lacking for word in words)
+        raise WrongUse(f"{error.place} is not there yet; to make it, give {what}") from None
 
 
 def definition_given(found: Settings, manifest: str | None, name: str) -> Definition | None:

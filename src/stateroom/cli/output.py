@@ -45,8 +45,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def note(text: str) -> None:
-    """One line for people, on stderr."""
-    click.echo(text, err=True)
+    """One line for people, on stderr; names in it may be anybody's text."""
+    click.echo(printable(text), err=True)
 
 
 def fail(error: StateroomError | click.ClickException, *, as_json: bool) -> NoReturn:
