@@ -1,6 +1,9 @@
 """The verbs of a datastore on one item, and its pages by key."""
 
+import asyncio
+
 import pytest
+from pydantic import Field
 
 import stateroom as sr
 
@@ -85,3 +88,27 @@ async def test_an_urls_credentials_are_not_shown_and_unknown_engines_are_named()
     assert "secret" not in repr(sr.open("memory://user:secret@host"))
     with pytest.raises(sr.WrongUse, match="sqlite"):
         sr.open("redis://localhost")
+
+
+class Stock(sr.Datastore, name="stock"):
+    id: str = sr.key()
+    left: int = Field(0, ge=0)
+    tags: list[str] = Field(default_factory=list, max_length=2)
+    sold: int = 0
+
+
+async def test_what_add_and_append_make_must_be_what_the_class_takes(store: sr.Store) -> None:
+    stock = store.team("T00000001").datastore(Stock)
+    await stock.put(Stock(id="a", left=3))
+    await asyncio.gather(*(stock.update("a", add={"left": -1, "sold": 1}) for _ in range(3)))
+    with pytest.raises(sr.InvalidValue, match=r"stock\.left"):
+        await stock.update("a", add={"left": -1})
+    await stock.update("a", append={"tags": ["x", "y"]})
+    with pytest.raises(sr.InvalidValue, match=r"stock\.tags"):
+        await stock.update("a", append={"tags": ["z"]})
+    with pytest.raises(sr.InvalidValue, match=r"stock\.left"):
+        await stock.update("a", add={"left": -1}, idempotency_key="k")
+    with pytest.raises(sr.InvalidValue, match=r"stock\.left"):
+        await stock.update("new", add={"left": -1})
+    assert await stock.get("a") == Stock(id="a", left=0, tags=["x", "y"], sold=3)
+    assert await stock.get("new") is None

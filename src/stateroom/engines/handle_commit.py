@@ -2,7 +2,7 @@
 
 Rules of this file: nothing is written that was decided on a row which has changed since: the second way always carries
 the version that was read, and begins anew when it is refused. It is taken for rows of older code (upgraded before a
-condition is asked), idempotency keys, functions (`modify`), items that must be measured, and deletes that keep.
+condition is asked), idempotency keys, functions (`modify`), results that must be measured or judged, deletes that keep.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Committer:
 
     async def commit(self, write: ItemWrite) -> Written:
         """Commit one write as the engine decides it."""
-        if self.form.sized and type(write) is Update:
+        if type(write) is Update and self.form.is_delicate(write):
             return await self.decided(write.id, lambda _: write)
         try:
             return (await self.engine.commit((write,)))[0]
@@ -74,8 +74,8 @@ class Committer:
             done = decide(current, write, self.around.clock())
         except ConditionFailed as error:
             raise self._refusal.named(error, write) from None
-        if done.row is not None and self.form.sized:
-            self.form.check_size(done.row.item)
+        if done.row is not None and type(write) is Update and self.form.is_delicate(write):
+            self.form.check_result(done.row.item)
         return done
 
     async def attempt(self, writes: Sequence[Write], write: ItemWrite) -> list[Written] | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar, cast
 
-from stateroom.engines.port import Row
+from stateroom.engines.port import Row, Update
 from stateroom.model.codec import normalise_item
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue, KeyMissing
@@ -35,6 +35,8 @@ class Form(Generic[T]):
         limits = limits_of(definition)
         self.bulk_limit = limits.bulk
         self.sized = limits.item_bytes is not None  # the profile limits items, whatever the engine takes
+        model = definition.model
+        self._constrained: frozenset[str] = frozenset() if model is None else model.constrained
         self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
         self._sealed = definition.encrypted
         self._declared = definition.attributes.keys()
@@ -87,6 +89,22 @@ class Form(Generic[T]):
                 raise InvalidValue(f"{self.name}.{name}", "is required and cannot be removed")
         return found
 
+    def is_delicate(self, write: Update) -> bool:
+        """Whether the class must judge what the store's own arithmetic makes of an item, or the profile its size."""
+        if self.sized:
+            return True
+        if not write.add and not write.append:
+            return False
+        asked = self._constrained
+        return not asked.isdisjoint(write.add) or not asked.isdisjoint(write.append)
+
+    def check_result(self, item: Mapping[str, Any]) -> None:
+        """InvalidValue or ItemTooLarge when an item as it would be stored is none that may be."""
+        shown = self.shown(item)
+        check_size(self.definition, shown)
+        if self.definition.model is not None:
+            self.definition.model.check(shown)
+
     def lacking(self, names: Mapping[str, Any]) -> str | None:
         """A required attribute that an item of just these names (and the key) would lack."""
         return next((name for name in self._required if name not in names), None)
@@ -101,10 +119,6 @@ class Form(Generic[T]):
         if self.definition.ttl in changes:
             return self.expiry(changes)
         return None if self.definition.ttl in remove else "same"
-
-    def check_size(self, item: Mapping[str, Any]) -> None:
-        """ItemTooLarge when the profile does not take it."""
-        check_size(self.definition, self.shown(item))
 
     # Out.
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from stateroom.model.constraints import constrained
 from stateroom.model.errors import CorruptData, InvalidValue
 
 Fault = Mapping[str, Any]  # one of pydantic's errors: `type`, `loc`, `msg`
@@ -94,6 +95,16 @@ class Records:
             if error["loc"] and error["loc"][0] in found and found[str(error["loc"][0])] is not None:
                 raise self._refused(error)
         return found
+
+    @cached_property
+    def constrained(self) -> frozenset[str]:
+        """Attributes that the class asks more of than their type (model/constraints.py)."""
+        return frozenset(self._names[field] for field in constrained(self.cls))
+
+    def check(self, item: Mapping[str, Any]) -> None:
+        """InvalidValue when the class refuses a whole item as it would be stored."""
+        for error in self._faults(item):
+            raise self._refused(error)
 
     def plain(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Some attributes by stored name, as plain values; not checked."""
