@@ -85,3 +85,25 @@ def test_a_personal_attribute_that_erase_is_to_clear_may_not_be_required() -> No
         Definition("tickets", "id", attributes, on_erase="clear")
     assert refused.value.attribute == "who"
     assert Definition("tickets", "id", attributes).on_erase == "delete"
+
+
+def test_the_agreed_example_is_taken_word_for_word() -> None:
+    class Agreed(sr.Datastore, name="tickets", version=2):
+        id: str = sr.key()
+        status: Literal["open", "approved", "done"] = "open"
+        owner: sr.UserId
+        watchers: list[sr.UserId] = []
+        token: SecretStr | None = sr.encrypted()
+        opened_at: sr.Timestamp
+        expires_at: sr.Timestamp | None = sr.ttl()
+        __indexes__ = [sr.Index("status", "opened_at")]
+        __lifecycle__ = sr.Lifecycle("status", open=["approved"], approved=["done"])
+
+    made = definition_of(Agreed)
+    assert made.indexes == (sr.Index("status", "opened_at"),)
+    assert made.lifecycle is not None
+    assert made.lifecycle.allowed_from("done") == {"approved", "done"}
+    item = Agreed(id="T-1", owner="U00000001", opened_at=1_700_000_000, token=SecretStr("xoxb-1"))
+    assert made.stored(item)["token"] == "xoxb-1"
+    assert "xoxb-1" not in repr(item)
+    assert made.load(made.stored(item)) == item

@@ -101,6 +101,7 @@ def test_a_step_that_fails_is_named_and_the_content_is_not(steps: Any, words: st
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
     assert SECRET not in str(refused.value)
+    assert str(refused.value).endswith("declare it with sr.upgrade" if steps == {} else "mend the step")
 
 
 @pytest.mark.parametrize("version", ["2", 0, -1, True, 1.5, None, []])

@@ -181,8 +181,8 @@ class UnknownDatastore(StateroomError):
 class CorruptData(StateroomError):
     """Stored bytes cannot be read as what they must be. Never answered with an empty result."""
 
-    def __init__(self, place: str, detail: str) -> None:
-        super().__init__(f"{place}: {detail}; nothing was changed, restore it from a backup or an export")
+    def __init__(self, place: str, detail: str, advice: str = "restore it from a backup or an export") -> None:
+        super().__init__(f"{place}: {detail}; nothing was changed, {advice}")
         self.place = place
 
 
@@ -190,8 +190,7 @@ class FormatTooNew(CorruptData):
     """The row was written by a newer version of Stateroom or of your definitions: deploy that one."""
 
     def __init__(self, place: str, detail: str) -> None:
-        super().__init__(place, detail)
-        self.args = (f"{place}: {detail}; nothing was changed, deploy the newer code",)
+        super().__init__(place, detail, "deploy the newer code")
 
 
 class StoreUnavailable(StateroomError):

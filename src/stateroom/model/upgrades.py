@@ -14,6 +14,7 @@ from stateroom.model.errors import CorruptData, FormatTooNew, InvalidValue
 
 OWN: Final = "$"  # how Stateroom's own attributes begin
 VERSION: Final = "$v"
+MEND: Final = "mend the step"
 
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -46,20 +47,20 @@ def _stepped(item: dict[str, Any], number: int, steps: Mapping[int, Step], place
     what = f"the upgrade step from version {number}"
     step = steps.get(number)
     if step is None:
-        raise CorruptData(place, f"an item has version {number} and {what} is missing: declare it with sr.upgrade")
+        raise CorruptData(place, f"an item has version {number} and {what} is missing", "declare it with sr.upgrade")
     before = item.get(key)
     try:
         after = step(item)
     except Exception as error:  # noqa: BLE001  foreign code: whatever it raises must not tell the content
-        raise CorruptData(place, f"{what} failed with {type(error).__name__}") from None
+        raise CorruptData(place, f"{what} failed with {type(error).__name__}", MEND) from None
     if not isinstance(after, Mapping):
-        raise CorruptData(place, f"{what} returned no item")
+        raise CorruptData(place, f"{what} returned no item", MEND)
     try:
         after = normalise_item(after)
     except InvalidValue as error:
-        raise CorruptData(place, f"{what} returned an item that cannot be kept ({error})") from None
+        raise CorruptData(place, f"{what} returned an item that cannot be kept ({error})", MEND) from None
     if any(name.startswith(OWN) for name in after):
-        raise CorruptData(place, f"{what} set an attribute that begins with {OWN}")
+        raise CorruptData(place, f"{what} set an attribute that begins with {OWN}", MEND)
     if after.get(key) != before:
-        raise CorruptData(place, f"{what} changed the key")
+        raise CorruptData(place, f"{what} changed the key", MEND)
     return after
