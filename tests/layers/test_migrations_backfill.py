@@ -87,8 +87,7 @@ async def test_rows_that_cannot_be_upgraded_stay_and_say_why_until_they_can(stor
     noted = {row.item["row"]: (row.team, row.item["reason"]) async for row in failed_rows(store.engine)}
     assert noted["broken"] == (
         TEAM,
-        "polls: the upgrade step from version 1 failed with ValueError; "
-        "nothing was changed, restore it from a backup or an export",
+        "polls: the upgrade step from version 1 failed with ValueError; nothing was changed, mend the step",
     )
     assert noted["poor"][0] == OTHER
     assert "KeyError" in noted["poor"][1]
