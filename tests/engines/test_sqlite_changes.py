@@ -11,6 +11,7 @@ import pytest
 
 from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, changes_table
 from stateroom.engines.sqlite import SqliteEngine
+from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.model.errors import FormatTooNew
 
 TEAM = "T00000001"
@@ -80,10 +81,15 @@ async def test_a_file_that_gets_a_newer_format_while_it_is_open_is_written_no_mo
     path = tmp_path / "s.db"
     async with opened(path, OLD) as engine:
         await engine.commit([Put("t", TEAM, "a", {})])
-        connection = sqlite3.connect(path)
+        newer, connection = Turnstile(str(path)), sqlite3.connect(path)
+        newer.open()
+        assert newer.enter(wait=True)
         connection.execute("UPDATE sr_meta SET value = '3'")
         connection.execute("CREATE TABLE something_new (x)")
+        newer.changed_tables()
         connection.commit()
+        newer.leave()
+        newer.close()
         connection.close()
         for _ in range(2):
             with pytest.raises(FormatTooNew):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, is_bare, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check, steps
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.engines.sqlite_writer import Writer, outcome
+from stateroom.engines.sqlite_writer import POLL, Writer, outcome
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 from stateroom.model.ids import check_key
 
@@ -204,7 +205,7 @@ class SqliteEngine:
             undo.callback(turnstile.close)
             turnstile.enter(wait=True)
             try:
-                connection = open_writer(self._path)
+                connection = self._open_writer()
                 undo.callback(connection.close)
                 readers = [Reader(open_reader(self._path)) for _ in range(2)]
                 writer = Writer(
@@ -224,6 +225,17 @@ class SqliteEngine:
         self._reader, self._scanner = readers
         self._scans = ThreadPoolExecutor(1, "stateroom-sqlite-scan")
         self._writer = writer
+
+    def _open_writer(self) -> sqlite3.Connection:
+        """The writing connection; a process that closes the file as its last one holds SQLite's lock for a moment."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return open_writer(self._path)
+            except StoreUnavailable as error:
+                if error.reason != "busy" or time.monotonic() >= deadline:
+                    raise
+            time.sleep(POLL)
 
     def _close(self, writer: Writer) -> None:
         """The readers first: the last connection to close empties the log into the file."""

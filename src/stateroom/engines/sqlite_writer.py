@@ -71,6 +71,7 @@ class Writer:
         self._debt = Debt(PAGE_SIZE)
         self._due = False
         self._seen = -1
+        self._tables = b""
         self._streams: Remembered = {}
         self._schema = -1
         self._thread = threading.Thread(target=self._run, name="stateroom-sqlite", daemon=True)
@@ -132,13 +133,13 @@ class Writer:
             entered = self._turnstile.enter(wait=False)
             if not entered:
                 return None
+            if self._turnstile.tables() != self._tables:
+                return None  # what we know of the tables may be old
             cursor, layout = self._cursor, self.layouts[write.table]
             if type(write) is not Append:
                 if not layout.by_itself:
                     return None
                 cursor.execute("BEGIN IMMEDIATE")
-                if cursor.execute("PRAGMA data_version").fetchone()[0] != self._seen:
-                    return None  # another process has written: what we know of the tables may be old
             elif self._streams:
                 self._streams.get(write.table, {}).pop((write.team, write.stream), None)
             done = work(cursor, layout, writes, texts, self._clock())
@@ -176,7 +177,9 @@ class Writer:
         try:
             have = read_catalogue(self._connection, self._path)
             after = make(self._connection, have, tables)
+            self._turnstile.changed_tables()
             self._connection.execute("COMMIT")
+            self._tables = self._turnstile.tables()
         finally:
             self._rollback()
             self._turnstile.leave()
@@ -302,7 +305,9 @@ class Writer:
         return left
 
     def _carry_out(self, batches: list[Batch]) -> None:
-        if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen:
+        if self._connection.execute("PRAGMA data_version").fetchone()[0] != self._seen or (
+            self._tables != self._turnstile.tables()
+        ):
             self._refresh()
         remembered, self._streams = self._streams, {}  # until the commit they are not sure
         try:
@@ -383,12 +388,13 @@ class Writer:
     def _refresh(self) -> None:
         """Another process has committed: its new tables and unique indexes hold for us too."""
         self._streams = {}
+        count = self._turnstile.tables()
         (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
         (schema,) = self._connection.execute("PRAGMA schema_version").fetchone()
         if schema != self._schema:
             have = read_catalogue(self._connection, self._path)
             self.layouts = {name: Layout(table) for name, table in have.items()}
-        self._seen, self._schema = seen, schema
+        self._seen, self._schema, self._tables = seen, schema, count
 
     def _checkpoint(self) -> None:
         """Move the log's content into the database file. It can wait: a failure is met again, or by a write."""
