@@ -32,6 +32,7 @@ ITEMS = 1000
 CONNECTIONS = 8
 OURS_CALLS, MOTO_CALLS = 1600, 80
 MOTO_SLOW_CALLS = 16  # query and count walk 1,000 items
+REFILLED_CALLS = 40  # as many batches of 25 as there are items to delete
 BATCH = 25
 STATES = ("open", "done", "waiting", "closed")
 _serial = count()
@@ -139,6 +140,19 @@ def _bytes(path: str, body: Json, kind: str, authorization: str, **more: str) ->
     return f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
+def ours_fill() -> list[bytes]:
+    """Every item, in batches."""
+    batches = [[item(first + step) for step in range(BATCH)] for first in range(0, ITEMS, BATCH)]
+    return [ours_bytes(("bulkPut", {"datastore": "tickets", "items": batch})) for batch in batches]
+
+
+def moto_fill() -> list[bytes]:
+    """The same."""
+    batches = [[dynamo(first + step) for step in range(BATCH)] for first in range(0, ITEMS, BATCH)]
+    requests = [[{"PutRequest": {"Item": one}} for one in batch] for batch in batches]
+    return [moto_bytes(("BatchWriteItem", {"RequestItems": {"tickets": one}})) for one in requests]
+
+
 class _Connection(asyncio.Protocol):
     """Sends the next request when the whole answer to the last is there. moto closes after each: then anew."""
 
@@ -203,14 +217,23 @@ async def _send(port: int, queue: list[bytes], wanted: bytes, connections: int) 
     return perf_counter() - began
 
 
-def load(port: int, make: Callable[[], bytes], calls: int, wanted: bytes) -> Callable[[], float]:
-    """Seconds a call, over some connections at once."""
+def load(
+    port: int, make: Callable[[], bytes], calls: int, wanted: bytes, refill: Callable[[], list[bytes]] | None = None
+) -> Callable[[], float]:
+    """Seconds a call, over some connections at once; with `refill` in parts, the items brought back before each."""
 
     def measured() -> float:
         import uvloop
 
-        queue = [make() for _ in range(calls)]
-        return float(uvloop.run(_send(port, queue, wanted, CONNECTIONS))) / calls
+        took, left = 0.0, calls
+        while left > 0:
+            part = left if refill is None else min(left, REFILLED_CALLS)
+            if refill is not None:
+                uvloop.run(_send(port, refill(), wanted, CONNECTIONS))
+            queue = [make() for _ in range(part)]
+            took += float(uvloop.run(_send(port, queue, wanted, CONNECTIONS)))
+            left -= part
+        return took / calls
 
     return measured
 
@@ -241,12 +264,8 @@ def moto() -> Iterator[int]:
             "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in names],
             "BillingMode": "PAY_PER_REQUEST",
         }
-        calls = [
-            ("CreateTable", table),
-            *(("PutItem", {"TableName": "tickets", "Item": dynamo(n)}) for n in range(ITEMS)),
-        ]
-        queue = [moto_bytes(call) for call in calls]
-        asyncio.run(_send(port, queue[::-1], b"", 1))
+        queue = [*moto_fill(), moto_bytes(("CreateTable", table))]
+        asyncio.run(_send(port, queue, b"", 1))
         yield port
     finally:
         process.terminate()
@@ -270,9 +289,7 @@ def local_slack() -> Iterator[int]:
     with server([sys.executable, "-m", "stateroom", "emulator", "--port", "0"]) as port:
         body = json.dumps({"app_id": "A00000001", "manifest": MANIFEST}).encode()
         urlopen(Request(f"http://127.0.0.1:{port}/_sim/apps", body)).close()
-        numbers = range(0, ITEMS, BATCH)
-        batches = [("bulkPut", {"datastore": "tickets", "items": [item(n + s) for s in range(BATCH)]}) for n in numbers]
-        asyncio.run(_send(port, [ours_bytes(call) for call in batches], b'"ok":true', 1))
+        asyncio.run(_send(port, ours_fill(), b'"ok":true', 1))
         yield port
 
 
@@ -284,10 +301,11 @@ def contenders(method: str) -> Callable[[], Any]:
         with ExitStack() as stack:
             peer, own = stack.enter_context(moto()), stack.enter_context(local_slack())
             slow = MOTO_SLOW_CALLS if method in ("query", "count") else MOTO_CALLS
-            yield {
-                "moto": load(peer, lambda: moto_bytes(moto_of(method)), slow, b""),
-                "ours": load(own, lambda: ours_bytes(ours_of(method)), OURS_CALLS, b'"ok":true'),
-            }
+            deletes = method in ("delete", "bulkDelete")
+            peers = load(peer, lambda: moto_bytes(moto_of(method)), slow, b"", moto_fill if deletes else None)
+            calls = OURS_CALLS // 4 if deletes else OURS_CALLS
+            owns = load(own, lambda: ours_bytes(ours_of(method)), calls, b'"ok":true', ours_fill if deletes else None)
+            yield {"moto": peers, "ours": owns}
 
     return made
 

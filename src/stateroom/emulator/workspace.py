@@ -38,7 +38,8 @@ class Workspace:
         self.config = config
         self.clock = clock
         self.new_id = new_id
-        self.world = World()
+        self._journal = open_journal(config.state)
+        self.world = World(journaled=self._journal.keeps)
         self.faults = Faults()
         self.allowances = Allowances()
         self.calls = Ledger("calls")
@@ -48,7 +49,6 @@ class Workspace:
         self.online: dict[str, bool] = {}
         self.turns: OrderedDict[str, Json] = OrderedDict()
         self.closing = asyncio.Event()
-        self._journal = open_journal(config.state)
         self._scribe = Scribe(self._journal)
         self._deliverer = Deliverer(self, config.ack_seconds, clock)
         self._delivered: OrderedDict[tuple[str, str, str], list[Pending]] = OrderedDict()

@@ -104,9 +104,10 @@ class Room:
 
 
 class World:
-    """Everything a local Slack knows."""
+    """Everything a local Slack knows. `journaled`: its records are kept somewhere, so they are worth encoding."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, journaled: bool = True) -> None:
+        self.journaled = journaled
         self.teams: dict[str, Team] = {}
         self.users: dict[tuple[str, str], User] = {}
         self.rooms: dict[tuple[str, str], Room] = {}
@@ -125,10 +126,12 @@ class World:
         return effects
 
     def keep(self, record: Record) -> None:
-        self._effects.records[record.key] = encode(record)
+        if self.journaled:
+            self._effects.records[record.key] = encode(record)
 
     def forget(self, key: str) -> None:
-        self._effects.records[key] = None
+        if self.journaled:
+            self._effects.records[key] = None
 
     def tell(self, kind: str, **fields: object) -> None:
         self._effects.news.append({"type": kind, **fields})

@@ -104,7 +104,10 @@ def _undocumented(path: str, attribute: Attribute, *, in_array: bool = False) ->
 
 def size_of(item: Mapping[str, Any]) -> int:
     """Bytes of a canonical item as DynamoDB counts: names and strings in UTF-8, 3 a container and 1 each entry."""
-    return sum(_text(name) + _size(value) for name, value in item.items())
+    size = 0
+    for name, value in item.items():
+        size += _text(name) + (_text(value) if type(value) is str else _size(value))
+    return size
 
 
 def _size(value: Any) -> int:
@@ -128,6 +131,9 @@ def _digits(value: int | Decimal) -> int:
     """One byte, one for each pair of digits (pairs begin at the decimal point), one for a minus."""
     if value == 0:
         return 1
+    if type(value) is int:
+        written = str(abs(value))
+        return 1 + (len(written.rstrip("0")) + len(written) % 2 + 1) // 2 + (value < 0)
     number = Decimal(value)
     digits = "".join(map(str, number.as_tuple().digits)).rstrip("0")
     alone = number.adjusted() % 2 == 0  # the first digit has its pair for itself

@@ -14,12 +14,9 @@ from stateroom.emulator.datastores import Collection
 from stateroom.emulator.manifests import runtime_of
 from stateroom.emulator.records import Json
 from stateroom.emulator.webapi.method import Call, Refused
-from stateroom.model.codec import normalise_item
 from stateroom.model.errors import InvalidValue
 from stateroom.model.ids import check_key
-from stateroom.model.profiles import size_of
-
-ITEM_BYTES = 400 * 1024  # DynamoDB: names and values, in UTF-8
+from stateroom.model.profiles import ITEM_LIMIT, size_of
 
 _STEP = re.compile(r"\[([0-9]+)\]|\.([^.\[]+)")
 
@@ -69,14 +66,13 @@ def collection_of(call: Call) -> Collection:
 def readable(collection: Collection, given: Mapping[str, Any]) -> tuple[str, Json]:
     """An item's id and the item in canonical form. Raises Unfit."""
     definition = collection.definition
-    undeclared = next((name for name in given if name not in definition.attributes), None)
-    if undeclared is not None:
+    if not given.keys() <= definition.attributes.keys():
+        undeclared = next(name for name in given if name not in definition.attributes)
         raise Unfit(NOT_DECLARED, "The attribute is not declared in the datastore", _below(undeclared))
     if definition.key not in given:
         raise Unfit(KEY_MISSING, f"The primary key {definition.key} is missing", _below(definition.key))
     try:
-        item = normalise_item(given)
-        definition.check(item)
+        item = definition.clean(given)
         return check_key(item[definition.key], definition.key), item
     except InvalidValue as error:
         place = error.field.removeprefix(f"{definition.name}.")
@@ -87,8 +83,8 @@ def readable(collection: Collection, given: Mapping[str, Any]) -> tuple[str, Jso
 def measured(item: Mapping[str, Any]) -> int:
     """The item's size in bytes. Raises Unfit."""
     size = size_of(item)
-    if size >= ITEM_BYTES:
-        raise Unfit(TOO_LARGE, f"The item has {size} bytes, the limit is under {ITEM_BYTES}")
+    if size >= ITEM_LIMIT:
+        raise Unfit(TOO_LARGE, f"The item has {size} bytes, it must have fewer than {ITEM_LIMIT}")
     return size
 
 
