@@ -112,6 +112,12 @@ def test_every_verb_takes_the_json_argument_of_the_slack_cli() -> None:
     assert ask("delete", id="T-1") == [{"datastore": "tickets", "id": "T-1", "deleted": True}]
     assert ask("bulk-delete", ids=["T-1", "T-2"]) == [{"datastore": "tickets", "deleted": 1, "missing": 1}]
     assert [item["id"] for item in ask("export")] == ["T-3"]
+    line = json.dumps({"id": "T-5", "title": "in"}) + "\n"
+    Path("in.jsonl").write_text(line)
+    argument = json.dumps({"datastore": "tickets"})
+    assert done("bulk-put", argument, "--from-file", "in.jsonl") == "imported 1, bad 0\n"
+    assert done("query", argument, "--to-file", "out.jsonl", "--where", "title = 'in'") == "exported 1 to out.jsonl\n"
+    assert json.loads(Path("out.jsonl").read_text())["id"] == "T-5"
 
 
 def test_words_and_flags_are_its_equals() -> None:
@@ -163,6 +169,9 @@ def test_a_big_item_may_come_on_stdin() -> None:
         (("query", "tickets", "--expression", "status = :v", "--values", '{":v":1}'), "reserved"),
         (("query", "tickets", "--cursor", "nonsense"), "cursor"),
         (("query", "sr_inbox"), "Stateroom's own"),
+        (("query", "tickets", "--to-file", "x", "--order", "votes"), "--to-file"),
+        (("get", "tick\udcffets", "a"), "letters, digits"),
+        (("update", "tickets", "a", "--set", "n\udcff=1"), "is not declared"),
         (("import", "tickets"), "import what"),
         (("import", "tickets", "missing.jsonl"), "no file missing.jsonl"),
         (("import", "tickets", "-", "--resume"), "--state"),

@@ -299,6 +299,16 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
         assert done.returncode in (0, 1)
 
 
+@pytest.mark.service
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
+    fill(tmp_path / "stateroom.db", 5_000)
+    with Path("/dev/full").open("wb") as full:
+        process = begin("export", "notes", stdout=full)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err == b"stateroom: stdout cannot be written: No space left on device; name another file, or make room\n"
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -318,7 +328,9 @@ def test_no_input_whatever_breaks_an_import(lines: list[bytes]) -> None:
     bad = [json.loads(line) for line in Path("bad").read_bytes().splitlines()]
     assert told["bad"] == len(bad)
     assert result.exit_code == (1 if bad else 0)
-    assert told["imported"] + told["bad"] == sum(1 for line in source.split(b"\n") if line.strip())
+    assert told["imported"] + told["bad"] == sum(
+        1 for line in source.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()
+    )
 
 
 def test_importing_twice_is_importing_once(tmp_path: Path) -> None:
@@ -368,6 +380,8 @@ def test_an_export_may_be_of_some() -> None:
         ("import", "notes", "in.jsonl", "--rejects", "gone/bad"),
         ("import", "notes", "in.jsonl", "--state", "gone/state"),
         ("import", "notes", "in.jsonl", "--if-absent", "--rejects", "."),
+        ("import", "notes", "/proc/self/mem"),
+        ("export", "notes", "-o", "/dev/full"),
     ],
     ids=" ".join,
 )

@@ -6,6 +6,7 @@ until then it is FILE.part, which --resume cuts back to what is written down as 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +19,6 @@ import click
 from stateroom.cli import datastore_argument as argument
 from stateroom.cli.datastore_argument import FILTER, Request, Source, common, filtered, split, words
 from stateroom.cli.datastore_progress import progress
-from stateroom.cli.datastore_query import condition_of
 from stateroom.cli.datastore_resume import (
     SUFFIX,
     Appended,
@@ -31,6 +31,7 @@ from stateroom.cli.datastore_resume import (
 )
 from stateroom.cli.datastore_shown import tell
 from stateroom.cli.datastore_target import Target, place_of_store, use
+from stateroom.cli.datastore_where import condition_of
 from stateroom.cli.output import note
 from stateroom.expr.tree import Condition
 from stateroom.model.codec import encode
@@ -72,16 +73,24 @@ class Stream:
     """stdout, a pipe, a device: whoever reads it keeps it."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path or Path("stdout")
         try:
-            self._out = sys.stdout.buffer if path is None else path.open("wb")
+            self._out = sys.stdout.buffer if path is None else path.open("wb", buffering=0)
         except OSError as error:
-            raise FileFailed(path or Path("stdout"), error) from None
+            raise FileFailed(self._path, error) from None
         self._close = path is not None
 
     def write(self, data: bytes) -> None:
         """Pass it on."""
-        self._out.write(data)
-        self._out.flush()
+        try:
+            self._out.write(data)
+            self._out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self._close:  # else the rest of it is tried once more at the end of the process
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise FileFailed(self._path, error) from None
 
     def __enter__(self) -> Self:
         return self

@@ -7,9 +7,10 @@ item is put under its own key, so doing some of it twice doubles nothing. Memory
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,9 +26,13 @@ from stateroom.cli.datastore_resume import HEAD, SUFFIX, Appended, Checkpoints, 
 from stateroom.cli.datastore_shown import tell
 from stateroom.cli.datastore_target import THERE, Target, place_of_store, use
 from stateroom.cli.output import note
-from stateroom.model.errors import WrongUse
+from stateroom.model.errors import StateroomError, WrongUse
 
 SHOWN: Final = 20  # bad lines that are told on stderr when there is no file for them
+
+
+class InputFailed(StateroomError):
+    """The input cannot be read, or not to its end."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +160,12 @@ def run_import(source: Source, asked: Request, options: Options, *, as_json: boo
     given = Path(options.source)
     check_files(given if given.is_file() else None, options.rejects, options.state_path)
 
-    async def job(target: Target) -> Run:
-        with click.open_file(options.source, "rb") as file:
+    with opened(options.source) as file:
+
+        async def job(target: Target) -> Run:
             return await load(target, file, options)
 
-    run = use(source, asked, job, makes=True, any_state=options.any_state)
+        run = use(source, asked, job, makes=True, any_state=options.any_state)
     state = run.state
     said = {
         "datastore": asked["datastore"],
@@ -177,6 +183,18 @@ def run_import(source: Source, asked: Request, options: Options, *, as_json: boo
         sys.exit(1)
 
 
+@contextlib.contextmanager
+def opened(source: str) -> Iterator[IO[bytes]]:
+    """The input; whatever reading it fails with is one line."""
+    try:
+        with click.open_file(source, "rb") as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputFailed(f"{source} cannot be read: {error.strerror}; nothing behind that place is imported") from None
+
+
 async def load(target: Target, file: IO[bytes], options: Options) -> Run:
     """Everything behind the place where the state says it stands."""
     key = target.known.key
@@ -187,7 +205,7 @@ async def load(target: Target, file: IO[bytes], options: Options) -> Run:
     checkpoints.begin(state)  # before the rejects are touched: what an older one says is void from here on
     total = size_of(file) if is_file(file) else None
     rejects = None if options.rejects is None else Appended(options.rejects, state.bad_bytes)
-    with progress(f"importing {target.name}", total, state.place) as advance:
+    with progress(f"importing {target.name}", total, state.place, in_bytes=True) as advance:
         run = Run(options, target, key, state, checkpoints, rejects, advance)
         loader: Loader[Line] = Loader(run.write, key, run.settled)
         try:

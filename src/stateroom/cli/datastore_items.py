@@ -168,7 +168,7 @@ def update(
 @_id
 @_if
 @_if_version
-@_once
+@click.option("--forever", is_flag=True, help="Also where the definition keeps deleted items for a while.")
 @common
 def delete(
     *,
@@ -176,7 +176,7 @@ def delete(
     id: str | None,
     holds: str | None,
     if_version: int | None,
-    idempotency_key: str | None,
+    forever: bool,
     **options: Any,
 ) -> None:
     """Remove an item by its key. Removing one that is not there is fine, unless a condition is given.
@@ -188,10 +188,10 @@ def delete(
     source, as_json, flags = split(options)
     asked = argument.request(words, ("id",), id=id, **flags)
     key = needed(asked, "id", "the item's id")
-    conditions = given(condition=holds and parsed(holds), if_version=if_version, idempotency_key=idempotency_key)
+    conditions = given(condition=holds and parsed(holds), if_version=if_version)
 
     async def job(target: Target) -> bool:
-        return await target.write.delete(key, **conditions)
+        return await target.write.delete(key, forever=forever, **conditions)
 
     done = use(source, asked, job, needs=True)
     said = {"datastore": asked["datastore"], "id": key, "deleted": done}

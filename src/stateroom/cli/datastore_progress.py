@@ -15,15 +15,16 @@ Advance = Callable[[int], None]
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+def progress(title: str, total: int | None, done: int = 0, *, in_bytes: bool = False) -> Iterator[Advance]:
     """A function to be told how far it came since. `total` None: how much there is, is not known."""
     if not sys.stderr.isatty():
         yield lambda amount: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(printable(title), total=total or None, completed=done)
         yield lambda amount: bar.advance(task, amount)

@@ -11,14 +11,15 @@ from typing import Any, Final
 import click
 
 from stateroom.cli import datastore_argument as argument
-from stateroom.cli.datastore_argument import FILTER, Request, common, filtered, split, words
+from stateroom.cli.datastore_argument import FILTER, common, filtered, split, words
+from stateroom.cli.datastore_export import run_export
 from stateroom.cli.datastore_shown import print_items, tell, tell_cursor
 from stateroom.cli.datastore_target import Target, use
-from stateroom.cli.datastore_where import condition, slack_condition
-from stateroom.expr.tree import Condition
+from stateroom.cli.datastore_where import condition_of
 from stateroom.model.errors import WrongUse
 
 LIMIT: Final = 100
+ALL: Final = 500  # of a page, when every page is wanted
 
 
 @click.command()
@@ -29,6 +30,7 @@ LIMIT: Final = 100
 @click.option("--limit", type=click.IntRange(1), metavar="N", help=f"At most so many matches. [default: {LIMIT}]")
 @click.option("--cursor", metavar="CURSOR", help="Go on behind a page.")
 @click.option("--all", "whole", is_flag=True, help="Every match, page by page.")
+@click.option("--to-file", metavar="FILE", help="Every match as JSON Lines into a file: the same as `export`.")
 @common
 def query(
     *,
@@ -39,6 +41,7 @@ def query(
     limit: int | None,
     cursor: str | None,
     whole: bool,
+    to_file: str | None,
     expression: str | None,
     names: Any,
     values: Any,
@@ -54,8 +57,13 @@ def query(
     source, as_json, flags = split(options)
     flags |= {"expression": expression, "expression_attributes": names, "expression_values": values}
     asked = argument.request(words, (*FILTER, "limit", "cursor"), limit=limit, cursor=cursor, **flags)
+    if to_file is not None:
+        if order is not None or descending or "cursor" in asked:
+            raise WrongUse("--to-file writes every match by key; leave --order, --descending and --cursor away")
+        run_export(source, asked, where, to_file, as_json=as_json)
+        return
     chosen = condition_of(asked, where)
-    size = asked.get("limit", LIMIT)
+    size = asked.get("limit", ALL if whole else LIMIT)
 
     async def job(target: Target) -> None:
         after = asked.get("cursor")
@@ -95,17 +103,3 @@ def count(
 
     total = use(source, asked, job)
     tell(str(total), {"datastore": asked["datastore"], "count": total}, as_json=as_json)
-
-
-def condition_of(asked: Request, where: str | None) -> Condition | None:
-    """The condition that is meant, or None for all; InvalidCondition points into the text that was given."""
-    text, names, values = (asked.get(key) for key in FILTER)
-    if where is not None:
-        if text is not None:
-            raise WrongUse("--where and --expression are the same in two syntaxes; give one of them")
-        return condition(where, names, values)
-    if text is None:
-        if names is not None or values is not None:
-            raise WrongUse("--names and --values belong to an --expression or a --where; give it, too")
-        return None
-    return slack_condition(text, names, values)

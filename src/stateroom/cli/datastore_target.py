@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,6 +37,7 @@ from stateroom.model.ids import check_id
 from stateroom.model.profiles import PROFILES
 from stateroom.store import Store
 
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 THERE: Final = "there is one already"
 SHOWN: Final = 5  # workspaces that an error lists
 LAST_KEY: Final = "\U0010ffff" * 256  # behind every key: 1,024 bytes of the highest character
@@ -124,6 +126,8 @@ def use(
     """`job(target)` on the opened store. `needs`: a definition is needed; `makes`: that, and the store may be new."""
     found = settings.load(store=source.store, definitions=source.definitions)
     name = asked["datastore"]
+    if not NAME.fullmatch(name):
+        raise WrongUse("a datastore's name is letters, digits and _, at most 63, a letter first")
     if name.startswith(RESERVED_PREFIX):
         raise WrongUse(f"names that begin with {RESERVED_PREFIX} are Stateroom's own; other commands show them")
     given = definition_given(found, source.manifest, name)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stateroom.expr.tree import Condition
-from stateroom.model.errors import InvalidCondition
+from stateroom.model.errors import InvalidCondition, WrongUse
 
 _TOKEN: Final = re.compile(
     r"""(?P<blank>\s+)
@@ -61,6 +61,20 @@ class Expression:
     def words(self, detail: str) -> str:
         """An error's words with what the person wrote in place of our placeholders."""
         return re.sub(r"[#:]w\d+", lambda found: self.sources.get(found[0], found[0]), detail)
+
+
+def condition_of(asked: Mapping[str, Any], where: str | None) -> Condition | None:
+    """The condition that is meant, or None for all; InvalidCondition points into the text that was given."""
+    text, names, values = (asked.get(f"expression{part}") for part in ("", "_attributes", "_values"))
+    if where is not None:
+        if text is not None:
+            raise WrongUse("--where and --expression are the same in two syntaxes; give one of them")
+        return condition(where, names, values)
+    if text is None:
+        if names is not None or values is not None:
+            raise WrongUse("--names and --values belong to an --expression or a --where; give it, too")
+        return None
+    return slack_condition(text, names, values)
 
 
 def condition(text: str, names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None) -> Condition:

@@ -58,7 +58,7 @@ def fail(error: StateroomError | click.ClickException, *, as_json: bool) -> NoRe
         code, detail, status = "wrong_use", _usage(error), 2
     else:
         code, detail, status = code_of(error), str(error), 2 if isinstance(error, _WRONG_USE) else 1
-    detail = " ".join(detail.split())
+    detail = " ".join(detail.split()).encode(errors="backslashreplace").decode()  # arguments may be any bytes
     if as_json:
         print_json({"error": code, "detail": detail})
     else:
