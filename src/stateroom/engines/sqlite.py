@@ -122,7 +122,10 @@ class SqliteEngine:
             return []
         door = self._door(writer)
         if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
-            return await door.join(Batch(writes, (self._text(writer, write),), keep=write.table))
+            layout = writer.layouts.get(write.table)
+            if layout is not None and not layout.table.log:  # every Slack event comes by here
+                check_key(write.id)
+                return await door.join(Batch(writes, (text_of(write.table, write.item),), keep=write.table))
         texts = [self._text(writer, write) for write in writes]
         size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
         free = door.alone()

@@ -65,19 +65,19 @@ DEFINITIONS: Final = (INBOX,)
 
 def arrival(message: Message, now: float) -> Put:
     """The row of a message that was accepted; a row that is there stays."""
-    thread, at = message.thread, normalise(now)
+    channel, ts, thread, at = message.channel, message.ts, message.thread, normalise(now)
     item: dict[str, Any] = {
-        "id": f"{message.channel}:{message.ts}",
+        "id": f"{channel}:{ts}",
         "kind": "message",
         "state": "received",
-        "channel": message.channel,
+        "channel": channel,
         "thread_ts": thread,
-        "ts": message.ts,
+        "ts": ts,
         "user": message.user,
         "text": message.text,
         "event_id": message.event_id,
         "received_at": at,
-        "lane": f"{message.channel}:{thread}",
+        "lane": f"{channel}:{thread}",
         "due_at": at,
         "claims": 0,
         "attempts": 0,

@@ -33,9 +33,9 @@ def refuse(field: str) -> NoReturn:
 
 def checked(shape: re.Pattern[str], value: Any, field: str) -> str:
     """Return a string of that shape."""
-    if not isinstance(value, str) or shape.fullmatch(value) is None:
-        refuse(field)
-    return value
+    if type(value) is str and shape.fullmatch(value) is not None:
+        return value
+    refuse(field)
 
 
 def first_given(*values: _T | None) -> _T | None:
