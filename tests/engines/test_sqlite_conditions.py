@@ -15,7 +15,7 @@ from stateroom.expr.evaluate import evaluate
 from stateroom.expr.parser import parse
 from stateroom.expr.tree import Compare, Condition, Contains, In, Literal, Not, Path
 from stateroom.model.codec import encode
-from support.conditions import NAMES, NUMBERS, TEXTS, conditions, rows
+from support.conditions import NAMES, TEXTS, VALUES, conditions, rows
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,6 @@ def test_no_row_too_few_is_found_and_none_too_many_where_the_clause_is_exact(
         assert not exact or wanted == places
 
 
-VALUES: list[Any] = [*TEXTS, *NUMBERS, True, False, None, [], [1], ["a", True], {}, {"a": 1}, {"b": 2, "a": [0]}]
 ITEMS: list[dict[str, Any]] = [{}, *({"a": value} for value in VALUES), *({"a": [0, value]} for value in VALUES)]
 A = attr("a")
 

@@ -1,5 +1,6 @@
 """Every target of the language says what `evaluate` says: compiled closures, and text that is read again."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,13 +14,41 @@ from stateroom.expr.evaluate import evaluate
 from stateroom.expr.parser import parse
 from stateroom.expr.render import render
 from stateroom.expr.tree import And, Compare, Condition, Literal, Not, Or, Path
-from support.conditions import conditions, rows
+from stateroom.expr.values import TYPE_CODES
+from support.conditions import VALUES, conditions, rows
 
 
 @given(conditions, st.lists(rows, min_size=1, max_size=8))
 def test_a_compiled_condition_says_what_evaluate_says(condition: Condition, found: list[dict[str, Any]]) -> None:
     test = compile(condition)
     assert [test(row) for row in found] == [evaluate(condition, row) for row in found]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_compiled_condition_compares_every_value_with_every_other(value: Any) -> None:
+    flat: list[dict[str, Any]] = [{}, *({"a": other} for other in VALUES)]
+    a = attr("a")
+    leaves: list[Condition] = [a == value, a.is_in([value, "b"]), a.contains(value)]
+    if isinstance(value, (str, int, Decimal)) and not isinstance(value, bool):
+        leaves += [a < value, a <= value, a > value, a >= value]
+        leaves += [a.between(value, value), a.size() == value, a.size() > value]
+    if isinstance(value, str):
+        leaves.append(a.begins_with(value))
+    agree([*leaves, *(~one for one in leaves), *(one | a.is_type("L") for one in leaves)], flat)
+    deep: list[dict[str, Any]] = [{}, {"a": "text"}, *({"a": [other, {"b": other}]} for other in VALUES)]
+    for path in (("a", 0), ("a", 1, "b"), ("a", 1, "b", "c", "d"), ("a", "b")):
+        agree([attr(*path) == value, attr(*path) != value, attr(*path).contains(value)], deep)
+
+
+@pytest.mark.parametrize("code", TYPE_CODES)
+def test_a_compiled_condition_knows_every_type(code: str) -> None:
+    agree([attr("a").is_type(code), ~attr("a").is_type(code)], [{}, *({"a": value} for value in VALUES)])
+
+
+def agree(leaves: list[Condition], items: list[dict[str, Any]]) -> None:
+    for leaf in leaves:
+        test = compile(leaf)
+        assert [test(item) for item in items] == [evaluate(leaf, item) for item in items], leaf
 
 
 @given(conditions)

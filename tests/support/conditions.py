@@ -26,7 +26,7 @@ from stateroom.expr.tree import (
     Size,
     TypeIs,
 )
-from stateroom.expr.values import TYPE_CODES, kind
+from stateroom.expr.values import TYPE_CODES
 
 NAMES = ("a", "b", "status", 'q"\\', "ü.x")
 TEXTS = ("", "a", "ab", "b", "5", "[1]", '{"a":1}', '"', "\\", "é", "\U0001f600", "a'; DROP TABLE t; --", "%", "_")
@@ -34,6 +34,9 @@ WHOLE = (0, 1, -1, 2, 5, 2**53, 2**53 + 1, 2**62, 2**63 - 1, 2**63, -(2**63), -(
 PARTS = ("1.5", "-0.1", "0.1", "0.10000000000000000000000000000000000001", "5.0000000000000000000000000000000000001")
 PARTS += ("4.9999999999999999999999999999999999999", "9007199254740992.5", "1E+50", "1E-130", "-9E+125")
 NUMBERS = (*WHOLE, *map(Decimal, PARTS))
+
+VALUES: list[Any] = [*TEXTS, *NUMBERS, True, False, None, [], [1], ["a", True], {}, {"a": 1}, {"b": 2, "a": [0]}]
+"""Each of them is to be compared with each."""
 
 texts = st.sampled_from(TEXTS)
 numbers = st.sampled_from(NUMBERS)
@@ -81,18 +84,3 @@ def _joined(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]
 
 
 conditions = st.recursive(leaves, _joined, max_leaves=8)
-
-
-def looked_for(condition: Condition) -> list[Any]:
-    """Literals of a condition that a row may hold: puts what is asked for into the rows."""
-    found = []
-    left: list[Any] = [condition]
-    while left:
-        node = left.pop()
-        if isinstance(node, Literal):
-            found.append(node.value)
-        elif isinstance(node, (tuple, list)):
-            left += node
-        elif hasattr(node, "__struct_fields__"):
-            left += [getattr(node, name) for name in node.__struct_fields__]
-    return [value for value in found if kind(value)]

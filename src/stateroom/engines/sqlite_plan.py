@@ -22,6 +22,8 @@ from stateroom.model.errors import Unsupported, WrongUse
 
 Statement = tuple[str, list[Any]]
 COLUMNS: Final = "team, id, version, expires, item"
+BY_ID: Final = "id, version, expires, item"
+"""What a page in key order selects: its team is known."""
 
 
 class Plan:
@@ -101,11 +103,11 @@ def _by_key(layout: Layout, query: Query) -> Plan:
     """Rows in the order of their ids: from an index that has them in this order, or from the table."""
     choice = None if query.condition is None else choose(layout.table, query.condition)
     if choice is not None and choice.in_order:
-        select, values = _chosen(layout, choice, query.team, COLUMNS)
+        select, values = _chosen(layout, choice, query.team, BY_ID)
         for part in choice.rest:
             select, values = narrowed(select, values, part)
         return Plan(ordered(select, values, [Column("id")], query), query, None, False)
-    select, values = narrowed(f"SELECT {COLUMNS} FROM {layout.sql} WHERE team = ?", [query.team], query.condition)
+    select, values = narrowed(f"SELECT {BY_ID} FROM {layout.sql} WHERE team = ?", [query.team], query.condition)
     statements = ordered(select, values, [Column("id")], query)
     if choice is None:
         return Plan(statements, query, None, False)

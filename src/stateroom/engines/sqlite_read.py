@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import compress, count, repeat
 from math import isqrt
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from stateroom.model.errors import CorruptData
 INLINE_ROWS: Final = 256  # rows stepped through on the loop: about a millisecond of small items
 STEPS: Final = 1500  # of SQLite between two looks at whether to go on: two of them pass over some 250 small items
 SHORT: Final = 64  # ids that are always worth listing
+MANY: Final = 2048  # rows taken from SQLite at once, at most
 STEP: Final = 256
 _made: Final = tuple.__new__  # a named tuple without the call of its own __new__
 
@@ -99,9 +100,10 @@ class Reader:
         plan = plan_of(layout, query)
         with self.lock:
             ids = None if plan.shortlist is None else self._shortlist(layout, plan.shortlist, query)
-            size = query.limit + 1 if budget is None else min(query.limit + 1, budget)
+            size = min(query.limit + 1, MANY if budget is None else budget)
             parts = self._parts(plan, budget, size) if ids is None else self._by_id(layout, query, ids, budget, size)
-            return _gathered(parts, plan, query, now, layout.table.name)
+            gathered = _gathered_by_id if plan.by_id else _gathered
+            return gathered(parts, plan, query, now, layout.table.name)
 
     def _shortlist(self, layout: Layout, statement: Statement, query: Query) -> list[str] | None:
         """The ids of all that may match, in order; None when they are so many that going by key costs less.
@@ -122,7 +124,8 @@ class Reader:
         for start in range(0, len(ids), size):
             if budget is not None and start + size > budget:
                 yield None
-            yield [row for row in self._many(layout, query.team or "", ids[start : start + size]) if row is not None]
+            found = self._many(layout, query.team or "", ids[start : start + size])
+            yield [row[1:] for row in found if row is not None]
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
@@ -233,6 +236,8 @@ class Reader:
                             return
                         left -= len(part)
                     yield part
+                    if len(part) < size:
+                        break
             finally:
                 cursor.close()
 
@@ -242,23 +247,47 @@ def _gathered(parts: Iterator[list[Any] | None], plan: Plan, query: Query, now: 
     rows: list[Row] = []
     position: tuple[Any, ...] | None = None
     test = None if query.condition is None else compile(query.condition)
-    by_id, limit = plan.by_id, query.limit
     for part in parts:
         if part is None:
             return None
-        items = decode_all([raw[4] for raw in part], name)
-        for (team, row_id, version, expires, _), item in zip(part, items, strict=True):
-            if (expires is not None and expires <= now) or (test is not None and not test(item)):
+        for raw in part:
+            if raw[3] is not None and raw[3] <= now:
                 continue
-            row = _made(Row, (row_id, item, version, expires, team))
-            key = (row_id,) if by_id else plan.key(row)
-            if key is None:
+            row = _row(raw, name)
+            key = plan.key(row)
+            if key is None or (test is not None and not test(row.item)):
                 continue
-            if len(rows) == limit:
+            if len(rows) == query.limit:
                 return Page(rows, position)
             rows.append(row)
             position = key
     return Page(rows, None)
+
+
+def _gathered_by_id(parts: Iterator[list[Any] | None], plan: Plan, query: Query, now: float, name: str) -> Page | None:
+    """The same of rows whose position is their id, without a step of Python a row but for the condition's."""
+    rows: list[Row] = []
+    test = _any if query.condition is None else compile(query.condition)
+    limit = query.limit
+    for part in parts:
+        if part is None:
+            return None
+        if not part:
+            continue
+        ids, versions, expires, texts = zip(*part, strict=True)
+        items = decode_all(texts, name)
+        chosen = list(map(test, items))
+        if expires.count(None) < len(expires):
+            chosen = [one and (end is None or end > now) for one, end in zip(chosen, expires, strict=True)]
+        fields = zip(ids, items, versions, expires, repeat(query.team or ""))
+        rows += compress(map(_made, repeat(Row), fields), chosen)
+        if len(rows) > limit:
+            return Page(rows[:limit], (rows[limit - 1].id,))
+    return Page(rows, None)
+
+
+def _any(item: Any) -> bool:
+    return True
 
 
 def _row(raw: Any, table: str) -> Row:

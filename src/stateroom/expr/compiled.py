@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from stateroom.expr.evaluate import evaluate, lookup, value_of
 from stateroom.expr.tree import (
@@ -45,6 +45,7 @@ Test = Callable[[Item], bool]
 _LOOP: Final = 6  # parts of one AND or OR from which a loop runs over them instead of a chain of calls
 
 _STEPS: Final = 4  # parts of a path that are woven in; longer ones are walked
+_ONE: Final = (str,)
 _INTO: Final[Mapping[type, str]] = {
     str: "(x.get({p}, MISSING) if type(x := {f}) is dict else MISSING)",
     int: "(x[{p}] if type(x := {f}) is list and {p} < len(x) else MISSING)",
@@ -93,14 +94,8 @@ _ORDER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-class _Leaf(NamedTuple):
-    """A leaf that the tables know: which test, of what, against what."""
-
-    test: str
-    path: Path
-    bound: Any = None
-    high: Any = None
-    negated: bool = False
+_Leaf = tuple[str, tuple[str | int, ...], Any, Any, bool]
+"""A leaf that the tables know: which test, of what path, against what (one bound or two), whether it is denied."""
 
 
 def compile(condition: Condition) -> Test:
@@ -114,9 +109,9 @@ def _made(node: Condition, *, negated: bool) -> Test:
         node, negated = node.part, not negated
     if isinstance(node, (And, Or)):
         return _joined(node, negated)
-    leaf = _leaf(node)
+    leaf = _LEAVES[type(node)](node, negated)
     if leaf is not None:
-        return _woven([leaf._replace(negated=leaf.negated is not negated)], "and", None)
+        return _woven((leaf,), "and", None)
     found = _general(node)
     return _opposite(found) if negated else found
 
@@ -124,20 +119,18 @@ def _made(node: Condition, *, negated: bool) -> Test:
 def _joined(node: And | Or, negated: bool) -> Test:
     """NOT of an AND is the OR of the opposites, and the other way round. Parts may be taken in any order."""
     joint = "and" if isinstance(node, And) is not negated else "or"
-    woven: list[list[_Leaf]] = []
+    woven: list[Sequence[_Leaf]] = []
     called: list[Test] = []
     light: list[_Leaf] = []
     for part in node.parts:
-        leaf = None if isinstance(part, (And, Or, Not)) else _leaf(part)
+        leaf = None if isinstance(part, (And, Or, Not)) else _LEAVES[type(part)](part, negated)
         if leaf is None:
             called.append(_made(part, negated=negated))
-            continue
-        leaf = leaf._replace(negated=leaf.negated is not negated)
-        if leaf.test in _LIGHT and len(leaf.path.parts) == 1:
+        elif leaf[0] in _LIGHT and len(leaf[1]) == 1:
             light.append(leaf)
         else:
-            woven.append([leaf])
-    woven = [light[n : n + 2] for n in range(0, len(light), 2)] + woven
+            woven.append((leaf,))
+    woven += [light[n : n + 2] for n in range(0, len(light), 2)]
     if len(woven) + len(called) > _LOOP:
         tests = [*(_woven(leaves, joint, None) for leaves in woven), *called]
         return _many(tuple(tests), stops_at=joint == "or")
@@ -152,18 +145,21 @@ def _joined(node: And | Or, negated: bool) -> Test:
 
 def _woven(leaves: Sequence[_Leaf], joint: str, rest: Test | None) -> Test:
     """One closure of one or two leaves, and then `rest`."""
-    kinds = []
+    kinds: list[tuple[tuple[type, ...], str, bool]] = []
     parts: list[str | int] = []
     getters: list[Any] = []
-    for leaf in leaves:
-        steps = leaf.path.parts
-        if len(steps) <= _STEPS:
-            parts += steps
-            kinds.append((tuple(map(type, steps)), leaf.test, leaf.negated))
+    bounds: list[Any] = []
+    for test, path, bound, high, negated in leaves:
+        if len(path) == 1:
+            kinds.append((_ONE, test, negated))
+            parts += path
+        elif len(path) <= _STEPS:
+            kinds.append((tuple(map(type, path)), test, negated))
+            parts += path
         else:
-            getters.append(_getter(steps))
-            kinds.append(((), leaf.test, leaf.negated))
-    bounds = [value for leaf in leaves for value in (leaf.bound, leaf.high)]
+            kinds.append(((), test, negated))
+            getters.append(_getter(path))
+        bounds += (bound, high)
     return _factory(tuple(kinds), joint if rest else "", joint)(parts, getters, bounds, rest)
 
 
@@ -199,27 +195,26 @@ def _factory(
 # Which test a leaf is.
 
 
-def _leaf(node: Condition) -> _Leaf | None:
-    return _LEAVES[type(node)](node)
-
-
-def _compare(node: Compare) -> _Leaf | None:
+def _compare(node: Compare, negated: bool) -> _Leaf | None:
     left, op, right = node.left, node.op, node.right
-    if not isinstance(right, Literal):
+    if type(right) is not Literal:
         return None
-    value, negated = right.value, op == "<>"
-    if isinstance(left, Size):
-        test = f"size {'=' if negated else op}"
-        return _Leaf(test, left.path, value, negated=negated) if kind(value) == "N" else None
-    if not isinstance(left, Path):
-        return None
-    if op in ("=", "<>"):
-        return _Leaf(_equality(value), left, value, negated=negated)
-    code = kind(value)
-    return _Leaf(f"{op} {code}", left, value) if code in ("S", "N") else None
+    value = right.value
+    if op == "<>":
+        op, negated = "=", not negated
+    if type(left) is Path:
+        if op == "=":
+            return _equality(value), left.parts, value, None, negated
+        code = kind(value)
+        return (f"{op} {code}", left.parts, value, None, negated) if code in ("S", "N") else None
+    if type(left) is Size and kind(value) == "N":
+        return f"size {op}", left.path.parts, value, None, negated
+    return None
 
 
 def _equality(value: Any) -> str:
+    if type(value) is str:
+        return "equal"
     code = kind(value)
     if code in ("L", "M"):
         return "same"
@@ -228,43 +223,46 @@ def _equality(value: Any) -> str:
     return "equal 0 or 1" if value in (0, 1) else "equal"
 
 
-def _between(node: Between) -> _Leaf | None:
+def _between(node: Between, negated: bool) -> _Leaf | None:
     path, low, high = node.operand, node.low, node.high
     if not (isinstance(path, Path) and isinstance(low, Literal) and isinstance(high, Literal)):
         return None
     code = kind(low.value)
     fits = code in ("S", "N") and code == kind(high.value)
-    return _Leaf(f"between {code}", path, low.value, high.value) if fits else None
+    return (f"between {code}", path.parts, low.value, high.value, negated) if fits else None
 
 
-def _in(node: In) -> _Leaf | None:
+def _in(node: In, negated: bool) -> _Leaf | None:
     values = [option.value for option in node.options if isinstance(option, Literal)]
     fits = len(values) == len(node.options) and all(_equality(v) == "equal" for v in values)
-    return _Leaf("in", node.operand, frozenset(values)) if fits and isinstance(node.operand, Path) else None
+    if not fits or not isinstance(node.operand, Path):
+        return None
+    return "in", node.operand.parts, frozenset(values), None, negated
 
 
-def _exists(node: Exists) -> _Leaf:
-    return _Leaf("exists", node.path, negated=node.absent)
+def _exists(node: Exists, negated: bool) -> _Leaf:
+    return "exists", node.path.parts, None, None, node.absent is not negated
 
 
-def _type_is(node: TypeIs) -> _Leaf:
-    return _Leaf("type", node.path, frozenset(_TYPES.get(node.type, ())))
+def _type_is(node: TypeIs, negated: bool) -> _Leaf:
+    return "type", node.path.parts, frozenset(_TYPES.get(node.type, ())), None, negated
 
 
-def _begins_with(node: BeginsWith) -> _Leaf | None:
+def _begins_with(node: BeginsWith, negated: bool) -> _Leaf | None:
     path, prefix = node.operand, node.prefix
-    fits = isinstance(path, Path) and isinstance(prefix, Literal) and isinstance(prefix.value, str)
-    return _Leaf("begins", path, prefix.value) if fits else None  # type: ignore[arg-type, union-attr]
+    if not isinstance(path, Path) or not isinstance(prefix, Literal) or not isinstance(prefix.value, str):
+        return None
+    return "begins", path.parts, prefix.value, None, negated
 
 
-def _contains(node: Contains) -> _Leaf | None:
+def _contains(node: Contains, negated: bool) -> _Leaf | None:
     path, wanted = node.container, node.operand
     if not isinstance(path, Path) or not isinstance(wanted, Literal) or _equality(wanted.value) != "equal":
         return None
-    return _Leaf("contains S" if isinstance(wanted.value, str) else "contains", path, wanted.value)
+    return "contains S" if isinstance(wanted.value, str) else "contains", path.parts, wanted.value, None, negated
 
 
-_LEAVES: Final[Mapping[type, Callable[[Any], _Leaf | None]]] = {
+_LEAVES: Final[Mapping[type, Callable[[Any, bool], _Leaf | None]]] = {
     Compare: _compare,
     Between: _between,
     In: _in,

@@ -1,8 +1,8 @@
 """From text to tree: DynamoDB's condition language, which is Slack's filter language (docs/expressions.md).
 
-Rules of this file: one method a rule of the grammar, one token ahead, no going back. NOT binds more tightly than AND,
-AND more tightly than OR. What a node means is judged by check.py, at the operand that is at fault. Every error is
-InvalidCondition, says what to do, and points at the offending character.
+Rules of this file: one method a rule of the grammar, one token ahead, no going back; `at` is a token's number. NOT
+binds more tightly than AND, AND more tightly than OR. What a node means is judged by check.py, at the operand that is
+at fault. Every error is InvalidCondition, says what to do, and points at the offending character.
 
     expr    := and ( OR and )*          and := not ( AND not )*          not := [NOT] prim
     prim    := "(" expr ")" | operand cmp operand | operand BETWEEN operand AND operand
@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from stateroom.expr.check import MAX_DEPTH, MAX_OPERATORS, MAX_PLACE, check_name, flaw, walk
 from stateroom.expr.reserved import RESERVED
-from stateroom.expr.tokens import Token, tokens
+from stateroom.expr.tokens import END, KEYWORDS, is_number, is_placeholder, is_text, is_word, position, tokens
 from stateroom.expr.tree import (
     And,
     BeginsWith,
@@ -66,7 +66,7 @@ def parse(
 
 
 class _Parser:
-    """One parse. `left`: operators that may still come. `group`: the node that the last parentheses held."""
+    """One parse. `next`: the token to come. `group`: the node that the last parentheses held, and where they began."""
 
     def __init__(
         self, text: str, names: Mapping[str, str] | None, values: Mapping[str, Any] | None, literals: bool
@@ -75,219 +75,238 @@ class _Parser:
             raise InvalidCondition("an expression is a text")
         if len(text) > MAX_TEXT:
             raise InvalidCondition(f"the expression is longer than {MAX_TEXT} characters; split it", MAX_TEXT)
+        self.text = text
         self.tokens = tokens(text)
-        self.names, self.values = _given(names, "names"), _given(values, "values")
+        self.names = _NOTHING if names is None else _given(names, "names")
+        self.values = _NOTHING if values is None else _given(values, "values")
         self.literals = literals
         self.next = 0
         self.depth = 0
-        self.deepest = (0, 0)
+        self.deepest = 0
+        self.deepest_at = 0
         self.operators = 0
         self.used: set[str] = set()
-        self.group: tuple[Any, int] | None = None
+        self.group: tuple[Any, int] = (None, 0)
 
     def whole(self) -> Condition:
-        if self.tokens[0][0] == "end":
+        if self.tokens[0] == END:
             raise InvalidCondition("the expression is empty; leave it out to match every item", 0)
         found = self.condition(self.either())
-        kind, _, at = self.tokens[self.next]
-        if kind != "end":
-            raise self.unexpected("AND, OR or the end", at)
+        if self.tokens[self.next] != END:
+            raise self.unexpected("AND, OR or the end")
         if len(self.used) != len(self.names) + len(self.values):
-            self._unused()
-        self._shallow(found)
+            raise _unused(self.used, self.names, self.values)
+        # Each pair of parentheses can hold an OR, an AND and a NOT: three levels of the tree.
+        if 3 * (self.deepest + 1) > MAX_DEPTH and any(level > MAX_DEPTH for _, level in walk(found)):
+            raise self.error(f"the condition is nested deeper than {MAX_DEPTH} levels; split it", self.deepest_at)
         return found
 
     # Conditions. A method named `..either` gives back a bare operand, too: what stands in parentheses may be one.
 
     def either(self) -> Any:
         first = self.and_either()
-        if self.tokens[self.next][0] != "OR":
+        if self.tokens[self.next] != "OR":
             return first
         parts = [self.condition(first)]
-        while self.tokens[self.next][0] == "OR":
+        while self.tokens[self.next] == "OR":
             self.operator()
             parts.append(self.condition(self.and_either()))
         return Or(tuple(parts))
 
     def and_either(self) -> Any:
         first = self.not_either()
-        if self.tokens[self.next][0] != "AND":
+        if self.tokens[self.next] != "AND":
             return first
         parts = [self.condition(first)]
-        while self.tokens[self.next][0] == "AND":
+        while self.tokens[self.next] == "AND":
             self.operator()
             parts.append(self.condition(self.not_either()))
         return And(tuple(parts))
 
     def not_either(self) -> Any:
-        if self.tokens[self.next][0] != "NOT":
+        if self.tokens[self.next] != "NOT":
             return self.prim_either()
         self.operator()
-        if self.tokens[self.next][0] == "NOT":
-            raise InvalidCondition("NOT NOT needs parentheses: NOT (NOT ...)", self.tokens[self.next][2])
+        if self.tokens[self.next] == "NOT":
+            raise self.error("NOT NOT needs parentheses: NOT (NOT ...)", self.next)
         return Not(self.condition(self.prim_either()))
 
     def prim_either(self) -> Any:
-        kind, word, at = self.tokens[self.next]
-        if word == "(" and kind == "sign":
+        token, at = self.tokens[self.next], self.next
+        if token == "(":
             found = self.grouped(self.either)
-            return found if not isinstance(found, _OPERANDS) else self.compared(found, at)
-        if kind == "word" and word in _FUNCTIONS and self.tokens[self.next + 1][1] == "(":
+            return self.compared(found, at) if isinstance(found, _OPERANDS) else found
+        if token in _FUNCTIONS and self.tokens[self.next + 1] == "(":
             return self.function()
         return self.compared(self.operand(), at)
 
     def compared(self, left: Operand, at: int) -> Any:
         """What follows an operand: a comparison, or nothing."""
-        kind, word, operator_at = self.tokens[self.next]
-        if kind == "sign" and word in _COMPARATORS:
+        token, operator_at = self.tokens[self.next], self.next
+        if token in _COMPARATORS:
             self.operator()
-            right_at = self.tokens[self.next][2]
-            return self.sound(Compare(left, word, self.operand()), operator_at, at, right_at)  # type: ignore[arg-type]
-        if kind == "BETWEEN":
+            right_at = self.next
+            return self.sound(Compare(left, token, self.operand()), operator_at, at, right_at)  # type: ignore[arg-type]
+        if token == "BETWEEN":
             self.operator()
-            low_at = self.tokens[self.next][2]
+            low_at = self.next
             low = self.operand()
-            if self.tokens[self.next][0] != "AND":
-                raise self.unexpected("AND and the upper bound of BETWEEN", self.tokens[self.next][2])
-            self.next += 1
-            high_at = self.tokens[self.next][2]
+            self.expect("AND", "AND and the upper bound of BETWEEN")
+            high_at = self.next
             return self.sound(Between(left, low, self.operand()), operator_at, at, low_at, high_at)
-        if kind == "IN":
+        if token == "IN":
             self.operator()
             options, places = self.operands()
             return self.sound(In(left, tuple(options)), operator_at, at, *places)
         return left
 
     def function(self) -> Condition:
-        _, name, at = self.tokens[self.next]
-        count, make = _FUNCTIONS[name]
+        name, at = self.tokens[self.next], self.next
+        wanted, make = _FUNCTIONS[name]
         self.operator()
         operands, places = self.operands()
-        if len(operands) != count:
-            wrong = places[count] if len(operands) > count else self.tokens[self.next - 1][2]
-            raise InvalidCondition(f"{name} takes {count} operand{'s' * (count > 1)}, not {len(operands)}", wrong)
+        if len(operands) != wanted:
+            wrong = places[wanted] if len(operands) > wanted else self.next - 1
+            raise self.error(f"{name} takes {wanted} operand{'s' * (wanted > 1)}, not {len(operands)}", wrong)
         if make is not None:
             return self.sound(make(*operands), at, *places)
         path = operands[0]
         if not isinstance(path, Path):
-            raise InvalidCondition(f"{name} needs an attribute's path, not a value", places[0])
+            raise self.error(f"{name} needs an attribute's path, not a value", places[0])
         if name != "attribute_type":
             return Exists(path, absent=name == "attribute_not_exists")
         code = operands[1]
         if not isinstance(code, Literal) or not isinstance(code.value, str):
-            raise InvalidCondition("attribute_type takes the type's code as a text value, such as S or N", places[1])
+            raise self.error("attribute_type takes the type's code as a text value, such as S or N", places[1])
         return self.sound(TypeIs(path, code.value), at, *places)
 
     # Operands.
 
     def operands(self) -> tuple[list[Operand], list[int]]:
         """A list in parentheses, and where its members begin."""
-        self.sign("(")
+        self.expect("(")
         found, places = [], []
         while True:
-            places.append(self.tokens[self.next][2])
+            places.append(self.next)
             found.append(self.operand())
-            if self.tokens[self.next][1] != "," or self.tokens[self.next][0] != "sign":
-                self.sign(")", "a comma or a closing parenthesis")
+            if self.tokens[self.next] != ",":
+                self.expect(")", "a comma or a closing parenthesis")
                 return found, places
             self.next += 1
 
     def operand(self) -> Operand:
-        kind, word, at = self.tokens[self.next]
-        if kind == "value":
+        token = self.tokens[self.next]
+        if is_placeholder(token, ":"):
+            return self.value(token)
+        if is_placeholder(token, "#"):
+            return self.path()
+        if is_word(token) and token not in _KEYWORDS:
+            if self.tokens[self.next + 1] == "(":
+                return self.call(token)
+            if not self.literals or token.upper() not in _WORDS:
+                return self.path()
             self.next += 1
-            return self.value(word, at)
-        if kind == "name":
-            return self.path()
-        if kind == "word":
-            if self.tokens[self.next + 1][1] == "(":
-                return self.call(word, at)
-            if self.literals and word.upper() in _WORDS:
-                self.next += 1
-                return Literal(_WORDS[word.upper()])
-            return self.path()
-        if kind == "sign" and word == "(":
+            return Literal(_WORDS[token.upper()])
+        if token == "(":
             found: Operand = self.grouped(self.operand)
             return found
-        if kind in ("text", "number") and self.literals:
-            self.next += 1
-            return self.literal(kind, word, at)
-        raise self.unexpected("a #name, an attribute or a :value", at)
+        if self.literals and (is_text(token) or is_number(token)):
+            return self.literal(token)
+        raise self.unexpected("a #name, an attribute or a :value")
 
     def path(self) -> Path:
-        parts: list[str | int] = [self.segment()]
-        while True:
-            kind, sign, at = self.tokens[self.next]
-            if kind != "sign" or sign not in ".[":
-                break
+        first = self.segment()
+        token = self.tokens[self.next]
+        if token not in _INTO:
+            return Path((first,))
+        parts: list[str | int] = [first]
+        while token in _INTO:
+            if len(parts) > DEPTH:
+                raise self.error(f"a path leads deeper than the {DEPTH} levels an item may have; shorten it", self.next)
             self.next += 1
-            parts.append(self.segment() if sign == "." else self.place())
-            if len(parts) > DEPTH + 1:
-                raise InvalidCondition(f"a path leads deeper than the {DEPTH} levels an item may have; shorten it", at)
+            parts.append(self.segment() if token == "." else self.place())
+            token = self.tokens[self.next]
         return Path(tuple(parts))
 
     def segment(self) -> str:
-        kind, word, at = self.tokens[self.next]
+        token = self.tokens[self.next]
+        if is_placeholder(token, "#"):
+            return self.name(token)
+        if token in _KEYWORDS:
+            raise self.error(f"{token} cannot stand here; an attribute of that name is written #name", self.next)
+        if not is_word(token):
+            raise self.unexpected("an attribute or a #name")
+        if token.upper() in RESERVED:
+            raise self.error(f"{token} is a reserved word; write #{token} and give it in names", self.next)
         self.next += 1
-        if kind == "name":
-            if word not in self.names:
-                raise InvalidCondition(f"{word} is not in names; add it there", at)
-            self.used.add(word)
-            name: str = self.names[word]
-            try:
-                check_name(name)
-            except InvalidCondition as error:
-                raise InvalidCondition(f"{word}: {error}", at) from None
-            return name
-        if kind == "word":
-            if word.upper() in RESERVED:
-                raise InvalidCondition(f"{word} is a reserved word; write #{word} and give it in names", at)
-            return word
-        if kind in _RESERVED_KINDS:
-            raise InvalidCondition(f"{word} cannot stand here; an attribute of that name is written #name", at)
-        raise self.unexpected("an attribute or a #name", at)
+        return token
+
+    def name(self, token: str) -> str:
+        if token not in self.names:
+            raise self.error(f"{token} is not in names; add it there", self.next)
+        self.used.add(token)
+        name: str = self.names[token]
+        try:
+            check_name(name)
+        except InvalidCondition as error:
+            raise self.error(f"{token}: {error}", self.next) from None
+        self.next += 1
+        return name
 
     def place(self) -> int:
-        kind, word, at = self.tokens[self.next]
-        if kind != "number" or not word.isdecimal() or len(word) > 9:
-            raise InvalidCondition(f"a place in a list is a whole number from 0 to {MAX_PLACE}", at)
+        token = self.tokens[self.next]
+        if not token.isdecimal() or not token.isascii() or len(token) > 9:
+            raise self.error(f"a place in a list is a whole number from 0 to {MAX_PLACE}", self.next)
         self.next += 1
-        self.sign("]")
-        return int(word)
+        self.expect("]")
+        return int(token)
 
-    def call(self, word: str, at: int) -> Operand:
+    def call(self, name: str) -> Operand:
         """size(path), the one function that has a value."""
-        if word != "size":
-            raise InvalidCondition(_no_such_function(word), at)
+        if name != "size":
+            raise self.error(_no_such_function(name), self.next)
         self.operator()
-        self.sign("(")
-        at = self.tokens[self.next][2]
+        self.expect("(")
+        at = self.next
         path = self.operand()
         if not isinstance(path, Path):
-            raise InvalidCondition("size needs an attribute's path, not a value", at)
-        self.sign(")")
+            raise self.error("size needs an attribute's path, not a value", at)
+        self.expect(")")
         return Size(path)
 
-    def value(self, word: str, at: int) -> Literal:
-        if word not in self.values:
-            raise InvalidCondition(f"{word} is not in values; add it there", at)
-        self.used.add(word)
-        return _literal(self.values[word], word, at)
+    def value(self, token: str) -> Literal:
+        if token not in self.values:
+            raise self.error(f"{token} is not in values; add it there", self.next)
+        self.used.add(token)
+        return self.normalised(self.values[token], token)
 
-    def literal(self, kind: str, word: str, at: int) -> Literal:
-        return _literal(word[1:-1].replace("''", "'") if kind == "text" else Decimal(word), "the value", at)
+    def literal(self, token: str) -> Literal:
+        value = token[1:-1].replace("''", "'") if is_text(token) else Decimal(token)
+        return self.normalised(value, "the value")
+
+    def normalised(self, value: Any, field: str) -> Literal:
+        try:
+            found = Literal(normalise(value))
+        except InvalidValue as error:
+            raise self.error(f"{field} {error.detail}", self.next) from None
+        self.next += 1
+        return found
 
     # What all of them share.
 
     def grouped(self, inner: Callable[[], Any]) -> Any:
         """What `inner` finds in parentheses. Doubled ones are refused, as DynamoDB does."""
-        at = self.tokens[self.next][2]
-        self.deeper(at)
+        at = self.next
+        self.depth += 1
+        if self.depth > self.deepest:
+            self.deepest, self.deepest_at = self.depth, at
+            if self.depth > MAX_DEPTH:
+                raise self.error(f"parentheses are nested deeper than {MAX_DEPTH} levels; split it", at)
         self.next += 1
         found = inner()
-        self.sign(")")
-        if self.group is not None and self.group[0] is found:
-            raise InvalidCondition("the parentheses are doubled; remove one pair", self.group[1])
+        self.expect(")")
+        if self.group[0] is found:
+            raise self.error("the parentheses are doubled; remove one pair", self.group[1])
         self.group = (found, at)
         self.depth -= 1
         return found
@@ -297,58 +316,35 @@ class _Parser:
         found = flaw(node)
         if found is None:
             return node  # type: ignore[no-any-return]
-        at = places[0] if found.operand is None else places[found.operand + 1]
-        raise InvalidCondition(found.detail, at)
+        raise self.error(found.detail, places[0] if found.operand is None else places[found.operand + 1])
 
     def condition(self, found: Any) -> Condition:
         """`found`, unless it is a bare operand."""
         if isinstance(found, _OPERANDS):
-            wanted = "a comparison (= <> < <= > >= BETWEEN IN) after the operand"
-            raise self.unexpected(wanted, self.tokens[self.next][2])
+            raise self.unexpected("a comparison (= <> < <= > >= BETWEEN IN) after the operand")
         return found  # type: ignore[no-any-return]
 
     def operator(self) -> None:
         self.operators += 1
         if self.operators > MAX_OPERATORS:
-            detail = f"the condition has more than {MAX_OPERATORS} operators; split it"
-            raise InvalidCondition(detail, self.tokens[self.next][2])
+            raise self.error(f"the condition has more than {MAX_OPERATORS} operators; split it", self.next)
         self.next += 1
 
-    def deeper(self, at: int) -> None:
-        self.depth += 1
-        if self.depth > self.deepest[0]:
-            self.deepest = (self.depth, at)
-            if self.depth > MAX_DEPTH:
-                raise InvalidCondition(f"parentheses are nested deeper than {MAX_DEPTH} levels; split it", at)
-
-    def _shallow(self, found: Condition) -> None:
-        """Each pair of parentheses can hold an OR, an AND and a NOT: three levels of the tree."""
-        depth, at = self.deepest
-        if 3 * (depth + 1) > MAX_DEPTH and any(level > MAX_DEPTH for _, level in walk(found)):
-            raise InvalidCondition(f"the condition is nested deeper than {MAX_DEPTH} levels; split it", at)
-
-    def sign(self, wanted: str, instead: str = "") -> None:
-        kind, word, at = self.tokens[self.next]
-        if word != wanted or kind != "sign":
-            raise self.unexpected(instead or f"{wanted!r}", at)
+    def expect(self, token: str, instead: str = "") -> None:
+        if self.tokens[self.next] != token:
+            raise self.unexpected(instead or repr(token))
         self.next += 1
 
-    def unexpected(self, wanted: str, at: int) -> InvalidCondition:
-        return InvalidCondition(_unexpected(self.tokens[self.next], wanted, self.literals), at)
+    def unexpected(self, wanted: str) -> InvalidCondition:
+        return self.error(_unexpected(self.tokens[self.next], wanted, self.literals), self.next)
 
-    def _unused(self) -> NoReturn:
-        for kind, given in (("names", self.names), ("values", self.values)):
-            for key in given:
-                if key not in self.used:
-                    first = "#" if kind == "names" else ":"
-                    fits = isinstance(key, str) and key[:1] == first and _PLACEHOLDER.match(key)
-                    rule = "is not used in the expression; leave it out"
-                    rule = rule if fits else f"is no placeholder; write {first} and letters, digits or _"
-                    raise InvalidCondition(f"{str(key)[:40]!r} in {kind} {rule}")
-        raise AssertionError("every given placeholder was used")
+    def error(self, detail: str, at: int) -> InvalidCondition:
+        return InvalidCondition(detail, position(self.text, at))
 
 
-_RESERVED_KINDS: Final = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
+_NOTHING: Final[Mapping[str, Any]] = {}
+_KEYWORDS: Final = frozenset(KEYWORDS.values())
+_INTO: Final = frozenset((".", "["))
 _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Any] | None]]] = {
     "attribute_exists": (1, None),
     "attribute_not_exists": (1, None),
@@ -359,8 +355,6 @@ _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Any] | None]]] = {
 
 
 def _given(mapping: Any, what: str) -> Mapping[str, Any]:
-    if mapping is None:
-        return {}
     if not isinstance(mapping, Mapping):
         raise InvalidCondition(f"{what} is an object that maps placeholders")
     if not mapping:
@@ -368,11 +362,16 @@ def _given(mapping: Any, what: str) -> Mapping[str, Any]:
     return mapping
 
 
-def _literal(value: Any, field: str, at: int) -> Literal:
-    try:
-        return Literal(normalise(value))
-    except InvalidValue as error:
-        raise InvalidCondition(f"{field} {error.detail}", at) from None
+def _unused(used: set[str], names: Mapping[str, Any], values: Mapping[str, Any]) -> InvalidCondition:
+    """What to say when not all of `names` and `values` are used; a key of a wrong form cannot be."""
+    what, key = next(
+        (what, key) for what, given in (("names", names), ("values", values)) for key in given if key not in used
+    )
+    sign = "#" if what == "names" else ":"
+    rule = "is not used in the expression; leave it out"
+    if not isinstance(key, str) or not _PLACEHOLDER.match(key) or key[0] != sign:
+        rule = f"is no placeholder; write {sign} and letters, digits or _"
+    return InvalidCondition(f"{str(key)[:40]!r} in {what} {rule}")
 
 
 def _no_such_function(word: str) -> str:
@@ -384,15 +383,14 @@ def _no_such_function(word: str) -> str:
     return f"there is no function {word[:40]}; the functions are {', '.join(known)}"
 
 
-def _unexpected(token: Token, wanted: str, literals: bool) -> str:
-    kind, word, _ = token
-    if kind == "end":
+def _unexpected(token: str, wanted: str, literals: bool) -> str:
+    if token == END:
         return f"the expression ends too early: expected {wanted}"
-    if kind in ("text", "number") and not literals:
+    if not literals and (is_text(token) or is_number(token)):
         return f"a value cannot stand in the text: write :name and give it in values (expected {wanted})"
-    if kind == "bad" and word in "#:":
-        return f"{word} must be followed by letters, digits or _"
-    if kind == "bad" and word in "'\"":
+    if token in ("#", ":"):
+        return f"{token} must be followed by letters, digits or _"
+    if token in ("'", '"'):
         return f"a value cannot stand in quotes: write :name and give it in values (expected {wanted})"
-    shown = "a text" if kind == "text" else repr(word[:40])
+    shown = "a text" if is_text(token) else repr(token[:40])
     return f"{shown} cannot stand here: expected {wanted}"

@@ -1,40 +1,68 @@
-"""From text to tokens: names, values, words, signs, each with its place.
+"""From text to tokens: names, values, words, signs.
 
 Rules of this file: one regular expression decides what a token is; it never fails, since what is no token becomes a
-token of its own kind, and the parser says what to do about it. Linear in the text: no alternative can be tried twice.
+token of one character, and the parser says what to do about it. Linear in the text: no alternative can be tried twice.
+A token is its text, and its first character tells its kind; where it stood is asked only when there is an error.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Mapping
+from itertools import product
+from typing import Final
 
-Token = tuple[str, str, int]
-"""Kind, text, place (0-based). Kinds: name, value, word, sign, text, number, bad, end, and each keyword by itself."""
+END: Final = ""
+"""The last token."""
 
 _TOKEN: Final = re.compile(
-    r"""[ \t\r\n]*(?:
-        (?P<name>\#[0-9A-Za-z_]+)
-      | (?P<value>:[0-9A-Za-z_]+)
-      | (?P<word>[A-Za-z_][0-9A-Za-z_]*)
-      | (?P<sign><>|<=|>=|[=<>().,\[\]])
-      | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
-      | (?P<text>'(?:[^']|'')*')
-      | (?P<end>\Z)
-      | (?P<bad>.)
+    r"""[ \t\r\n]*(
+        [\#:][0-9A-Za-z_]+
+      | [A-Za-z_][0-9A-Za-z_]*
+      | <>|<=|>=
+      | -?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?
+      | '(?:[^']|'')*'
+      | \Z
+      | .
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_KEYWORDS: Final = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
+KEYWORDS: Final[Mapping[str, str]] = {
+    "".join(letters): word
+    for word in ("AND", "OR", "NOT", "BETWEEN", "IN")
+    for letters in product(*((letter, letter.lower()) for letter in word))
+}
+"""Every way of writing a keyword, to the one that the parser sees."""
+
+_DIGITS: Final = frozenset("0123456789")
+_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 
 
-def tokens(text: str) -> list[Token]:
-    """All tokens; the last one is of kind end."""
-    found: list[Token] = []
-    for match in _TOKEN.finditer(text):
-        kind: Any = match.lastgroup
-        word = match[kind]
-        if kind == "word" and word.upper() in _KEYWORDS:
-            kind = word = word.upper()
-        found.append((kind, word, match.start(match.lastindex or 0)))
-    return found
+def tokens(text: str) -> list[str]:
+    """All tokens, keywords in capitals; the last one is END."""
+    keyword = KEYWORDS.get
+    return [keyword(token, token) for token in _TOKEN.findall(text)]
+
+
+def position(text: str, number: int) -> int:
+    """Where the token of that number begins, 0-based."""
+    return next(match.start(1) for place, match in enumerate(_TOKEN.finditer(text)) if place == number)
+
+
+def is_placeholder(token: str, sign: str) -> bool:
+    """`#name` for the sign #, `:name` for the sign :."""
+    return token[:1] == sign and len(token) > 1
+
+
+def is_word(token: str) -> bool:
+    """A name, a function, or (in capitals) a keyword."""
+    return token[:1] in _LETTERS
+
+
+def is_number(token: str) -> bool:
+    return token[:1] in _DIGITS or (token[:1] == "-" and len(token) > 1)
+
+
+def is_text(token: str) -> bool:
+    """A text in quotes, which has both of them."""
+    return token[:1] == "'" and len(token) > 1
