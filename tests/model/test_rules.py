@@ -75,6 +75,7 @@ REFUSED: list[tuple[Callable[[], Definition], str | None, str]] = [
     (lambda: made(version=3, upgrades={1: identity}), None, "lacks the upgrade step from version 2"),
     (lambda: made(keep_deleted=0), None, "keep_deleted"),
     (lambda: made(keep_deleted=1.5), None, "keep_deleted"),
+    (lambda: made("x" * 58, keep_deleted=1), None, "longer than 63"),
     (lambda: made(profile="slak"), None, "open or slack"),
     (
         lambda: made(on_erase="clear", more={"a": Attribute("string", required=True, personal=True)}),

@@ -17,6 +17,7 @@ from stateroom.model.lifecycle import Lifecycle
 from stateroom.model.upgrades import OWN
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+TRASH: Final = "trash_"  # what the datastore of deleted items is called, before the datastore's own name
 _TIMESTAMP: Final = "slack#/types/timestamp"
 _UNORDERED: Final = ("array", "object", "slack#/types/rich_text", "slack#/types/expanded_rich_text")
 
@@ -173,6 +174,8 @@ def _versions(draft: Draft) -> Iterator[Fault]:
 def _obligations(draft: Draft) -> Iterator[Fault]:
     if draft.keep_deleted is not None and not _positive(draft.keep_deleted):
         yield None, "keep_deleted is whole seconds, 1 or more"
+    if draft.keep_deleted is not None and not _NAME.fullmatch(f"{TRASH}{draft.name}"):
+        yield None, f"keeps what is deleted under {TRASH} and its name, which gets longer than 63"
     if draft.on_erase == "clear":
         for name in sorted(draft.personal):
             if name == draft.key or draft.attributes[name].required:
