@@ -112,3 +112,20 @@ async def test_what_add_and_append_make_must_be_what_the_class_takes(store: sr.S
         await stock.update("new", add={"left": -1})
     assert await stock.get("a") == Stock(id="a", left=0, tags=["x", "y"], sold=3)
     assert await stock.get("new") is None
+
+
+class Owned(sr.Datastore, name="owned"):
+    id: str = sr.key()
+    owner: sr.UserId
+    votes: int = 0
+
+
+async def test_an_update_does_not_make_an_item_without_its_required_attributes(store: sr.Store) -> None:
+    owned = store.team("T00000001").datastore(Owned)
+    with pytest.raises(sr.InvalidValue, match=r"owned\.owner: is required, and there is no such item"):
+        await owned.update("a", add={"votes": 1})
+    assert await owned.get("a") is None
+    assert (await owned.update("a", {"owner": "U00000001"}, add={"votes": 1})).votes == 1
+    assert (await owned.update("a", add={"votes": 1})).votes == 2
+    with pytest.raises(sr.InvalidValue, match="required"):
+        await owned.update("a", remove=["owner"])

@@ -60,6 +60,15 @@ async def test_a_key_belongs_to_one_call(store: sr.Store) -> None:
     assert await tickets.get("T-2") is None
 
 
+async def test_one_key_raced_for_two_items_belongs_to_one_of_them(store: sr.Store) -> None:
+    tickets = store.team(TEAM).datastore(Ticket)
+    done = await asyncio.gather(
+        *(tickets.update(f"T-{n}", add={"votes": 1}, idempotency_key="Ev1") for n in range(4)), return_exceptions=True
+    )
+    assert [type(one) for one in done if not isinstance(one, Ticket)] == [sr.IdempotencyMismatch] * 3
+    assert await tickets.count() == 1
+
+
 async def test_the_order_of_names_makes_no_other_call(store: sr.Store) -> None:
     items = store.team(TEAM).items(Ticket.__definition__)
     first = await items.update("T-1", {"status": "x", "votes": 1.0}, idempotency_key="Ev1")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from stateroom.engines.handle_commit import Committer, ItemWrite, replacement
 from stateroom.engines.handle_surroundings import attempts
 from stateroom.engines.port import Put, Row, Update
+from stateroom.expr.render import render
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import encode, normalise
 from stateroom.model.definition import Definition
@@ -68,7 +69,7 @@ def digest(write: ItemWrite) -> str:
     """What tells one call from another: every argument, in one form."""
     asked: dict[str, Any] = {"verb": type(write).__name__.lower(), "id": write.id, "if_version": write.if_version}
     if write.condition is not None:
-        asked["condition"] = repr(write.condition)
+        asked["condition"] = _sorted(render(write.condition)._asdict())
     if isinstance(write, Put):
         asked["item"] = _sorted(_own_out(write.item))
     elif isinstance(write, Update):

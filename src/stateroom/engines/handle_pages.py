@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ from stateroom.engines.decide import after_prefix
 from stateroom.engines.handle_cursor import Position
 from stateroom.engines.handle_form import Form
 from stateroom.engines.port import Engine, Query, Row
-from stateroom.expr.evaluate import evaluate
+from stateroom.expr.compiled import compile
 from stateroom.expr.tree import And, Compare, Condition, Literal, Or, Path
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
@@ -142,7 +141,7 @@ class Pages:
             return page.rows, page.position
         found: list[Row] = []
         wider = replace(query, condition=Or((query.condition, _not_current(self._form.version))))
-        matches = partial(evaluate, query.condition)
+        matches = compile(query.condition)
         while True:
             page = await engine.query(wider)
             for row in page.rows:
@@ -156,7 +155,7 @@ class Pages:
     async def slack_page(self, engine: Engine, query: Query) -> tuple[list[Row], Position | None]:
         """The same as Slack pages: `query.limit` counts what is looked at, and a page ends after 1 MB."""
         form = self._form
-        matches = _always if query.condition is None else partial(evaluate, query.condition)
+        matches = _always if query.condition is None else compile(query.condition)
         page = await slack_paging.page(
             engine,
             replace(query, condition=None),
