@@ -1,11 +1,17 @@
 """The verbs of a datastore on one item, and its pages by key."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from pydantic import Field
 
 import stateroom as sr
+from stateroom.engines.handle_surroundings import ATTEMPTS, Surroundings
+from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Row, Write, Written
+from stateroom.store import Store
+from support.handles import Frozen
 
 
 class Ticket(sr.Datastore, name="tickets"):
@@ -129,3 +135,98 @@ async def test_an_update_does_not_make_an_item_without_its_required_attributes(s
     assert (await owned.update("a", add={"votes": 1})).votes == 2
     with pytest.raises(sr.InvalidValue, match="required"):
         await owned.update("a", remove=["owner"])
+
+
+class Interleaving(MemoryEngine):
+    """Lets every other task go between a read and what is done with it."""
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        rows = await super().get(table, team, ids)
+        await asyncio.sleep(0)
+        return rows
+
+
+async def test_functions_of_many_tasks_lose_nothing_and_try_again_with_pauses() -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    clock = Frozen()
+    around = Surroundings(clock, chance=lambda: 0.5, sleep=sleep)
+    async with Store("memory://", clock=clock, engine=Interleaving(clock), surroundings=around) as store:
+        tickets = store.team("T00000001").datastore(Ticket)
+
+        def vote(found: Ticket | None) -> Ticket:
+            return Ticket(id="T-1", votes=1 if found is None else found.votes + 1)
+
+        await asyncio.gather(*(tickets.modify("T-1", vote) for _ in range(8)))
+        found = await tickets.get("T-1")
+        assert found is not None
+        assert found.votes == 8
+    assert pauses
+    assert max(pauses) <= 0.25
+
+
+async def test_a_function_that_always_meets_somebody_is_given_up_and_may_be_tried_again() -> None:
+    tries = 0
+
+    class Busy(Interleaving):
+        async def commit(self, writes: Sequence[Write]) -> list[Written]:
+            nonlocal tries
+            if writes[0].table == "tickets":
+                tries += 1
+                raise sr.ConditionFailed("tickets/T-1", {"id": "T-1"}, version=1)
+            return await super().commit(writes)
+
+    async def no_time(_: float) -> None:
+        return
+
+    clock = Frozen()
+    around = Surroundings(clock, sleep=no_time)
+    async with Store("memory://", clock=clock, engine=Busy(clock), surroundings=around) as busy:
+        tickets = busy.team("T00000001").datastore(Ticket)
+        with pytest.raises(sr.TransactionConflict) as given_up:
+            await tickets.modify("T-1", lambda _: Ticket(id="T-1"))
+    assert given_up.value.retryable
+    assert tries == ATTEMPTS
+
+
+async def test_a_function_sees_none_may_not_forget_its_item_and_ends_the_call_by_raising(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    assert await tickets.modify("T-1", lambda found: Ticket(id="T-1", votes=found is None)) == Ticket(id="T-1", votes=1)
+    with pytest.raises(sr.InvalidValue, match="returned None"):
+        await tickets.modify("T-1", lambda _: None)  # type: ignore[arg-type,return-value]
+    with pytest.raises(sr.InvalidValue, match=r"tickets\.id"):
+        await tickets.modify("T-1", lambda _: Ticket(id="T-2"))
+
+    def fails(_: Ticket | None) -> Ticket:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        await tickets.modify("T-1", fails)
+    assert await tickets.get("T-1") == Ticket(id="T-1", votes=1)
+
+
+async def test_conditions_may_be_slacks_text_in_every_verb(store: sr.Store) -> None:
+    tickets = store.team("T00000001").datastore(Ticket)
+    await tickets.put(Ticket(id="T-1"))
+    names, values = {"#s": "status"}, {":s": "open"}
+    await tickets.update("T-1", add={"votes": 1}, condition="#s = :s", names=names, values=values)
+    await tickets.put(Ticket(id="T-1", status="done"), condition="#s = :s", names=names, values=values)
+    with pytest.raises(sr.ConditionFailed):
+        await tickets.delete("T-1", condition="#s = :s", names=names, values=values)
+    async with store.transaction() as tx:
+        inside = tx.team("T00000001").datastore(Ticket)
+        with pytest.raises(sr.ConditionFailed):
+            await inside.update("T-1", {"status": "x"}, condition="#s = :s", names=names, values=values)
+    assert await tickets.count("#s = :s", names=names, values=values) == 0
+    with pytest.raises(sr.InvalidCondition):
+        await tickets.query("#s = ", names=names)
+    with pytest.raises(sr.InvalidCondition, match="without a condition"):
+        await tickets.query(names=names)
+    with pytest.raises(sr.InvalidCondition, match="text"):
+        await tickets.query(sr.attr("status") == "open", names=names)
+    with pytest.raises(sr.InvalidCondition, match="without a condition"):
+        await tickets.put(Ticket(id="T-1"), names=names, values=values)
