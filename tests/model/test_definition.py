@@ -107,3 +107,11 @@ def test_the_agreed_example_is_taken_word_for_word() -> None:
     assert made.stored(item)["token"] == "xoxb-1"
     assert "xoxb-1" not in repr(item)
     assert made.load(made.stored(item)) == item
+
+
+def test_a_class_says_what_erase_does_with_its_items() -> None:
+    class Note(sr.Datastore, name="notes", on_erase="clear"):
+        id: str = sr.key()
+        author: sr.UserId | None = sr.personal(None)
+
+    assert definition_of(Note).on_erase == "clear"

@@ -143,8 +143,13 @@ def _write(work: Work, row: Row, at: float) -> Put | None:
     return Put(definition.name, row.team, row.id, item, expires, if_version=row.version)
 
 
+def note_key(datastore: str, row: str) -> str:
+    """The key of the note about a row: row ids may be as long as keys may be."""
+    return hashlib.sha256(f"{datastore}/{row}".encode()).hexdigest()
+
+
 def _note(definition: Definition, row: Row, reason: str, at: float) -> Put:
-    key = hashlib.sha256(f"{definition.name}/{row.id}".encode()).hexdigest()
+    key = note_key(definition.name, row.id)
     item = {"id": key, "datastore": definition.name, "row": row.id, "reason": reason, "at": _moment(at)}
     return Put(FAILED.name, row.team, key, item)
 

@@ -7,7 +7,7 @@ attribute. Nothing else of Stateroom imports this file, so pydantic loads only f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import Field
@@ -70,7 +70,8 @@ def upgrade(*, from_version: int) -> Callable[[Any], Any]:
 class Datastore(BaseModel):
     """Base of your datastores: `class Ticket(sr.Datastore, name="tickets")`; docs/definitions.md has every option.
 
-    Class arguments: `name`, `version=1`, `changes=False`, `keep_deleted=None` (seconds), `profile="open"` or "slack".
+    Class arguments: `name`, `version=1`, `changes=False`, `keep_deleted=None` (seconds), `on_erase="delete"` or
+    "clear", `profile="open"` or "slack".
     `__indexes__` lists `sr.Index(...)`, `__lifecycle__` is an `sr.Lifecycle(...)`, `@sr.upgrade` marks upgrade steps.
     """
 
@@ -95,6 +96,7 @@ class Datastore(BaseModel):
         version: int = 1,
         changes: bool = False,
         keep_deleted: int | None = None,
+        on_erase: Literal["delete", "clear"] = "delete",
         profile: Profile = "open",
         **kwargs: Any,
     ) -> None:
@@ -103,7 +105,13 @@ class Datastore(BaseModel):
             raise InvalidDefinition(cls.__name__, None, 'give the datastore a name: class X(sr.Datastore, name="x")')
         if name.startswith(RESERVED_PREFIX):
             raise InvalidDefinition(name, None, f"names that begin with {RESERVED_PREFIX} are Stateroom's own")
-        options = {"version": version, "changes": changes, "keep_deleted": keep_deleted, "profile": profile}
+        options = {
+            "version": version,
+            "changes": changes,
+            "keep_deleted": keep_deleted,
+            "on_erase": on_erase,
+            "profile": profile,
+        }
         cls.__definition__ = _define(cls, name, options)
 
 

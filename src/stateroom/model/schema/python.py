@@ -190,6 +190,7 @@ def _options(definition: Definition) -> str:
     out += [f"version={definition.version}"] if definition.version > 1 else []
     out += ["changes=True"] if definition.changes else []
     out += [] if definition.keep_deleted is None else [f"keep_deleted={definition.keep_deleted}"]
+    out += [f"on_erase={text(definition.on_erase)}"] if definition.on_erase != "delete" else []
     out += [f"profile={text(definition.profile)}"] if definition.profile != "open" else []
     return ", ".join(out)
 

@@ -1,0 +1,101 @@
+"""Sweep, erase and backfill take the same memory for ten times the rows, up to a million in the soak."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stateroom.engines.port import Put
+from stateroom.store import Store
+from support.retention import ANN, TEAM, TICKETS
+
+GROWTH = 20  # MB, from n to 10 n
+# A child's ru_maxrss begins with that of the process it was forked from; its own high-water mark does not.
+MEASURED = """
+import atexit, pathlib, sys
+from stateroom.cli import main
+atexit.register(lambda: sys.stderr.write(pathlib.Path("/proc/self/status").read_text()))
+main()
+"""
+MODULE = """
+import dataclasses
+from support import retention
+
+TICKETS = dataclasses.replace(retention.TICKETS, version=2, upgrades={1: lambda item: {**item, "status": "new"}})
+"""
+
+
+async def fill(url: str, rows: int) -> None:
+    async with Store(url) as store:
+        await store.team(TEAM).items(TICKETS).get("none")
+        past = time.time() - 5
+        for start in range(0, rows, 5_000):
+            part = range(start, min(rows, start + 5_000))
+            await store.engine.commit(
+                [Put("tickets", TEAM, f"t{n:07d}", {"id": f"t{n:07d}", "owner": ANN}, past) for n in part]
+            )
+
+
+def run(folder: Path, *args: str) -> tuple[dict[str, object], float, float]:
+    """What the command told, its greatest memory in MB, and its seconds."""
+    support = str(Path(__file__).parents[1])
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([support, os.environ.get("PYTHONPATH", "")])}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *args, "--json"], capture_output=True, cwd=folder, env=environ, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (peak,) = [line for line in done.stderr.decode().splitlines() if line.startswith("VmHWM:")]
+    return json.loads(done.stdout), int(peak.split()[1]) / 1024, time.monotonic() - began
+
+
+def grown(folder: Path, rows: int, *args: str, alive: bool = False) -> None:
+    """Run it over `rows` and over ten times as many, and compare."""
+    peaks = []
+    for count in (rows, rows * 10):
+        path = folder / f"{args[0]}-{count}"
+        path.mkdir()
+        (path / "shop_sizes.py").write_text(MODULE)
+        asyncio.run(fill(f"sqlite:///{path / 'stateroom.db'}", count))
+        if alive:
+            revive(path / "stateroom.db")
+        found, peak, seconds = run(path, *args)
+        figures = found["datastores"]
+        assert isinstance(figures, list)
+        (one,) = [one for one in figures if one["datastore"] == "tickets"]
+        assert one.get("removed", one.get("rewritten")) == count
+        print(f"{args[0]} of {count} rows: {peak:.0f} MB, {seconds:.1f} s")
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] <= GROWTH, peaks
+
+
+def revive(path: Path) -> None:
+    """The rows have no end."""
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE items_tickets SET expires = NULL")
+
+
+COMMANDS = [
+    pytest.param(("sweep", "--batch", "1000"), False, id="sweep"),
+    pytest.param(("erase", "--user", ANN, "--yes"), True, id="erase"),
+    pytest.param(("migrate", "backfill", "--definitions", "shop_sizes"), True, id="backfill"),
+]
+
+
+@pytest.mark.service
+def test_a_sweep_of_ten_times_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
+    grown(tmp_path, 10_000, "sweep", "--batch", "1000")
+
+
+@pytest.mark.soak
+@pytest.mark.service
+@pytest.mark.parametrize(("args", "alive"), COMMANDS)
+def test_a_million_rows_take_no_more_memory(args: tuple[str, ...], alive: bool, tmp_path: Path) -> None:
+    grown(tmp_path, 100_000, *args, alive=alive)
