@@ -127,7 +127,8 @@ class Recorder:
 async def test_everything_is_settled_in_order_and_the_last_of_a_key_wins() -> None:
     recorder = Recorder()
     loader: Loader[int] = Loader(recorder.write, "id", recorder.on_settled)
-    keys = [f"k{random.randrange(400)}" for _ in range(5 * ITEMS)]
+    keys = [f"k{n % (ITEMS + 50)}" for n in range(4 * ITEMS)]  # again while the batch before is under way
+    keys += [f"k{random.randrange(400)}" for _ in range(2 * ITEMS)]  # again within a batch
     for n, key in enumerate(keys):
         await loader.add(n, {"id": key, "n": n, **({"bad": 1} if n % 50 == 7 else {})})
     await loader.finish()

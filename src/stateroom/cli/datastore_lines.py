@@ -47,13 +47,12 @@ class Lines:
         if offset is not None:
             file.seek(offset)
 
-    def chunk(self) -> list[Line] | None:
-        """The lines that came to an end by now, perhaps none; None behind the last."""
+    def chunk(self) -> Iterator[Line] | None:
+        """The lines that came to an end by now, perhaps none, to be taken before the next ones; None behind the last."""
         data = self._read(CHUNK)
         if not data:
-            rest = self._size
-            return [self._line(b"", 0)] if rest else None
-        return list(self._split(data))
+            return iter([self._line(b"", 0)]) if self._size else None
+        return self._split(data)
 
     def _split(self, data: bytes) -> Iterator[Line]:
         start = 0
