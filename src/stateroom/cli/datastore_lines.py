@@ -48,7 +48,7 @@ class Lines:
             file.seek(offset)
 
     def chunk(self) -> Iterator[Line] | None:
-        """The lines that came to an end by now, perhaps none, to be taken before the next ones; None behind the last."""
+        """The lines that came to an end by now, perhaps none; take them before the next. None behind the last."""
         data = self._read(CHUNK)
         if not data:
             return iter([self._line(b"", 0)]) if self._size else None
