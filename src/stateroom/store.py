@@ -80,13 +80,16 @@ class Team:
         self.id = check_id("team", team)
         self._store = store
 
-    def datastore(self, model: type[M]) -> Datastore[M]:
-        """The datastore of a `sr.Datastore` class."""
-        return self._handle(model.__definition__)
+    def datastore(self, model: type[M], *, idempotency_seconds: float = handle_once.WINDOW) -> Datastore[M]:
+        """The datastore of a `sr.Datastore` class; `idempotency_seconds` is how long it remembers idempotency keys."""
+        return self._handle(model.__definition__, idempotency_seconds)
 
-    def items(self, definition: Definition) -> Datastore[dict[str, Any]]:
+    def items(
+        self, definition: Definition, *, idempotency_seconds: float = handle_once.WINDOW
+    ) -> Datastore[dict[str, Any]]:
         """A datastore by definition, with plain dicts."""
-        return self._handle(definition if definition.model is None else replace(definition, model=None))
+        plain = definition if definition.model is None else replace(definition, model=None)
+        return self._handle(plain, idempotency_seconds)
 
     def thread(self, channel: str, thread_ts: str) -> Thread:
         """A conversation; it need not exist yet."""
@@ -99,10 +102,15 @@ class Team:
 
         return Threads(self._store.engine, self._store.clock, self.id, content=self._store.content)
 
-    def _handle(self, definition: Definition) -> Datastore[Any]:
+    def _handle(self, definition: Definition, idempotency_seconds: float) -> Datastore[Any]:
         store = self._store
         return Datastore(
-            store.engine, definition, self.id, prepare=store.preparer(definition), around=store.surroundings
+            store.engine,
+            definition,
+            self.id,
+            prepare=store.preparer(definition),
+            around=store.surroundings,
+            idempotency_seconds=idempotency_seconds,
         )
 
 

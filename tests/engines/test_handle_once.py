@@ -107,6 +107,10 @@ async def test_a_key_is_remembered_for_a_day(store: sr.Store, clock: Frozen) -> 
     clock.advance(1)
     assert (await tickets.update("T-1", add={"votes": 1}, idempotency_key="Ev1")).votes == 2
     assert WINDOW == 24 * 3600
+    short = store.team(TEAM).datastore(Ticket, idempotency_seconds=60)
+    await short.update("T-2", add={"votes": 1}, idempotency_key="Ev2")
+    clock.advance(60)
+    assert (await short.update("T-2", add={"votes": 1}, idempotency_key="Ev2")).votes == 2
 
 
 async def test_many_tasks_with_one_key_apply_it_once_and_all_get_the_same(store: sr.Store) -> None:

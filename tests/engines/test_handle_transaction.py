@@ -16,7 +16,7 @@ class Account(sr.Datastore, name="accounts"):
     coins: int = 0
 
 
-class Note(sr.Datastore, name="notes", keep_deleted=60):
+class Note(sr.Datastore, name="notes", keep_deleted=60, version=3):
     id: str = sr.key()
     email: str | None = None
     __indexes__ = [sr.Index("email", unique=True)]

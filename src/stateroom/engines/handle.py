@@ -91,6 +91,7 @@ class Datastore(Generic[T]):
         *,
         prepare: Callable[[], Awaitable[None]] | None = None,
         around: Surroundings | None = None,
+        idempotency_seconds: float = handle_once.WINDOW,
     ) -> None:
         able = engine.capabilities
         if definition.log:
@@ -102,6 +103,7 @@ class Datastore(Generic[T]):
         self._raw = engine
         self._prepare = prepare
         self._name = definition.name
+        self._window = idempotency_seconds
         form: Form[T] = Form(definition)
         guards = Guards(form)
         self._form = form
@@ -151,7 +153,7 @@ class Datastore(Generic[T]):
         asked = None if condition is None and not names else self._writes.condition(condition, names, values)
         write = self._writes.put(item, if_absent=if_absent, condition=asked, if_version=if_version)
         if idempotency_key is not None:
-            return self._load((await handle_once.once(self._committer, idempotency_key, write)).item)
+            return self._load((await handle_once.once(self._committer, idempotency_key, write, self._window)).item)
         row = (await self._committer.commit(write)).row
         assert row is not None
         return self._load(row.item)
@@ -173,7 +175,7 @@ class Datastore(Generic[T]):
         """Change attributes; returns the whole new item. Upserts without a condition, as Slack does.
 
         Atomic: `add` to numbers, `append` to arrays, `remove` attributes. To `set` a lifecycle's attribute is a
-        transition (IllegalTransition). With an `idempotency_key` a repetition within 24 h changes nothing and returns
+        transition (IllegalTransition). With an `idempotency_key` a repetition (within 24 h) changes nothing and returns
         the first result; another call with the same key is IdempotencyMismatch.
         """
         if self._prepare is not None:
@@ -183,7 +185,7 @@ class Datastore(Generic[T]):
             id, set, add=add, remove=remove, append=append, condition=asked, if_version=if_version
         )
         if idempotency_key is not None:
-            return self._load((await handle_once.once(self._committer, idempotency_key, write)).item)
+            return self._load((await handle_once.once(self._committer, idempotency_key, write, self._window)).item)
         row = (await self._committer.commit(write)).row
         assert row is not None
         return self._load(row.item)

@@ -96,7 +96,8 @@ class Transaction:
             return  # one row is always consistent with itself
         try:
             await self.engine.commit([*writes, *self._beside.values()])
-        except UniqueViolation:
+        except UniqueViolation as error:
+            error.current = _visible(error.current)
             raise
         except ConditionFailed as error:
             raise TransactionConflict(error.place, _visible(error.current)) from None
