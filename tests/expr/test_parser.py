@@ -261,21 +261,3 @@ def test_the_limits() -> None:
         parse(f"NOT ({deep})", None, {":v": 1})
     with pytest.raises(InvalidCondition, match="65536 characters"):
         parse("a" * (MAX_TEXT + 1))
-
-
-def test_values_in_the_text_only_when_asked_for() -> None:
-    given = "name_ = 'it''s' AND n >= -1.5e3 AND done_ = True AND x <> null"
-    assert parse(given, literals=True) == And(
-        (
-            Compare(Path(("name_",)), "=", Literal("it's")),
-            Compare(Path(("n",)), ">=", Literal(-1500)),
-            Compare(Path(("done_",)), "=", Literal(True)),
-            Compare(Path(("x",)), "<>", Literal(None)),
-        )
-    )
-    with pytest.raises(InvalidCondition) as caught:
-        parse("n = 1e999", literals=True)
-    assert caught.value.position == 4
-    with pytest.raises(InvalidCondition) as caught:
-        parse(given)
-    assert caught.value.position == 8

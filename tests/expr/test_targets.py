@@ -91,11 +91,11 @@ WORDS = [
 WORDS += ["#a", "#", ":v", ":w", ".", "[", "]", "0", "-1", "'x'", "'", '"', " ", "\n", "\0", "é", "\ud800", ";", "--"]
 
 
-@given(st.lists(st.sampled_from(WORDS), max_size=24).map(" ".join) | st.text(max_size=60), st.booleans())
-def test_the_parser_gives_a_sound_tree_or_invalid_condition(text: str, literals: bool) -> None:
+@given(st.lists(st.sampled_from(WORDS), max_size=24).map(" ".join) | st.text(max_size=60))
+def test_the_parser_gives_a_sound_tree_or_invalid_condition(text: str) -> None:
     for names, values in ((None, None), ({"#a": "a"}, {":v": 1, ":w": "x"}), ({"#a": "a"}, {":v": 1})):
         try:
-            tree = parse(text, names, values, literals=literals)
+            tree = parse(text, names, values)
         except InvalidCondition as error:
             position = error.position or 0
         else:

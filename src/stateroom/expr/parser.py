@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from stateroom.expr.check import MAX_DEPTH, MAX_OPERATORS, MAX_PLACE, check_name, flaw, walk
@@ -46,7 +45,6 @@ MAX_TEXT: Final = 65_536
 
 _COMPARATORS: Final = frozenset(("=", "<>", "<", "<=", ">", ">="))
 _OPERANDS: Final = (Path, Literal, Size)
-_WORDS: Final[Mapping[str, Any]] = {"TRUE": True, "FALSE": False, "NULL": None}
 _PLACEHOLDER: Final = re.compile(r"[#:][0-9A-Za-z_]+\Z")
 
 
@@ -54,23 +52,18 @@ def parse(
     text: str,
     names: Mapping[str, str] | None = None,
     values: Mapping[str, Any] | None = None,
-    *,
-    literals: bool = False,
 ) -> Condition:
     """The condition that `text` says. `names` maps `#name` to an attribute's name, `values` maps `:name` to a value.
 
-    With `literals`, which Slack does not have, a value may also stand in the text itself: 'it''s', 5, true, null.
     InvalidCondition points at the offending character; its position is None when `names` or `values` are at fault.
     """
-    return _Parser(text, names, values, literals).whole()
+    return _Parser(text, names, values).whole()
 
 
 class _Parser:
     """One parse. `next`: the token to come. `group`: the node that the last parentheses held, and where they began."""
 
-    def __init__(
-        self, text: str, names: Mapping[str, str] | None, values: Mapping[str, Any] | None, literals: bool
-    ) -> None:
+    def __init__(self, text: str, names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:
         if not isinstance(text, str):
             raise InvalidCondition("an expression is a text")
         if len(text) > MAX_TEXT:
@@ -79,7 +72,6 @@ class _Parser:
         self.tokens = tokens(text)
         self.names = _NOTHING if names is None else _given(names, "names")
         self.values = _NOTHING if values is None else _given(values, "values")
-        self.literals = literals
         self.next = 0
         self.depth = 0
         self.deepest = 0
@@ -203,15 +195,10 @@ class _Parser:
         if is_word(token) and token not in _KEYWORDS:
             if self.tokens[self.next + 1] == "(":
                 return self.call(token)
-            if not self.literals or token.upper() not in _WORDS:
-                return self.path()
-            self.next += 1
-            return Literal(_WORDS[token.upper()])
+            return self.path()
         if token == "(":
             found: Operand = self.grouped(self.operand)
             return found
-        if self.literals and (is_text(token) or is_number(token)):
-            return self.literal(token)
         raise self.unexpected("a #name, an attribute or a :value")
 
     def path(self) -> Path:
@@ -278,17 +265,10 @@ class _Parser:
         if token not in self.values:
             raise self.error(f"{token} is not in values; add it there", self.next)
         self.used.add(token)
-        return self.normalised(self.values[token], token)
-
-    def literal(self, token: str) -> Literal:
-        value = token[1:-1].replace("''", "'") if is_text(token) else Decimal(token)
-        return self.normalised(value, "the value")
-
-    def normalised(self, value: Any, field: str) -> Literal:
         try:
-            found = Literal(normalise(value))
+            found = Literal(normalise(self.values[token]))
         except InvalidValue as error:
-            raise self.error(f"{field} {error.detail}", self.next) from None
+            raise self.error(f"{token} {error.detail}", self.next) from None
         self.next += 1
         return found
 
@@ -336,7 +316,7 @@ class _Parser:
         self.next += 1
 
     def unexpected(self, wanted: str) -> InvalidCondition:
-        return self.error(_unexpected(self.tokens[self.next], wanted, self.literals), self.next)
+        return self.error(_unexpected(self.tokens[self.next], wanted), self.next)
 
     def error(self, detail: str, at: int) -> InvalidCondition:
         return InvalidCondition(detail, position(self.text, at))
@@ -383,14 +363,13 @@ def _no_such_function(word: str) -> str:
     return f"there is no function {word[:40]}; the functions are {', '.join(known)}"
 
 
-def _unexpected(token: str, wanted: str, literals: bool) -> str:
+def _unexpected(token: str, wanted: str) -> str:
     if token == END:
         return f"the expression ends too early: expected {wanted}"
-    if not literals and (is_text(token) or is_number(token)):
+    if is_text(token) or is_number(token):
         return f"a value cannot stand in the text: write :name and give it in values (expected {wanted})"
     if token in ("#", ":"):
         return f"{token} must be followed by letters, digits or _"
     if token in ("'", '"'):
         return f"a value cannot stand in quotes: write :name and give it in values (expected {wanted})"
-    shown = "a text" if is_text(token) else repr(token[:40])
-    return f"{shown} cannot stand here: expected {wanted}"
+    return f"{token[:40]!r} cannot stand here: expected {wanted}"
