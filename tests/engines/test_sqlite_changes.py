@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, changes_table
+from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, Update, changes_table
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.model.errors import FormatTooNew
+from stateroom.expr.builder import attr
+from stateroom.model.errors import ConditionFailed, FormatTooNew, UniqueViolation
 
 TEAM = "T00000001"
 OLD = Table("t", indexes=(TableIndex("n", ("n",)),))
@@ -122,3 +123,54 @@ async def test_finding_and_removing_a_batch_of_expired_rows_steps_through_that_b
             left = await engine.query(Query("t", None, count, expired=True, after=page.position))
             assert len(left.rows) == count - 100
     assert 0 < steps[20_000] < 1.2 * steps[500]
+
+
+async def test_a_lone_write_keeps_what_another_process_has_declared_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    unique = Table("u", indexes=(TableIndex("email", ("email",), unique=True),))
+    async with opened(path, Table("t"), Table("u")) as engine, opened(path) as other:
+        await engine.commit([Put("t", TEAM, "a", {"n": 1})])
+        await engine.commit([Put("u", TEAM, "a", {"email": "x"})])
+        await other.apply([Table("t", changes=True), unique])
+        await engine.commit([Put("t", TEAM, "a", {"n": 2})])
+        await engine.commit([Update("t", TEAM, "a", add={"n": 1})])
+        await engine.commit([Put("t", TEAM, "b", {"n": 1}), Put("t", TEAM, "c", {"n": 1})])
+        page = await engine.query(Query(changes_table("t"), TEAM, 9, equals=(CHANGES,)))
+        assert [(row.version, row.item["id"]) for row in page.rows] == [(1, "a"), (2, "a"), (3, "b"), (4, "c")]
+        with pytest.raises(UniqueViolation):
+            await engine.commit([Put("u", TEAM, "b", {"email": "x"})])
+
+
+async def test_a_lone_put_minds_its_guard_however_the_name_is_written_in_the_row(tmp_path: Path) -> None:
+    path, guard = tmp_path / "s.db", attr("$v").not_exists()
+    async with opened(path, Table("t")) as engine:
+        await engine.commit([Put("t", TEAM, i, {"n": 1}, guard=guard) for i in "abcd"])
+        connection = sqlite3.connect(path)
+        connection.execute("""UPDATE "items_t" SET item = '{"$v":2}' WHERE id = 'a'""")
+        connection.execute("""UPDATE "items_t" SET item = '{"\\u0024v":2}' WHERE id = 'b'""")
+        connection.execute("""UPDATE "items_t" SET item = '{"text":"\\u0024"}' WHERE id = 'c'""")
+        connection.commit()
+        connection.close()
+        for row_id in "ab":
+            for batch in ([row_id], [row_id, "d"]):
+                with pytest.raises(ConditionFailed) as refused:
+                    await engine.commit([Put("t", TEAM, i, {"n": 2}, guard=guard) for i in batch])
+                assert refused.value.current == {"$v": 2}
+        (c,) = await engine.commit([Put("t", TEAM, "c", {"n": 2}, guard=guard)])
+        rows = await engine.get("t", TEAM, ["c", "d"])
+        assert rows[0] == c.row
+        assert rows[1]
+        assert rows[1].item == {"n": 1}
+
+
+async def test_lone_puts_over_expired_and_missing_rows_begin_new_ones(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.db", Table("t")) as engine:
+        (old,) = await engine.commit([Put("t", TEAM, "a", {"n": 1}, expires_at=1.0)])
+        made = [*await engine.commit([Put("t", TEAM, "a", {"n": 2})])]
+        made += await engine.commit([Put("t", TEAM, i, {"n": 2}) for i in "abc"])
+        assert old.row
+        versions = [done.row.version for done in made if done.row]
+        assert versions[1] == versions[0] + 1
+        assert versions[0] != old.row.version + 1
+        rows = await engine.get("t", TEAM, ["a", "b", "c"])
+        assert rows == [done.row for done in made[1:]]

@@ -8,7 +8,7 @@ that raised may be repeated as it was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -27,7 +27,7 @@ from stateroom.model.errors import (
 
 T = TypeVar("T")
 Single = Callable[[ItemWrite], Awaitable[Written]]
-Result = tuple[str, Any]  # an id, and what was written or the error
+Result = tuple[ItemWrite, Any]  # what was written by it, or the error
 
 TOGETHER: Final = 250  # rows a commit
 AT_ONCE: Final = 32  # single commits under way, for engines that take one row a commit
@@ -77,8 +77,8 @@ async def write_all(
         writes[write.id] = write
         places.setdefault(write.id, []).append(position)
     done: dict[int, Written] = {}
-    async for id, result in _results(committer, list(writes.values()), single):
-        for position in places[id]:
+    for write, result in await _results(committer, list(writes.values()), single):
+        for position in places[write.id]:
             if isinstance(result, StateroomError):
                 failed[position] = result
             else:
@@ -86,19 +86,21 @@ async def write_all(
     return done, dict(sorted(failed.items()))
 
 
-async def _results(committer: Committer, writes: Sequence[ItemWrite], single: Single | None) -> AsyncIterator[Result]:
+async def _results(committer: Committer, writes: Sequence[ItemWrite], single: Single | None) -> list[Result]:
     unit = committer.engine.capabilities.atomic_rows
     size = min(unit or TOGETHER, TOGETHER)
     alone = single is not None or size == 1
+    results: list[Result] = []
     for part in _parts(writes, AT_ONCE if alone else size):
         done: Sequence[Any] | None = None if alone else await _together(committer, part)
         if done is None:
             commit = single or committer.commit
             done = await asyncio.gather(*(commit(write) for write in part), return_exceptions=True)
-        for write, result in zip(part, done, strict=True):
+        for result in done:
             if isinstance(result, BaseException) and not isinstance(result, _OF_ONE_ITEM):
                 raise result
-            yield write.id, result
+        results += zip(part, done, strict=True)
+    return results
 
 
 async def _together(committer: Committer, part: Sequence[ItemWrite]) -> Sequence[Written] | None:

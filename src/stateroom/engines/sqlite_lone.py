@@ -1,8 +1,9 @@
 """A lone caller's write of a row or of a few, written out: on a fast disk our own code is what it costs over raw SQL.
 
-Rules of this file: what a write means is `decide.decide`'s, as everywhere; these functions read rows one by one, ask
-it, and write, without the overlay of a group (sqlite_group.py). None means that nothing was written and the write is to
-go the general way. The caller holds our process's turn at the turnstile.
+Rules of this file: what a write means is `decide.decide`'s, as everywhere; these functions read a row, ask it, and
+write, without the overlay of a group (sqlite_group.py). Puts that ask for no more than an attribute's absence are one
+statement that reads nothing. None means that nothing was written and the write is to go the general way. The caller
+holds our process's turn at the turnstile, and rolls back what was begun and not ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from stateroom.engines.decide import decide
+from stateroom.engines.decide import decide, next_version
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
 from stateroom.engines.sqlite_group import text_of
 from stateroom.engines.sqlite_tables import Layout, groups
@@ -41,17 +42,22 @@ def append(
 
 def change(
     cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
-) -> list[Written]:
-    """One put, update or delete; ends the transaction that was begun for it, but for ConditionFailed."""
+) -> list[Written] | None:
+    """One put, update or delete, in a transaction of its own; ConditionFailed."""
+    if type(writes[0]) is Put:
+        done = put(cursor, layout, writes, texts, now)
+        if done is not None:
+            return done
+    cursor.execute("BEGIN IMMEDIATE")
     write = writes[0]
     found = cursor.execute(layout.lone, (write.team, write.id)).fetchone()
     before = None
     if found is not None:
         item = decode(found[3], write.table) if asks(write, found[3]) else {}
         before = Row(write.id, item, found[1], found[2], write.team)
-    done = decide(before, write, now)
-    if done.changed:
-        row = done.row
+    decided = decide(before, write, now)
+    if decided.changed:
+        row = decided.row
         if row is None:
             cursor.execute(layout.lone_delete, found[:1])
         else:
@@ -63,7 +69,43 @@ def change(
             else:
                 cursor.execute(layout.lone_update, (row.version, row.expires_at, text, found[0]))
         cursor.execute("COMMIT")
-    return [done]
+    return [decided]
+
+
+def put(
+    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
+) -> list[Written] | None:
+    """Puts of different rows that ask for no more than the absence of one attribute, in one statement."""
+    first = writes[0]
+    guard = first.guard
+    version = next_version(None, now)
+    values: list[object] = []
+    for write, text in zip(writes, texts, strict=True):
+        if write.condition is not None or write.if_version is not None or write.keep or write.guard is not guard:
+            return None
+        values += (write.team, write.id, version, write.expires_at, text)
+    values.append(now)
+    if guard is None:
+        statement = layout.bare
+    elif type(guard) is Exists and guard.absent:
+        statement = layout.lacking
+        values.append(quoted(guard.path.parts[0]))
+    else:
+        return None
+    if len(writes) == 1:
+        found = cursor.execute(f"{statement[0]}(?,?,?,?,?){statement[1]}", values).fetchall()
+        return [_written(first, found[0][2])] if found else None
+    cursor.execute("BEGIN IMMEDIATE")
+    found = cursor.execute(f"{statement[0]}{groups(len(writes), 5)}{statement[1]}", values).fetchall()
+    if len(found) < len(writes):  # a row that has expired, or that a guard stops: who rolls back asks `decide`
+        return None
+    cursor.execute("COMMIT")
+    versions = {(team, id): version for team, id, version in found}
+    return [_written(write, versions[write.team, write.id]) for write in writes]
+
+
+def _written(write: Put, version: int) -> Written:
+    return Written(Row(write.id, dict(write.item), version, write.expires_at, write.team), True)
 
 
 def few(writes: Sequence[Write]) -> bool:
@@ -72,28 +114,6 @@ def few(writes: Sequence[Write]) -> bool:
     if len(writes) > FEW or not all([type(write) is Put and write.table == table for write in writes]):  # noqa: C419
         return False
     return len({(write.team, write.id) for write in writes if type(write) is Put}) == len(writes)
-
-
-def change_few(
-    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
-) -> list[Written]:
-    """Puts of different rows; ends the transaction that was begun for them, but for ConditionFailed."""
-    results: list[Written] = []
-    values: list[object] = []
-    for index, (write, text) in enumerate(zip(writes, texts, strict=True)):
-        found = cursor.execute(layout.lone, (write.team, write.id)).fetchone()
-        before = None
-        if found is not None:
-            item = decode(found[3], write.table) if asks(write, found[3]) else {}
-            before = Row(write.id, item, found[1], found[2], write.team)
-        done = decide(before, write, now, index)
-        results.append(done)
-        if done.changed and done.row is not None:
-            values += (write.team, write.id, done.row.version, write.expires_at, text)
-    if values:
-        cursor.execute(f"{layout.put}{groups(len(values) // 5, 5)}{layout.over}", values)
-    cursor.execute("COMMIT")
-    return results
 
 
 @lru_cache(maxsize=256)

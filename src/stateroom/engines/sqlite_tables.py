@@ -75,6 +75,18 @@ class Layout:
         self.whole_order: tuple[str, ...] = ("team", "id")
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
         self.lone = f"SELECT rowid, version, expires, item FROM {self.sql} WHERE team = ? AND id = ?"
+        # A put that asks for nothing, or only for an attribute's absence: `?` in `lacks` is its name as JSON. Where a
+        # name may be written with escapes, or the row has expired, nothing is written and the general way decides.
+        alive = "(t.expires IS NULL OR t.expires > ?)"
+        lacks = "instr(t.item, ?) = 0 AND instr(t.item, '\\u') = 0"
+        replace = (
+            " ON CONFLICT (team, id) DO UPDATE SET version = t.version + 1, expires = excluded.expires, "
+            f"item = excluded.item WHERE {alive}"
+        )
+        into = f"INSERT INTO {self.sql} AS t ({columns}) VALUES "
+        back = " RETURNING team, id, version"
+        self.bare = (into, f"{replace}{back}")
+        self.lacking = (into, f"{replace} AND {lacks}{back}")
         self.lone_insert = f"INSERT INTO {self.sql} ({columns}) VALUES (?, ?, ?, ?, ?)"
         self.lone_update = f"UPDATE {self.sql} SET version = ?, expires = ?, item = ? WHERE rowid = ?"
         self.lone_delete = f"DELETE FROM {self.sql} WHERE rowid = ?"

@@ -25,7 +25,7 @@ from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
-from stateroom.engines.sqlite_lone import LONE, change_few, few
+from stateroom.engines.sqlite_lone import LONE, few, put
 from stateroom.engines.sqlite_pace import Debt, Pace
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -124,7 +124,7 @@ class Writer:
         if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
         write = writes[0]
-        work = LONE.get(type(write)) if len(writes) == 1 else change_few if few(writes) else None
+        work = LONE.get(type(write)) if len(writes) == 1 else put if few(writes) else None
         if work is None or not self._lock.acquire(False):
             return None
         began = time.monotonic()
@@ -139,7 +139,6 @@ class Writer:
             if type(write) is not Append:
                 if not layout.by_itself:
                     return None
-                cursor.execute("BEGIN IMMEDIATE")
             elif self._streams:
                 self._streams.get(write.table, {}).pop((write.team, write.stream), None)
             done = work(cursor, layout, writes, texts, self._clock())
