@@ -21,7 +21,7 @@ import msgspec
 import uvloop
 
 import stateroom as sr
-from bench.frame import Contenders, Must, case
+from bench.frame import Contenders, Must, Sample, case
 from stateroom.engines.handle import Datastore
 from stateroom.engines.port import Put
 from stateroom.engines.sqlite_file import connect
@@ -88,11 +88,16 @@ class Work:
 
     def __init__(self, items: int) -> None:
         self.items = items
+        self.runs = 0  # a working set of FEW items, in so many places; 0: any item
         self._dice = random.Random(1)
         self._numbers = count()
 
-    def key(self) -> str:
-        return key_of(self._dice.randrange(self.items))
+    def key(self, room: int = 0) -> str:
+        """A key with at least `room` items behind it."""
+        if self.runs:
+            place = self._dice.randrange(self.runs) * (self.items // self.runs)
+            return key_of(place + self._dice.randrange(FEW // self.runs))
+        return key_of(self._dice.randrange(self.items - room))
 
     def item(self, key: str) -> dict[str, Any]:
         """300 bytes of JSON."""
@@ -138,7 +143,7 @@ class Raw:
         self.writer.execute("COMMIT")
 
     def page(self) -> None:
-        rows = self.reader.execute(NEXT, (TEAM, self.work.key(), PAGE)).fetchall()
+        rows = self.reader.execute(NEXT, (TEAM, self.work.key(PAGE), PAGE)).fetchall()
         assert all(msgspec.json.decode(item) for _, item in rows)
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> int:
@@ -193,7 +198,7 @@ class Ours:
         assert not done.failed
 
     async def page(self) -> None:
-        assert (await self.items.query(low=self.work.key(), limit=PAGE)).items
+        assert (await self.items.query(low=self.work.key(PAGE), limit=PAGE)).items
 
     def close(self) -> None:
         self.run(self.store.__aexit__(None, None, None))
@@ -321,4 +326,45 @@ def item_bulk_put() -> Iterator[Contenders]:
         yield {
             "raw, 25 upserts a commit": timed(raw.bulk, 12, BULK),
             "stateroom": awaited(ours, ours.bulk, 12, BULK),
+        }
+
+
+@case(
+    "item-flat",
+    "The same calls on 1,000 and on 1,000,000 items, of which a thousand in ten places, or any",
+    musts=[
+        Must("a thousand of 1,000,000 items", over="1,000 items", at_most=1.2, measure=f"{verb}, s")
+        for verb in ("get", "put", "page")
+    ],
+    rounds=31,
+)
+@contextmanager
+def item_flat() -> Iterator[Contenders]:
+    """Any of a million: each call reads leaves that are in no cache of SQLite's, as it would by hand ("raw")."""
+    with both(FEW) as (raw, small), both(MANY) as (large_raw, large):
+
+        def verbs(ours: Ours, runs: int) -> Callable[[], Sample]:
+            def run() -> Sample:
+                ours.work.runs = runs
+                return {
+                    "get, s": awaited(ours, ours.get, GETS)(),
+                    "put, s": awaited(ours, ours.put, PUTS)(),
+                    "page, s": awaited(ours, ours.page, 10, PAGE)(),
+                }
+
+            return run
+
+        def by_hand(raw: Raw) -> Callable[[], Sample]:
+            return lambda: {
+                "get, s": timed(raw.get, GETS)(),
+                "put, s": timed(raw.put, PUTS)(),
+                "page, s": timed(raw.page, 10, PAGE)(),
+            }
+
+        yield {
+            "1,000 items": verbs(small, 0),
+            "a thousand of 1,000,000 items": verbs(large, 10),
+            "any of 1,000,000 items": verbs(large, 0),
+            "raw, 1,000 items": by_hand(raw),
+            "raw, any of 1,000,000 items": by_hand(large_raw),
         }
