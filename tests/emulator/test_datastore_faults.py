@@ -14,7 +14,7 @@ from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from stateroom.emulator.config import SEED_TOKEN
-from support.datastores import ARGS, METHODS, AppStore, Json, ids, register
+from support.datastores import ARGS, METHODS, AppStore, Json, ids, manifest, register
 from support.local_slack import LocalSlack, SlackProcess, eventually_now, local_slack, local_slack_process
 
 pytestmark = pytest.mark.service
@@ -197,6 +197,22 @@ async def _write_until_killed(running: SlackProcess, store: AppStore) -> list[Js
 
     await asyncio.gather(*(write(first) for first in range(4)))
     return done
+
+
+def test_what_was_deleted_with_its_datastore_does_not_come_back_after_a_restart(tmp_path: Path) -> None:
+    state = f"sqlite:///{tmp_path}/slack.db"
+    with local_slack(state=state) as slack:
+        store = register(slack)
+        store.ok("put", item={"key": "a"})
+        register(slack, said=manifest(datastores={}))
+        register(slack)
+        store.ok("put", item={"key": "b", "expires": int(time.time()) - 60})
+    with local_slack(state=state) as slack:
+        store = AppStore(slack)
+        assert ids(store.ok("query")) == ["b"]
+        assert slack.sim("POST", "datastores/sweep")["swept"] == 1
+    with local_slack(state=state) as slack:
+        assert AppStore(slack).ok("count")["count"] == 0
 
 
 def test_a_reset_forgets_the_items_and_keeps_the_datastores(store: AppStore) -> None:
