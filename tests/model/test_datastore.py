@@ -490,3 +490,11 @@ def test_definitions_without_classes_do_not_load_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", ["sr_mine", "trash_tickets"])
+def test_names_that_stateroom_uses_itself_are_refused(name: str) -> None:
+    with pytest.raises(sr.InvalidDefinition, match="Stateroom's own"):
+
+        class Mine(sr.Datastore, name=name):
+            id: str = sr.key()

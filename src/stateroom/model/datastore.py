@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import Field
 
 from stateroom.model.annotations import Reader, is_marked
-from stateroom.model.definition import RESERVED_PREFIX, Definition, Index, Profile
+from stateroom.model.definition import RESERVED_PREFIX, TRASH_PREFIX, Definition, Index, Profile
 from stateroom.model.errors import InvalidDefinition
 from stateroom.model.lifecycle import Lifecycle
 from stateroom.model.records import Records
@@ -103,8 +103,9 @@ class Datastore(BaseModel):
         super().__pydantic_init_subclass__(**kwargs)
         if not name:
             raise InvalidDefinition(cls.__name__, None, 'give the datastore a name: class X(sr.Datastore, name="x")')
-        if name.startswith(RESERVED_PREFIX):
-            raise InvalidDefinition(name, None, f"names that begin with {RESERVED_PREFIX} are Stateroom's own")
+        for prefix in (RESERVED_PREFIX, TRASH_PREFIX):
+            if name.startswith(prefix):
+                raise InvalidDefinition(name, None, f"names that begin with {prefix} are Stateroom's own")
         options = {
             "version": version,
             "changes": changes,

@@ -22,9 +22,10 @@ from stateroom.model.profiles import check_definition, check_size, warnings_of
 from stateroom.model.rules import check
 from stateroom.model.upgrades import VERSION, Step, upgraded
 
-__all__ = ["RESERVED_PREFIX", "Definition", "Index", "Profile"]
+__all__ = ["RESERVED_PREFIX", "TRASH_PREFIX", "Definition", "Index", "Profile"]
 
 RESERVED_PREFIX: Final = "sr_"  # Stateroom's own layers
+TRASH_PREFIX: Final = "trash_"  # what keeps the deleted items of a datastore
 Profile = Literal["open", "slack"]
 
 
