@@ -1,6 +1,7 @@
 """The verbs of a datastore on one item, and its pages by key."""
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 
 import pytest
@@ -230,3 +231,25 @@ async def test_conditions_may_be_slacks_text_in_every_verb(store: sr.Store) -> N
         await tickets.query(sr.attr("status") == "open", names=names)
     with pytest.raises(sr.InvalidCondition, match="without a condition"):
         await tickets.put(Ticket(id="T-1"), names=names, values=values)
+
+
+class Defaulted(sr.Datastore, name="defaulted"):
+    id: str = sr.key()
+    status: str = "open"
+    owner: sr.UserId = "nobody"  # no user id: putting it is refused, having it as a default is not
+    token: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    votes: int = 0
+
+
+async def test_an_item_made_by_an_update_begins_with_the_defaults_of_its_class(store: sr.Store) -> None:
+    handle = store.team("T00000001").datastore(Defaulted)
+    for id in ("a", "b"):
+        await handle.update(id, {"owner": "U00000001"}, add={"votes": 1})
+    items = (await handle.query(sr.attr("status") == "open")).items
+    assert [(d.id, d.owner, d.votes) for d in items] == [("a", "U00000001", 1), ("b", "U00000001", 1)]
+    assert items[0].token != items[1].token
+    assert await handle.get("a") == items[0]
+    assert await store.team("T00000001").items(Defaulted.__definition__).update("c", {"votes": 1}) == {
+        "id": "c",
+        "votes": 1,
+    }

@@ -37,11 +37,18 @@ class Form(Generic[T]):
         self.sized = limits.item_bytes is not None  # the profile limits items, whatever the engine takes
         model = definition.model
         self._constrained: frozenset[str] = frozenset() if model is None else model.constrained
+        self._fresh_defaults = model is not None and model.makes_defaults
         self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
         self._sealed = definition.encrypted
         self._declared = definition.attributes.keys()
+        self._defaults = self._made_defaults()
 
     # In.
+
+    def beginning(self, id: str) -> dict[str, Any]:
+        """What an item that an update makes has before the update: its key, and the defaults of its class."""
+        defaults = self._made_defaults() if self._fresh_defaults else self._defaults
+        return {**defaults, self.key: id}
 
     def dump(self, item: Any) -> dict[str, Any]:
         """The item as it is stored; InvalidValue, KeyMissing, ItemTooLarge naming what is wrong."""
@@ -65,7 +72,7 @@ class Form(Generic[T]):
             if kind not in _NUMBERS:
                 raise InvalidValue(f"{self.name}.{name}", f"is of type {kind}; only numbers can be added to")
             if isinstance(amount, bool) or not isinstance(amount, (int, Decimal) if kind == "number" else int):
-                raise InvalidValue(f"{self.name}.{name}", f"takes a number that is a {kind} to add")
+                raise InvalidValue(f"{self.name}.{name}", f"takes a number of type {kind} to add")
         return found
 
     def entries(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +164,18 @@ class Form(Generic[T]):
         """FormatTooNew when newer code wrote the item."""
         if item.get(VERSION, 1) > self.version:
             self.definition.upgrade(item)
+
+    def _made_defaults(self) -> dict[str, Any]:
+        """The defaults of the class that may be stored; one that may not is left for `put` to refuse."""
+        found: dict[str, Any] = {}
+        given = {} if self.definition.model is None else self.definition.model.defaults()
+        for name, value in given.items():
+            if name not in self._sealed:
+                try:
+                    found |= self.definition.clean({name: value}, whole=False)
+                except InvalidValue:
+                    continue
+        return found
 
     def _stored_names(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """`given` as plain values by the names under which they are stored; InvalidValue for one that cannot change."""

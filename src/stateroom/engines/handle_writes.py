@@ -88,9 +88,9 @@ class Writes:
         gone = form.removals(remove) if remove else ()
         if guards.state_attribute in gone:
             raise InvalidValue(f"{form.name}.{guards.state_attribute}", "has a lifecycle and cannot be removed")
-        base: dict[str, Any] = {form.key: check_key(id)}
-        if guards.state_attribute not in changes:
-            base |= guards.beginning
+        base = form.beginning(check_key(id))
+        if guards.state_attribute is not None and guards.state_attribute not in changes:
+            base = guards.beginning | base
         guard = None
         if self._guarded:
             lacks = form.lacking({**base, **changes, **amounts, **entries}) is not None

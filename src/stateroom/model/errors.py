@@ -114,9 +114,7 @@ class UniqueViolation(ConditionFailed):
     ) -> None:
         super().__init__(place, current, version=version, index=index)
         names = ", ".join(attributes)
-        self.args = (
-            f"{place}: another item has the same {names}, which is unique; .current is the refused item's row",
-        )
+        self.args = (f"{place}: another item has the same {names}, which is unique; .current is that other item",)
         self.attributes = attributes
 
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from stateroom.model.constraints import constrained
 from stateroom.model.errors import CorruptData, InvalidValue
@@ -100,6 +101,22 @@ class Records:
     def constrained(self) -> frozenset[str]:
         """Attributes that the class asks more of than their type (model/constraints.py)."""
         return frozenset(self._names[field] for field in constrained(self.cls))
+
+    @cached_property
+    def makes_defaults(self) -> bool:
+        """Whether a default may be another one each time."""
+        return any(info.default_factory not in (None, list, dict) for info in self.cls.model_fields.values())
+
+    def defaults(self) -> dict[str, Any]:
+        """What a new object has without being told, as plain values; without what is None or made from other values."""
+        found = {name: self._default(self.cls.model_fields[field]) for field, name in self._plan}
+        return {name: plain(value) for name, value in found.items() if value is not None}
+
+    @staticmethod
+    def _default(info: FieldInfo) -> Any:
+        if info.is_required() or (info.default_factory is not None and info.default_factory_takes_validated_data):
+            return None
+        return info.get_default(call_default_factory=True, validated_data={})
 
     def check(self, item: Mapping[str, Any]) -> None:
         """InvalidValue when the class refuses a whole item as it would be stored."""
