@@ -44,7 +44,7 @@ def change(
     cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
 ) -> list[Written] | None:
     """One put, update or delete, in a transaction of its own; ConditionFailed."""
-    if type(writes[0]) is Put:
+    if type(writes[0]) is Put and writes[0].condition is None:
         done = put(cursor, layout, writes, texts, now)
         if done is not None:
             return done
