@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, Update, changes_table
+from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, Truncate, Update, changes_table
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.expr.builder import attr
@@ -174,3 +174,14 @@ async def test_lone_puts_over_expired_and_missing_rows_begin_new_ones(tmp_path: 
         assert versions[0] != old.row.version + 1
         rows = await engine.get("t", TEAM, ["a", "b", "c"])
         assert rows == [done.row for done in made[1:]]
+
+
+async def test_numbers_of_changes_begin_anew_when_another_process_has_erased_the_log(tmp_path: Path) -> None:
+    path, table, feed = tmp_path / "s.db", Table("t", changes=True), changes_table("t")
+    async with opened(path, table) as engine, opened(path) as other:
+        for n in range(3):
+            await engine.commit([Put("t", TEAM, "a", {"n": n})])
+        await other.commit([Truncate(feed, TEAM, CHANGES)])
+        await engine.commit([Put("t", TEAM, "a", {"n": 3})])
+        page = await other.query(Query(feed, TEAM, 9, equals=(CHANGES,)))
+        assert [(row.version, row.item["item"]["n"]) for row in page.rows] == [(1, 3)]
