@@ -37,6 +37,7 @@ def test_forms_do_what_json_does(store: AppStore) -> None:
         ("application/json", b"[" * 100_000, "invalid_json"),
         ("application/json", b"[]", "json_not_object"),
         ("application/x-www-form-urlencoded", b"\xff", "invalid_form_data"),
+        ("application/x-www-form-urlencoded", b"datastore=tickets&cursor=%ff", "invalid_form_data"),
         ("application/x-www-form-urlencoded", b"a-b=1", "invalid_arg_name"),
         ("application/x-www-form-urlencoded", b"ids[0]=1", "invalid_array_arg"),
         ("multipart/form-data; boundary=x", b"--x--", "invalid_form_data"),
@@ -47,6 +48,19 @@ def test_a_body_that_cannot_be_read_is_refused_in_slacks_words(
 ) -> None:
     headers = {"Content-Type": kind, "Authorization": f"Bearer {store.token}"}
     assert store.slack.request("POST", "/api/apps.datastore.query", body, headers)[1]["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json; charset=ISO-8859-1", b'{"datastore":"tickets","item":{"key":"\xfc"}}'),
+        ("application/x-www-form-urlencoded; charset=iso-8859-1", b'datastore=tickets&item={"key":"\xfc"}'),
+        ("application/x-www-form-urlencoded; charset=iso-8859-1", b'datastore=tickets&item={"key":"%FC"}'),
+    ],
+)
+def test_a_body_is_read_in_the_charset_it_names(store: AppStore, kind: str, body: bytes) -> None:
+    headers = {"Content-Type": kind, "Authorization": f"Bearer {store.token}"}
+    assert store.slack.request("POST", "/api/apps.datastore.put", body, headers)[1]["item"] == {"key": "ü"}
 
 
 def test_the_token_may_stand_in_the_body(store: AppStore) -> None:

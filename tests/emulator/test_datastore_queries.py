@@ -73,6 +73,15 @@ def test_a_cursor_is_good_for_its_app_datastore_and_expression_only(slack: Local
         assert who.refused("query", cursor=cursor, **given)["error"] == "invalid_arguments"
 
 
+def test_a_cursor_does_not_mind_in_which_order_a_client_writes_its_maps(store: AppStore) -> None:
+    store.fill([{"key": "a", "points": 1, "count": 2}, {"key": "b", "points": 1, "count": 2}])
+    names, values = {"#p": "points", "#c": "count"}, {":p": 1, ":c": 2}
+    args = {"expression": "#p = :p AND #c = :c", "expression_attributes": names, "expression_values": values}
+    cursor = store.ok("query", limit=1, **args)["response_metadata"]["next_cursor"]
+    turned = {name: dict(reversed(given.items())) for name, given in args.items() if isinstance(given, dict)}
+    assert ids(store.ok("query", cursor=cursor, **{**args, **turned})) == ["b"]
+
+
 def test_what_is_written_between_two_pages_is_neither_lost_nor_seen_twice(store: AppStore) -> None:
     store.fill([{"key": key} for key in "bdf"])
     cursor = store.ok("query", limit=2)["response_metadata"]["next_cursor"]

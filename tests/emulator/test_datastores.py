@@ -194,6 +194,11 @@ def test_an_update_that_makes_an_item_too_large_is_refused_and_changes_nothing(s
         ("query", {"limit": 0}),
         ("query", {"limit": 1001}),
         ("query", {"limit": "many"}),
+        ("query", {"limit": 1.5}),
+        ("query", {"limit": True}),
+        ("query", {"limit": "1_0"}),
+        ("query", {"limit": 10**17}),
+        ("bulkDelete", {"ids": "null"}),
         ("query", {"cursor": "nonsense"}),
         ("query", {"expression": 5, "expression_values": []}),
         ("get", {"datastore": None, "id": "a"}),
@@ -212,6 +217,8 @@ def test_arguments_of_the_wrong_kind_are_refused(store: AppStore, method: str, a
         ("put", {"item": "5"}),
         ("bulkPut", {"items": "[5]"}),
         ("bulkGet", {"ids": "[]"}),
+        ("bulkGet", {"ids": None}),
+        ("put", {"item": '{"key": "a", "points": 1e9999999999999999999999}'}),
         ("query", {"limit": "1.5"}),
         ("query", {"limit": "0"}),
         ("query", {"expression_values": "[1]", "expression": "x"}),
@@ -219,3 +226,15 @@ def test_arguments_of_the_wrong_kind_are_refused(store: AppStore, method: str, a
 )
 def test_form_fields_that_are_not_the_json_they_should_be_are_refused(store: AppStore, method: str, args: Json) -> None:
     assert store.form(method, args)["error"] == "invalid_arguments"
+
+
+def test_a_number_of_any_size_costs_no_more_than_another(store: AppStore) -> None:
+    """As a Python int, this limit is 41 MB of digits; as a decimal, this price has an exponent that none can have."""
+    headers = {"Content-Type": "application/json; charset=utf-8", "Authorization": f"Bearer {store.token}"}
+    for method, argument, error in (
+        ("query", b'"limit":1e99999999', "invalid_arguments"),
+        ("put", b'"item":{"key":"a","points":1e9999999999999999999999}', "invalid_json"),
+    ):
+        body = b'{"datastore":"tickets",%s}' % argument
+        status, answer, _ = store.slack.request("POST", f"/api/apps.datastore.{method}", body, headers)
+        assert (status, answer["error"]) == (200, error)

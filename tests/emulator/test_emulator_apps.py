@@ -71,6 +71,21 @@ def test_a_sound_manifest_validates_without_a_word(slack: LocalSlack) -> None:
         (changed("datastores", to=[7]), "/datastores"),
         (changed("datastores", "tickets", to=7), "/datastores/tickets"),
         (manifest(datastores={"my/store": manifest()["datastores"]["tickets"]}), "/datastores/my~1store"),
+        (
+            changed(*ATTRIBUTES, "owner", to={"type": "object", "properties": {}, "required": [{}]}),
+            "/datastores/tickets/attributes/owner",
+        ),
+        (manifest(features={"bot_user": {"display_name": 5}}), "/features/bot_user/display_name"),
+        (manifest(oauth_config={"scopes": {"bot": "datastore:read"}}), "/oauth_config/scopes/bot"),
+        (manifest(oauth_config={"scopes": {"bot": [5]}}), "/oauth_config/scopes/bot"),
+        (
+            manifest(settings={"event_subscriptions": {"request_url": 5}}),
+            "/settings/event_subscriptions/request_url",
+        ),
+        (
+            manifest(settings={"event_subscriptions": {"bot_events": {}}}),
+            "/settings/event_subscriptions/bot_events",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused_with_its_place(slack: LocalSlack, said: Json, pointer: str) -> None:
@@ -78,6 +93,14 @@ def test_a_manifest_that_cannot_be_is_refused_with_its_place(slack: LocalSlack, 
         answer = call(slack, f"manifest.{method}", manifest=said)
         assert answer["error"] == "invalid_manifest"
         assert [one["pointer"] for one in answer["errors"]] == [pointer]
+
+
+def test_what_slacks_schema_refuses_is_no_registration_either(slack: LocalSlack) -> None:
+    said = manifest(oauth_config={"scopes": {"bot": 5}})
+    status, answer, _ = slack.request("POST", "/_sim/apps", {"app_id": "A0DEV", "manifest": said})
+    assert (status, answer["error"]) == (400, "invalid_arguments")
+    assert "/oauth_config/scopes/bot" in answer["detail"]
+    assert "A0DEV" not in {app["app_id"] for app in slack.state()["apps"]}
 
 
 def test_more_than_ten_datastores_are_refused(slack: LocalSlack) -> None:

@@ -5,7 +5,7 @@ Rules of this file: pure. Reading a manifest is `model/schema`'s; here its words
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stateroom.emulator.records import Json
@@ -17,9 +17,21 @@ from stateroom.model.schema.manifest import datastores_of
 
 BREAKING = "breaking_change"
 
+# The parts that become an app's own; one of another kind would be kept, and then break every later call.
+_TEXT, _TEXTS = "a string", "an array of strings"
+_PARTS: Mapping[tuple[str, ...], str] = {
+    ("display_information", "name"): _TEXT,
+    ("features", "bot_user", "display_name"): _TEXT,
+    ("settings", "event_subscriptions", "request_url"): _TEXT,
+    ("settings", "event_subscriptions", "bot_events"): _TEXTS,
+    ("oauth_config", "scopes", "bot"): _TEXTS,
+}
+
 
 def definitions_of(manifest: Mapping[str, Any] | None) -> list[Definition]:
     """The datastores of a manifest, within Slack's limits. Raises WrongUse naming the datastore and the attribute."""
+    for pointer, kind in _misshapen(manifest or {}):
+        raise WrongUse(f"manifest: {pointer} must be {kind}")
     try:
         return _read(manifest or {})
     except InvalidDefinition as error:
@@ -44,6 +56,12 @@ def problems(manifest: Mapping[str, Any]) -> list[Json]:
     display = manifest.get("display_information")
     if not isinstance(display, dict) or not isinstance(display.get("name"), str) or not display["name"]:
         return [{"code": "required_field", "message": "A name is required", "pointer": "/display_information/name"}]
+    wrong = [
+        {"code": "invalid_type", "message": f"Must be {kind}", "pointer": pointer}
+        for pointer, kind in _misshapen(manifest)
+    ]
+    if wrong:
+        return wrong
     try:
         _read(manifest)
     except InvalidDefinition as error:
@@ -69,6 +87,22 @@ def undocumented(manifest: Mapping[str, Any]) -> list[Json]:
         {"code": "undocumented", "message": words, "pointer": "/datastores"}
         for words in check_profile(datastores_of(manifest), "slack")
     ]
+
+
+def part(tree: Any, path: Sequence[str]) -> Any:
+    """What stands at a path of a manifest, or None."""
+    for step in path:
+        tree = tree.get(step) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _misshapen(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where a known part is of another kind than Slack's schema says, and which it should be."""
+    for path, kind in _PARTS.items():
+        value = part(manifest, path)
+        texts = [value] if kind == _TEXT else value if isinstance(value, list) else [None]
+        if value is not None and not all(isinstance(one, str) for one in texts):
+            yield "/" + "/".join(path), kind
 
 
 def _read(manifest: Mapping[str, Any]) -> list[Definition]:

@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from stateroom.emulator import config as seeds
 from stateroom.emulator.config import EmulatorConfig
-from stateroom.emulator.manifests import definitions_of
+from stateroom.emulator.manifests import definitions_of, part
 from stateroom.emulator.records import App, Channel, Install, Json, Team, User
 from stateroom.emulator.world import World
 from stateroom.model.errors import WrongUse
@@ -42,21 +41,15 @@ class AppSpec:
     manifest: Json | None = None
 
 
-def _dig(tree: Any, *path: str) -> Any:
-    for step in path:
-        tree = tree.get(step) if isinstance(tree, dict) else None
-    return tree
-
-
 def spec_from_manifest(app_id: str, manifest: Json) -> AppSpec:
     """What a Slack app manifest says; parts that the local Slack does not know are left alone."""
-    name = _dig(manifest, "features", "bot_user", "display_name") or _dig(manifest, "display_information", "name")
+    name = part(manifest, ("features", "bot_user", "display_name")) or part(manifest, ("display_information", "name"))
     return AppSpec(
         app_id=app_id,
         name=name,
-        event_url=_dig(manifest, "settings", "event_subscriptions", "request_url"),
-        scopes=_dig(manifest, "oauth_config", "scopes", "bot"),
-        bot_events=_dig(manifest, "settings", "event_subscriptions", "bot_events"),
+        event_url=part(manifest, ("settings", "event_subscriptions", "request_url")),
+        scopes=part(manifest, ("oauth_config", "scopes", "bot")),
+        bot_events=part(manifest, ("settings", "event_subscriptions", "bot_events")),
         manifest=manifest or None,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,10 +19,13 @@ from stateroom.emulator.webapi.method import Arg, Refused, invalid_arguments
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_CHARSETS = frozenset({"utf-8", "utf8", "iso-8859-1"})
+_UTF_8 = frozenset({"utf-8", "utf8"})
+_CHARSETS = _UTF_8 | {"iso-8859-1"}
 _NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 _exactly = msgspec.json.Decoder(float_hook=Decimal).decode
-_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# InvalidOperation: an exponent of more digits than any decimal has.
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
+_WHOLE = re.compile(r"-?[0-9]{1,18}(\.0+)?", re.ASCII)
 
 
 def read_body(content_type: str, body: bytes, query: str, *, exact: bool = False) -> tuple[Json, list[str]]:
@@ -46,7 +49,8 @@ def read_body(content_type: str, body: bytes, query: str, *, exact: bool = False
 
 def _form_body(body: bytes, charset: str, exact: bool) -> Json:
     try:
-        return dict(parse_qsl(body.decode(charset), keep_blank_values=True, max_num_fields=100))
+        text = body.decode(charset)
+        return dict(parse_qsl(text, keep_blank_values=True, encoding=charset, errors="strict", max_num_fields=100))
     except ValueError:
         raise Refused("invalid_form_data") from None
 
@@ -55,7 +59,8 @@ def _json_body(body: bytes, charset: str, exact: bool) -> Json:
     if not body or body.isspace():
         return {}
     try:
-        parsed = _exactly(body) if exact else msgspec.json.decode(body)
+        text = body if charset.lower() in _UTF_8 else body.decode(charset)
+        parsed = _exactly(text) if exact else msgspec.json.decode(text)
     except _DAMAGED:
         raise Refused("invalid_json") from None
     if not isinstance(parsed, dict):
@@ -107,10 +112,11 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise invalid_arguments(f"must be an integer: {name}") from None
+    """A whole number. By its text: as an int, 1e99999999 would hold the server for minutes."""
+    text = "" if isinstance(value, bool) else str(value)
+    if _WHOLE.fullmatch(text) is None:
+        raise invalid_arguments(f"must be an integer: {name}")
+    return int(text.partition(".")[0])
 
 
 def _parsed(value: Any) -> Any:

@@ -95,7 +95,7 @@ def _partial(failed: Sequence[Any]) -> Json:
 
 
 _PLACE = (Arg("datastore", required=True), Arg("app_id", null=True))
-_IDS = (*_PLACE, Arg("ids", "keys", required=True))
+_IDS = (*_PLACE, Arg("ids", "keys", required=True, null=True))
 _ITEMS = (*_PLACE, Arg("items", "items", required=True))
 _READ, _WRITE = ("datastore:read",), ("datastore:write",)
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from stateroom.emulator.datastores import Collection
-from stateroom.emulator.records import Json, dumps
+from stateroom.emulator.records import Json
 from stateroom.emulator.tiers import TIER_3, TIER_4
 from stateroom.emulator.webapi.datastore_errors import (
     INVALID_EXPRESSION,
@@ -33,6 +33,8 @@ from stateroom.expr.parser import parse
 from stateroom.model.errors import InvalidCondition
 
 Matches = Callable[[Mapping[str, Any]], bool]
+# A client may build its maps anew for each page: the order of their names means nothing.
+_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 
 def query(call: Call) -> Json:
@@ -97,7 +99,7 @@ def _matches(call: Call, collection: Collection) -> Matches | None:
 def _binding(call: Call) -> str:
     """What a cursor is good for, as a short digest."""
     sent = [call.app.app_id, call.args["datastore"], *(call.args.get(name) for name in _EXPRESSION_ARGS)]
-    return blake2b(dumps(sent), digest_size=9).hexdigest()
+    return blake2b(_sorted(sent), digest_size=9).hexdigest()
 
 
 def _cursor(last: str, binding: str) -> str:

@@ -116,7 +116,7 @@ class Reader:
             return {}
         required = listed if isinstance(listed, list) else []
         for name in required:
-            if name not in found:
+            if not isinstance(name, str) or name not in found:
                 raise self.wrong(path, f"it requires {name!r}, which is not among its properties")
         inner = {name: self.attribute(f"{path}.{name}", value) for name, value in found.items()}
         return {name: replace(one, required=one.required or name in required) for name, one in inner.items()}
