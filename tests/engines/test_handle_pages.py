@@ -136,6 +136,19 @@ async def test_slacks_paging_counts_what_it_looked_at(tickets: Any) -> None:
         await tickets.query(limit=0)
 
 
+async def test_slacks_paging_goes_on_where_it_ended_in_the_order_of_an_index_too(tickets: Any) -> None:
+    for order, more in (("rank", {"low": 1}), ("at", {"equals": ["open"], "descending": True}), ("text_status_at", {})):
+        found, cursor = [], None
+        for _ in range(20):
+            page = await tickets.query(order=order, limit=3, cursor=cursor, paging="slack", **more)
+            found += ids(page)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert found == [ticket.id async for ticket in tickets.scan(order=order, **more)]
+        assert len(found) > 3
+
+
 async def test_slacks_paging_ends_a_page_after_a_megabyte(store: sr.Store) -> None:
     handle = store.team(TEAM).datastore(Ticket)
     await handle.bulk_put([Ticket(id=f"B-{n}", text="x" * 300_000) for n in range(7)])

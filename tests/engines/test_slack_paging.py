@@ -38,7 +38,7 @@ async def walk(count: int, limit: int, matches: Callable[[Row], bool], size: int
     await engine.commit([Put("t", TEAM, f"{n:04}", {"n": n}) for n in range(count)])
     found = [await page(engine, Query("t", TEAM, limit), matches, lambda _: size)]
     while (last := found[-1].position) is not None:
-        found.append(await page(engine, Query("t", TEAM, limit, after=(last,)), matches, lambda _: size))
+        found.append(await page(engine, Query("t", TEAM, limit, after=last), matches, lambda _: size))
     return found
 
 

@@ -7,7 +7,7 @@ By an index such rows stand where their stored values put them, until `migrate b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -161,8 +161,16 @@ class Pages:
             replace(query, condition=None),
             lambda row: matches(form.upgraded(row).item),
             lambda item: size_of(form.shown(item)),
+            self._place(query.index),
         )
-        return page.rows, None if page.position is None else (page.position,)
+        return page.rows, page.position
+
+    def _place(self, index: str | None) -> Callable[[Row], Position]:
+        """Where a row is in the order of an index, by what is stored; in key order without one."""
+        for known in self._form.definition.indexes:
+            if known.name == index:
+                return lambda row: (*(row.item[name] for name in known.attributes), row.team, row.id)
+        return slack_paging.by_id
 
     async def count(self, engine: Engine, query: Query) -> int:
         """How many match, in constant memory."""

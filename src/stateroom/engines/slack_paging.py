@@ -23,13 +23,13 @@ Item = Mapping[str, Any]
 
 
 class SlackPage(NamedTuple):
-    """The rows that match, and the id of the last evaluated one (None: the end was seen).
+    """The rows that match, and where the last evaluated one is in the query's order (None: the end was seen).
 
     A page that is exactly full has a position, although nothing may follow: so has DynamoDB's.
     """
 
     rows: list[Row]
-    position: str | None
+    position: tuple[Any, ...] | None
     evaluated: int
 
 
@@ -55,20 +55,32 @@ class Tally:
         return True
 
 
+def by_id(row: Row) -> tuple[Any, ...]:
+    """Where a row is in key order."""
+    return (row.id,)
+
+
 async def page(
-    engine: Engine, query: Query, matches: Callable[[Row], bool], size_of: Callable[[Item], int]
+    engine: Engine,
+    query: Query,
+    matches: Callable[[Row], bool],
+    size_of: Callable[[Item], int],
+    place: Callable[[Row], tuple[Any, ...]] = by_id,
 ) -> SlackPage:
-    """One page in key order. `query` says where to begin and has no condition: `matches` decides on evaluated rows."""
+    """One page. `query` says where to begin and has no condition: `matches` decides on evaluated rows.
+
+    `place`: where a row is in the order of `query`, as the engine's own positions say it.
+    """
     tally = Tally(query.limit)
     found: list[Row] = []
-    last: str | None = None
+    last: tuple[Any, ...] | None = None
     after = query.after
     while True:
         read = await engine.query(replace(query, limit=min(STEP, query.limit - tally.evaluated), after=after))
         for row in read.rows:
             if not tally.take(size_of(row.item)):
                 return SlackPage(found, last, tally.evaluated)
-            last = row.id
+            last = place(row)
             if matches(row):
                 found.append(row)
         if tally.full:
