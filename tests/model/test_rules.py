@@ -57,6 +57,7 @@ REFUSED: list[tuple[Callable[[], Definition], str | None, str]] = [
     (lambda: made(indexes=(Index("n"), Index("n", unique=True))), "n", "two indexes"),
     (lambda: made(more={"a": Attribute("array")}, indexes=(Index("a"),)), "a", "no order"),
     (lambda: made(more={"a": Attribute("object")}, indexes=(Index("a"),)), "a", "no order"),
+    (lambda: made(more={"o'a": Attribute("string")}, indexes=(Index("o'a"),)), "o'a", "has a quote"),
     (lambda: made(more={"a": Attribute("string", encrypted=True)}, indexes=(Index("a"),)), "a", "encrypted"),
     (lambda: made(lifecycle=Lifecycle("gone", a=["b"])), "gone", "not declared"),
     (lambda: made(lifecycle=Lifecycle("n", a=["b"])), "n", "no string"),

@@ -132,6 +132,8 @@ def _indexes(draft: Draft) -> Iterator[Fault]:
                 yield name, "is indexed and encrypted: sealed text has no order"
             elif attribute.type in _UNORDERED:
                 yield name, f"is indexed and of type {attribute.type}, which has no order"
+            elif any(letter in "\"'\\" or ord(letter) < 32 for letter in name):
+                yield name, "is indexed and has a quote, backslash or control character, which SQLite cannot look up"
         if len(set(index.attributes)) < len(index.attributes):
             yield index.attributes[0], "is indexed twice in one index"
         if index.name in seen:
