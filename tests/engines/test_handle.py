@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -21,6 +22,11 @@ class Ticket(sr.Datastore, name="tickets"):
     votes: int = 0
     tags: list[str] = []
     secret: str | None = sr.encrypted()
+
+
+class Note(sr.Datastore, name="notes"):
+    id: str = sr.key()
+    body: dict[str, Any] = {}
 
 
 async def test_a_ticket_is_kept_changed_and_removed(store: sr.Store) -> None:
@@ -89,6 +95,37 @@ async def test_what_is_wrong_is_refused_at_the_door(store: sr.Store) -> None:
     with pytest.raises(sr.KeyMissing):
         await tickets.put(Ticket(id="T-1", secret="s3cret"))
     assert await tickets.get("T-1") is None
+
+
+async def test_what_has_the_wrong_form_is_refused_in_words_too(store: sr.Store) -> None:
+    tickets: Any = store.team("T00000001").datastore(Ticket)
+    wrong = [
+        tickets.update("T-1", 5),
+        tickets.update("T-1", ["votes"]),
+        tickets.update("T-1", {1: 2}),
+        tickets.update("T-1", add=["votes"]),
+        tickets.update("T-1", append=["tags"]),
+        tickets.bulk_get("T-1"),
+        tickets.bulk_delete("T-1"),
+    ]
+    for call in wrong:
+        with pytest.raises(sr.InvalidValue):
+            await call
+    assert (await tickets.query()).items == []
+
+
+@pytest.mark.parametrize("levels", [33, 5000])
+async def test_what_is_nested_too_deeply_is_refused_by_name_however_deep(store: sr.Store, levels: int) -> None:
+    notes = store.team("T00000001").datastore(Note)
+    deep: dict[str, Any] = {}
+    for _ in range(levels):
+        deep = {"inner": deep}
+    with pytest.raises(sr.InvalidValue, match=r"notes\.body: is nested deeper than 32 levels"):
+        await notes.put(Note(id="N-1", body=deep))
+    endless: dict[str, Any] = {}
+    endless["inner"] = endless
+    with pytest.raises(sr.InvalidValue, match=r"notes\.body: is nested deeper than 32 levels"):
+        await notes.update("N-1", {"body": endless})
 
 
 async def test_an_urls_credentials_are_not_shown_and_unknown_engines_are_named() -> None:

@@ -239,3 +239,38 @@ async def test_an_item_past_its_time_is_in_no_page_and_no_count(store: sr.Store,
     assert await codes.count() == 2
     assert await codes.get("2") is None
     assert await codes.put(Code(id="2", ends=int(clock()) + 9), if_absent=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"limit": "5"}, "limit"),
+        ({"limit": 1.5}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"paging": "pages"}, "paging"),
+        ({"prefix": 5}, "prefix"),
+        ({"order": "rank", "prefix": "1", "low": 5}, "prefix"),
+        ({"order": "rank", "low": [1]}, "low"),
+        ({"order": "rank", "high": {}}, "high"),
+        ({"equals": {"status": ["open"]}}, "status"),
+        ({"equals": {"status": None}}, "status"),
+    ],
+    ids=repr,
+)
+async def test_what_no_query_can_look_up_is_refused_by_name_on_every_engine(
+    tickets: Any, wrong: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(sr.InvalidValue) as refused:
+        await tickets.query(**wrong)
+    assert refused.value.field == named
+
+
+async def test_a_limit_beyond_every_count_gives_what_there_is(tickets: Any) -> None:
+    assert len((await tickets.query(limit=10**20)).items) == 21
+
+
+async def test_the_order_by_key_is_never_quietly_that_of_an_index(tickets: Any) -> None:
+    with pytest.raises(sr.Unsupported, match="order='id'"):
+        await tickets.query(order="id", equals={"status": "open"})
+    assert ids(await tickets.query(order="id", equals={"rank": 1})) == ["T-04"]
+    assert ids(await tickets.query(sr.attr("status") == "open", order="id", limit=2)) == ["T-01", "T-03"]

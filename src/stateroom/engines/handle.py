@@ -8,7 +8,7 @@ knows an engine.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -39,6 +39,7 @@ from stateroom.model.ids import check_id, check_key
 
 T = TypeVar("T")
 Paging = Literal["matches", "slack"]
+MOST: Final = 2**31  # rows a page; engines count in 64 bits
 
 
 class Page(NamedTuple, Generic[T]):
@@ -298,8 +299,10 @@ class Datastore(Generic[T]):
         attribute that is ordered by. `limit` counts matches; with `paging="slack"` it counts what was looked at, at
         most 1000 and 1 MB a page, so a page may be empty and still have a cursor.
         """
-        if limit < 1 or (paging == "slack" and limit > slack_paging.LIMIT):
-            raise InvalidValue("limit", "must be 1 or more, and at most 1000 with Slack's paging")
+        if type(limit) is not int or limit < 1 or (paging == "slack" and limit > slack_paging.LIMIT):
+            raise InvalidValue("limit", "must be a whole number, 1 or more, and at most 1000 with Slack's paging")
+        if paging not in ("matches", "slack"):
+            raise InvalidValue("paging", 'is "matches" or "slack"')
         asked = self._writes.condition(condition, names, values)
         query = self._query(limit, Wanted(asked, order, equals, low, high, prefix, descending))
         bound = binding(query, paging)
@@ -360,11 +363,11 @@ class Datastore(Generic[T]):
 
         The cursor is never None: keep it, and ask again later. Unsupported where the definition does not say `changes`.
         """
-        if limit < 1:
-            raise InvalidValue("limit", "must be 1 or more")
+        if type(limit) is not int or limit < 1:
+            raise InvalidValue("limit", "must be a whole number, 1 or more")
         if not self.definition.changes or not self._raw.capabilities.changes:
             raise Unsupported(self._raw.capabilities.name, f"changes of {self._name}, which are not kept")
-        query = Query(changes_table(self._name), self.team, limit, equals=(CHANGES,))
+        query = Query(changes_table(self._name), self.team, min(limit, MOST), equals=(CHANGES,))
         bound = binding(query)
         position = read_cursor(bound, after)
         await self._ready()
@@ -376,7 +379,7 @@ class Datastore(Generic[T]):
     # What the verbs share.
 
     def _query(self, limit: int, wanted: Wanted) -> Query:
-        return query_of(self._raw, self.definition, self.team, limit, wanted)
+        return query_of(self._raw, self.definition, self.team, min(limit, MOST), wanted)
 
     def _change(self, row: Row) -> Change[T]:
         entry = row.item

@@ -51,6 +51,8 @@ class Bulk(Generic[T]):
 
 def check_count(place: str, given: Sequence[Any], limit: int | None) -> None:
     """InvalidValue when the profile does not take as many."""
+    if isinstance(given, (str, bytes)):
+        raise InvalidValue(place, "takes a list")
     if limit is not None and not 0 < len(given) <= limit:
         raise InvalidValue(place, f"takes 1 to {limit} in one call with this profile, not {len(given)}")
 

@@ -59,6 +59,7 @@ class Form(Generic[T]):
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to set."""
+        _check_mapping("set", given)
         found = self.definition.changed(given)
         self._refuse_key(found)
         self._refuse_sealed(found)
@@ -66,6 +67,7 @@ class Form(Generic[T]):
 
     def amounts(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to add to numbers."""
+        _check_mapping("add", given)
         found = normalise_item(self._stored_names(given))
         for name, amount in found.items():
             kind = self.definition.attributes[name].type
@@ -77,6 +79,7 @@ class Form(Generic[T]):
 
     def entries(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to append to arrays."""
+        _check_mapping("append", given)
         named = self._stored_names(given)
         for name in named:
             kind = self.definition.attributes[name].type
@@ -195,3 +198,8 @@ class Form(Generic[T]):
         sealed = self._sealed & item.keys()
         if sealed:
             raise KeyMissing(self.name, min(sealed))
+
+
+def _check_mapping(field: str, given: object) -> None:
+    if not isinstance(given, Mapping):
+        raise InvalidValue(field, "takes a dict of attribute names and values")

@@ -53,7 +53,8 @@ def query_of(engine: Engine, definition: Definition, team: str, limit: int, want
 
 def _range(engine: str, definition: Definition, wanted: Wanted) -> dict[str, Any]:
     """The part of a query that the engine finds by order."""
-    order = None if wanted.order == definition.key else wanted.order
+    by_key = wanted.order == definition.key
+    order = None if by_key else wanted.order
     equals = wanted.equals
     if order is None and not equals:
         for name, bound in (("low", wanted.low), ("high", wanted.high)):
@@ -62,15 +63,15 @@ def _range(engine: str, definition: Definition, wanted: Wanted) -> dict[str, Any
         return _bounds(wanted)
     fixed = _fixed(wanted.condition)
     for index in definition.indexes:
-        if (width := _width(index, order, equals, fixed)) is None:
-            continue
+        if (width := _width(index, order, equals, fixed)) is None or (by_key and width < len(index.attributes)):
+            continue  # by an index, items come in the order of their keys only where all its attributes are fixed
         bounds = _bounds(wanted)
         if bounds and width == len(index.attributes):
             raise InvalidValue(next(iter(bounds)), "has nothing to bound: equals fixes the whole index")
         known = _named(index, equals, fixed)
-        values = tuple(normalise(known[name], name) for name in index.attributes[:width])
+        values = tuple(_scalar(known[name], name) for name in index.attributes[:width])
         return {"index": index.name, "equals": values, **bounds}
-    asked = f"order={order!r}" if order else "equals"
+    asked = "equals" if wanted.order is None else f"order={wanted.order!r}"
     raise Unsupported(engine, f"{asked}: {definition.name} declares no index that serves it")
 
 
@@ -118,13 +119,23 @@ def _fixed(condition: Condition | None) -> dict[str, Any]:
 
 def _bounds(wanted: Wanted) -> dict[str, Any]:
     """`low` and `high` as far as they are given, narrowed to `prefix`."""
-    low = None if wanted.low is None else normalise(wanted.low, "low")
-    high = None if wanted.high is None else normalise(wanted.high, "high")
+    low = None if wanted.low is None else _scalar(wanted.low, "low")
+    high = None if wanted.high is None else _scalar(wanted.high, "high")
     if wanted.prefix:
+        if not all(isinstance(one, str) for one in (wanted.prefix, low or "", high or "")):
+            raise InvalidValue("prefix", "is a text, and goes with texts as low and high")
         behind = after_prefix(normalise(wanted.prefix, "prefix"))
         low = wanted.prefix if low is None else max(wanted.prefix, low)
         high = behind if high is None else high if behind is None else min(behind, high)
     return {name: bound for name, bound in (("low", low), ("high", high)) if bound is not None}
+
+
+def _scalar(value: Any, name: str) -> Any:
+    """A value that has a place in an index."""
+    found = normalise(value, name)
+    if found is None or isinstance(found, (list, dict)):
+        raise InvalidValue(name, "is looked up in an order, which holds texts, numbers and booleans")
+    return found
 
 
 class Pages:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from stateroom.model.codec import DEPTH
 from stateroom.model.constraints import constrained
 from stateroom.model.errors import CorruptData, InvalidValue
 
@@ -93,7 +94,7 @@ class Records:
         """Some attributes, by stored or field name, as plain values that the class takes. InvalidValue."""
         found = self.plain(given)
         for error in self._faults(found):
-            if error["loc"] and error["loc"][0] in found and found[str(error["loc"][0])] is not None:
+            if error["loc"] and found.get(error["loc"][0]) is not None:
                 raise self._refused(error)
         return found
 
@@ -164,13 +165,15 @@ def words_of(error: Fault) -> str:
     return "is refused by a validator of its class"
 
 
-def plain(value: Any) -> Any:
-    """A Python value as what JSON has; codec.normalise does the rest."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """A Python value as what JSON has; codec.normalise does the rest, and refuses what is nested too deeply."""
+    if depth > DEPTH:
+        return value
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, BaseModel):
         return {
-            info.alias or field: plain(inner)
+            info.alias or field: plain(inner, depth + 1)
             for field, info in type(value).model_fields.items()
             if (inner := getattr(value, field, None)) is not None
         }
@@ -179,9 +182,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(one, depth + 1) for one in value]
     if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: plain(one, depth + 1) for key, one in value.items()}
     return value
 
 
