@@ -130,6 +130,7 @@ def richer(draw: st.DrawFn, definition: Definition) -> Definition:
     attributes[key] = replace(attributes[key], required=True)
     attributes["state"] = Attribute("string", values=("open", "in review", "done"))
     able = [name for name, one in attributes.items() if one.type in ORDERED and not one.encrypted]
+    able = [name for name in able if not any(letter in "\"'\\" or ord(letter) < 32 for letter in name)]
     indexes = []
     for _ in range(draw(st.integers(0, 2))):
         names = draw(st.lists(st.sampled_from(able), min_size=1, max_size=3, unique=True))
