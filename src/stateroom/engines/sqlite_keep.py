@@ -2,8 +2,7 @@
 
 Rules of this file: the statement is its own transaction. Rows are not read before; when fewer were inserted than asked
 for, those in the way are looked up after, and their callers go the general way. The caller of these functions holds the
-turnstile, so no other process of ours has written between. When another connection has committed since we last looked
-(it may have declared a unique index), the statement itself sees so and inserts nothing.
+turnstile, so no other process of ours has written between, and has seen that `layout` is not old.
 """
 
 from __future__ import annotations
@@ -27,11 +26,8 @@ def one_table(batches: Sequence[Batch]) -> str:
     return table if table and len(batches) <= ROWS and all([b.keep == table for b in batches]) else ""  # noqa: C419
 
 
-def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now: float, seen: int) -> list[Batch]:
-    """Insert the rows that are not there, durably; returns the batches whose row was (or is an expired one).
-
-    `seen` is the data_version up to which what others committed is known.
-    """
+def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now: float) -> list[Batch]:
+    """Insert the rows that are not there, durably; returns the batches whose row was (or is an expired one)."""
     version = next_version(None, now)
     values: list[object] = []
     for batch in batches:
@@ -40,7 +36,6 @@ def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now
         values += (write.team, write.id, version, write.expires_at, batch.texts[0])
         item = write.item if type(write.item) is dict else dict(write.item)
         batch.results = [Written(Row(write.id, item, version, write.expires_at, write.team), True)]
-    values.append(seen)
     cursor.execute(groups(len(batches), 5).join(layout.keep), values)
     if cursor.rowcount == len(batches):
         return []

@@ -94,10 +94,7 @@ class Layout:
         by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
         self.many = ("SELECT t.team, t.id, t.version, t.expires, t.item FROM (VALUES ", by_key)
         self.put = f"INSERT INTO {self.sql} ({columns}) VALUES "
-        self.keep = (
-            f"INSERT INTO {self.sql} ({columns}) SELECT * FROM (VALUES ",
-            ") WHERE (SELECT data_version FROM pragma_data_version) = ? ON CONFLICT (team, id) DO NOTHING",
-        )
+        self.keep = (f"INSERT INTO {self.sql} ({columns}) VALUES ", " ON CONFLICT (team, id) DO NOTHING")
         self.rowids = ("SELECT t.rowid, t.team, t.id FROM (VALUES ", by_key)
         self.over = (
             " ON CONFLICT (team, id) DO UPDATE SET version = excluded.version, expires = excluded.expires, "

@@ -281,6 +281,8 @@ class Writer:
 
     def _keep(self, batches: list[Batch]) -> list[Batch]:
         """Insert a group of nothing but rows to keep; what is left of it goes the general way."""
+        if self._turnstile.tables() != self._tables:
+            return batches  # what we know of the tables may be old
         layout = self.layouts.get(table) if (table := one_table(batches)) else None
         if layout is None or layout.unique or layout.table.changes:
             return batches
@@ -290,7 +292,7 @@ class Writer:
         if self._before_commit is not None:
             self._before_commit()
         try:
-            left = insert(self._cursor, layout, live, self._clock(), self._seen)
+            left = insert(self._cursor, layout, live, self._clock())
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise translate(error, self._path, committing=True) from error
