@@ -78,6 +78,17 @@ async def test_rows_of_all_teams_are_rewritten_once_in_the_new_version(store: St
     assert [row.version for row in await rows_of(store.engine, "polls")] == versions, "nothing was written again"
 
 
+async def test_a_deleted_item_can_be_restored_when_the_steps_are_gone(store: Store) -> None:
+    old, new = replace(OLD, keep_deleted=60), replace(NEW, keep_deleted=60)
+    await fill(store, 2)
+    await store.team(TEAM).items(old).delete("p1")
+    done = await backfill(store.engine, Pace(store.clock), new)
+    assert (done.rewritten, done.failed, done.finished) == (2, 0, True)
+    items = store.team(TEAM).items(replace(new, upgrades={}))
+    assert await items.restore("p1") == {"id": "p1", "votes": 1, "name": "POLL 1"}
+    assert await items.get("p1") == {"id": "p1", "votes": 1, "name": "POLL 1"}
+
+
 async def test_rows_that_cannot_be_upgraded_stay_and_say_why_until_they_can(store: Store) -> None:
     await fill(store, 2)
     await store.team(TEAM).items(OLD).put({"id": "broken", "title": "bad"})

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from stateroom.engines import leases
+from stateroom.engines.handle_trash import trash_of
 from stateroom.engines.port import Engine, Query, Row
 from stateroom.expr.tree import Compare, Condition, Exists, Literal, Or, Path
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work
@@ -57,7 +59,10 @@ def upgrading(definition: Definition) -> Work:
 async def backfill(
     engine: Engine, pace: Pace, definition: Definition, told: Callable[[Progress], None] = lambda _: None
 ) -> Progress:
-    """Rewrite every row of an older version; FormatTooNew when there are newer ones, BackfillRuns when one is at it."""
+    """Rewrite every row of an older version, also of deleted ones that are kept.
+
+    FormatTooNew when there are newer ones, BackfillRuns when one is at it.
+    """
     await refuse_newer(engine, definition)
     if definition.version == 1:
         return Progress(1, finished=True)
@@ -66,8 +71,15 @@ async def backfill(
     if lease is None:
         raise BackfillRuns(definition.name)
     batch = BATCH if pace.rate is None else max(1, min(BATCH, int(pace.rate)))  # a page takes a second at most
+    paced = _Renewing(pace, lease)
     try:
-        return await Rewriter(engine, _Renewing(pace, lease), upgrading(definition), told=told, batch=batch).run()
+        done = await Rewriter(engine, paced, upgrading(definition), told=told, batch=batch).run()
+        deleted = trash_of(definition)  # it can be restored, also when the steps are gone
+        if deleted is None or not await has(engine, deleted, older(deleted), pace.clock()):
+            return done
+        kept = await Rewriter(engine, paced, upgrading(deleted), told=told, batch=batch).run()
+        sums = {name: getattr(done, name) + getattr(kept, name) for name in ("seen", "rewritten", "failed")}
+        return replace(done, **sums)
     finally:
         await lease.release()
 
