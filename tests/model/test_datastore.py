@@ -425,6 +425,22 @@ def test_an_annotation_that_cannot_be_kept_is_refused_by_path(annotation: Any, p
     assert words in str(refused.value)
 
 
+def test_an_option_that_does_not_exist_is_refused_and_not_lost() -> None:
+    with pytest.raises(sr.InvalidDefinition, match=r"bare: there is no option keepdeleted; there are name, version"):
+        type("Bare", (sr.Datastore,), {"__module__": __name__}, name="bare", keepdeleted=60)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"__indexes__": "id"}, {"__indexes__": [("id",)]}, {"__indexes__": sr.Index("id")}, {"__lifecycle__": {"a": []}}],
+    ids=repr,
+)
+def test_indexes_and_lifecycles_of_the_wrong_form_are_refused_with_the_right_one(body: dict[str, Any]) -> None:
+    body |= {"__module__": __name__, "__annotations__": {"id": str}, "id": sr.key()}
+    with pytest.raises(sr.InvalidDefinition, match=r"sr\.(Index|Lifecycle)\("):
+        type("Bare", (sr.Datastore,), body, name="bare")
+
+
 def test_a_class_that_contains_itself_is_refused() -> None:
     with pytest.raises(sr.InvalidDefinition, match="Tree contains itself"):
 

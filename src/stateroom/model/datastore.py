@@ -100,7 +100,10 @@ class Datastore(BaseModel):
         profile: Profile = "open",
         **kwargs: Any,
     ) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__pydantic_init_subclass__()
+        if kwargs:  # pydantic has taken its own; a misspelt option would be lost in silence
+            known = "name, version, changes, keep_deleted, on_erase, profile"
+            raise InvalidDefinition(name or cls.__name__, None, f"there is no option {min(kwargs)}; there are {known}")
         if not name:
             raise InvalidDefinition(cls.__name__, None, 'give the datastore a name: class X(sr.Datastore, name="x")')
         for prefix in (RESERVED_PREFIX, TRASH_PREFIX):
@@ -133,6 +136,7 @@ def _define(cls: type[Datastore], name: str, options: dict[str, Any]) -> Definit
         raise InvalidDefinition(name, None, f"mark exactly one attribute with sr.key(), not {len(keys)}")
     if len(ttls) > 1:
         raise InvalidDefinition(name, ttls[1], "a datastore has one ttl attribute")
+    _check_forms(cls, name)
     _check_beginning(cls, name, names)
     return Definition(
         name=name,
@@ -149,6 +153,15 @@ def _define(cls: type[Datastore], name: str, options: dict[str, Any]) -> Definit
 
 def _marks(cls: type[Datastore], names: Mapping[str, str], mark: str) -> list[str]:
     return [names[field] for field, info in cls.model_fields.items() if is_marked(info, mark)]
+
+
+def _check_forms(cls: type[Datastore], name: str) -> None:
+    """What stands in the class under the names that are not attributes."""
+    indexes, lifecycle = cls.__indexes__, cls.__lifecycle__
+    if not isinstance(indexes, (list, tuple)) or not all(isinstance(one, Index) for one in indexes):
+        raise InvalidDefinition(name, None, '__indexes__ is a list: [sr.Index("attribute", ...), ...]')
+    if lifecycle is not None and not isinstance(lifecycle, Lifecycle):
+        raise InvalidDefinition(name, None, '__lifecycle__ is sr.Lifecycle("attribute", state=["next", ...], ...)')
 
 
 def _check_beginning(cls: type[Datastore], name: str, names: Mapping[str, str]) -> None:
