@@ -20,6 +20,8 @@ def test_forms_do_what_json_does(store: AppStore) -> None:
     item = {"key": "7", "state": "ö & = +", "count": 5, "tags": ["a"], "urgent": True}
     assert store.form("put", {"item": item}) == {"ok": True, "datastore": "tickets", "item": item}
     assert store.form("get", {"id": 7})["item"] == item
+    assert store.get(7) == item
+    assert store.ok("bulkGet", ids=[7])["items"] == [item]
     assert store.form("bulkPut", {"items": [{"key": "b"}]})["ok"] is True
     assert ids(store.form("bulkGet", {"ids": ["7", "b"]})) == ["7", "b"]
     assert store.form("query", {"limit": 1})["response_metadata"]["next_cursor"]
@@ -82,6 +84,14 @@ def test_a_persons_token_names_the_app_and_a_bots_may(store: AppStore, method: s
     register(store.slack, "A0OTHER")
     assert store.refused(method, app_id="A0OTHER", **ARGS[method])["error"] == "invalid_app_id"
     assert AppStore(store.slack, "xoxp-T00000001-U0NONE").refused(method)["error"] == "invalid_auth"
+
+
+def test_a_person_reaches_only_the_apps_of_their_own_team(slack: LocalSlack) -> None:
+    users = slack.add_team("T00000002")["users"]
+    register(slack, "A0DEV")
+    person = AppStore(slack, f"xoxp-T00000002-{users[0]}")
+    assert person.refused("get", app_id="A0DEV", id="a")["error"] == "invalid_app_id"
+    assert AppStore(slack, PERSON).ok("get", app_id="A0DEV", id="a")["item"] == {}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -171,6 +171,26 @@ async def test_slacks_async_python_client_does_all_nine_and_meets_the_errors(sto
         assert (answer["ok"], answer["error"]) == (False, error)
 
 
+def test_slacks_python_client_meets_faults(store: AppStore) -> None:
+    client = WebClient(token=store.token, base_url=store.slack.api_url)
+    for number, code in enumerate(BY_FAULT):
+        store.slack.fault("error", method="apps.datastore.*", code=code)
+        name, given = named(METHODS[number % 9], ARGS[METHODS[number % 9]])
+        with pytest.raises(SlackApiError) as caught:
+            client.api_call(name, json=given)
+        assert caught.value.response["error"] == code
+    store.slack.fault("partial_failure", method="apps.datastore.bulk*", count=3)
+    for method, failed in (("bulkGet", ["T-1"]), ("bulkPut", [{"key": "T-1"}]), ("bulkDelete", ["T-1"])):
+        name, given = named(method, ARGS[method])
+        with pytest.raises(SlackApiError) as caught:
+            client.api_call(name, json=given)
+        assert (caught.value.response["error"], caught.value.response["failed_items"]) == ("partial_failure", failed)
+    for token, error in (("", "not_authed"), ("xoxb-wrong", "invalid_auth")):
+        with pytest.raises(SlackApiError) as caught:
+            WebClient(token=token, base_url=store.slack.api_url).api_call("apps.datastore.count", json={})
+        assert caught.value.response["error"] == error
+
+
 def test_slacks_python_client_sends_forms_as_well(store: AppStore) -> None:
     client = WebClient(token=store.token, base_url=store.slack.api_url)
     for method, args, wanted in STORY:

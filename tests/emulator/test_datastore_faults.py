@@ -14,6 +14,7 @@ from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from stateroom.emulator.config import SEED_TOKEN
+from stateroom.emulator.tiers import TIER_3, TIER_4, Allowances
 from support.datastores import ARGS, METHODS, AppStore, Json, ids, manifest, register
 from support.local_slack import LocalSlack, SlackProcess, eventually_now, local_slack, local_slack_process
 
@@ -148,6 +149,18 @@ def test_tiers_allow_so_many_a_minute_for_each_method_and_app(method: str, allow
         assert answers[-1] == {"ok": False, "error": "ratelimited"}
         assert store.call("get", id="a")["ok"] is True
         assert register(slack, "A0OTHER").call(method)["ok"] is True
+        slack.add_team("T00000002", bot_token="xoxb-two")
+        assert AppStore(slack, "xoxb-two").call(method)["ok"] is True
+
+
+def test_who_waits_as_long_as_it_is_told_is_served() -> None:
+    for tier in (TIER_3, TIER_4):
+        allowances, key = Allowances(), ("A", "T", "m", "")
+        answers = [allowances.take(key, tier, 0.0, 1.0) for _ in range(tier.allowed + 1)]
+        assert answers[:-1] == [None] * tier.allowed
+        assert answers[-1] is not None
+        assert allowances.take(key, tier, answers[-1] - 1, 1.0) == 1
+        assert allowances.take(key, tier, answers[-1], 1.0) is None
 
 
 def test_slacks_python_client_waits_as_long_as_it_is_told(store: AppStore) -> None:

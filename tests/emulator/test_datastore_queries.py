@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.datastores import AppStore, Json, ids, register
+from support.datastores import AppStore, Json, ids, manifest, register
 from support.local_slack import LocalSlack
 
 pytestmark = pytest.mark.service
@@ -57,6 +57,16 @@ def test_a_megabyte_ends_a_page(store: AppStore) -> None:
     assert (ids(first), ids(second)) == (["0", "1", "2"], ["3", "4", "5"])
 
 
+def test_a_megabyte_is_counted_to_the_byte(store: AppStore) -> None:
+    room = 1024 * 1024 - 3 * len("key0state")
+    sizes = [room // 3, room // 3, room - 2 * (room // 3)]
+    for number, size in enumerate(sizes):
+        store.ok("put", item={"key": str(number), "state": "x" * size})
+    assert ids(store.ok("query")) == ["0", "1", "2"]
+    store.ok("put", item={"key": "0", "state": "x" * (sizes[0] + 1)})
+    assert ids(store.ok("query")) == ["0", "1"]
+
+
 def test_a_cursor_is_good_for_its_app_datastore_and_expression_only(slack: LocalSlack, store: AppStore) -> None:
     store.fill([{"key": "a", "points": 1}, {"key": "b", "points": 1}])
     args = {"expression": "points = :c", "expression_values": {":c": 1}}
@@ -64,7 +74,10 @@ def test_a_cursor_is_good_for_its_app_datastore_and_expression_only(slack: Local
     assert ids(store.ok("query", limit=5, cursor=cursor, **args)) == ["b"]
     other = register(slack, "A0OTHER")
     other.fill([{"key": "a"}, {"key": "b"}])
+    tickets = manifest()["datastores"]["tickets"]
+    register(slack, said=manifest(datastores={"tickets": tickets, "more": tickets}))
     for who, given in (
+        (AppStore(slack, name="more"), args),
         (store, {}),
         (store, {**args, "expression_values": {":c": 2}}),
         (store, {**args, "expression": "points > :c"}),

@@ -1,5 +1,6 @@
 """Python from definitions: importing what is written gives them again."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from types import ModuleType
@@ -60,6 +61,14 @@ def test_every_type_obligation_and_odd_name_comes_back() -> None:
     ]
     optional = Definition("optional", "id", {"id": STRING})
     assert imported(python.write([places, *same, optional])) == [places, *same, optional]
+
+
+def test_no_field_hides_what_its_class_has_already() -> None:
+    own = [name for name in (*dir(Datastore), *dir(type(Datastore))) if not name.startswith("_")]
+    app = [Definition("own", "id", ID | dict.fromkeys(own, STRING))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert imported(python.write(app)) == app
 
 
 def test_a_module_reads_as_one_would_write_it() -> None:

@@ -100,7 +100,7 @@ class AppStore:
         assert isinstance(entry.pop("message"), str)
         return dict(entry)
 
-    def get(self, item_id: str) -> Json:
+    def get(self, item_id: str | int) -> Json:
         return dict(self.ok("get", id=item_id)["item"])
 
     def fill(self, items: list[Json]) -> None:

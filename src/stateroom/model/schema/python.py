@@ -52,7 +52,8 @@ class _Module:
         from stateroom.model.datastore import Datastore
 
         self.names = Names("sr", *_IMPORTS, *_BUILTINS, *keyword.kwlist)
-        self.own = frozenset(dir(Datastore))  # pydantic's, which a field must not hide
+        # pydantic's, and its metaclass's, which a field must not hide
+        self.own = frozenset((*dir(Datastore), *dir(type(Datastore))))
         self.types = {name: self.names.free(capitals(name, "Custom")) for name in custom_types(definitions)}
         self.classes = [(one, self.names.free(capitals(one.name, "Items"))) for one in definitions]
         self.parts: list[str] = []
