@@ -180,6 +180,17 @@ def test_a_new_manifest_keeps_the_items_and_a_removed_attribute_stays_in_them(st
     assert store.ok("update", item={"key": "a", "count": 1})["item"] == {"key": "a", "state": "open", "count": 1}
 
 
+def test_another_type_leaves_stored_values_as_they_are(store: AppStore) -> None:
+    store.ok("put", item={"key": "a", "state": "open"})
+    said = manifest()
+    said["datastores"]["tickets"]["attributes"]["state"] = {"type": "integer"}
+    register(store.slack, said=said)
+    assert store.ok("update", item={"key": "a", "count": 1})["item"] == {"key": "a", "state": "open", "count": 1}
+    named = {"expression_attributes": {"#s": "state"}, "expression_values": {":v": "op"}}
+    assert ids(store.ok("query", expression="begins_with(#s, :v)", **named)) == ["a"]
+    assert store.inner("put", item={"key": "a", "state": "x"})["code"] == "attribute_invalid"
+
+
 def test_a_removed_datastore_or_another_primary_key_deletes_the_items(store: AppStore) -> None:
     store.ok("put", item={"key": "a", "state": "open"})
     rekeyed = manifest()

@@ -82,7 +82,7 @@ ERRORS: list[tuple[str, Json, str]] = [
         {"expression": "#k = :k", "expression_attributes": {"#k": "key"}, "expression_values": {":k": "a"}},
         "datastore_error",
     ),
-    ("count", {"expression": "state ="}, "datastore_error"),
+    ("count", {"expression": "tags ="}, "datastore_error"),
     ("query", {"limit": 1001}, "invalid_arguments"),
     ("query", {"cursor": "nonsense"}, "invalid_arguments"),
 ]

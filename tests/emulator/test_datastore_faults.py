@@ -228,6 +228,21 @@ def test_what_was_deleted_with_its_datastore_does_not_come_back_after_a_restart(
         assert AppStore(slack).ok("count")["count"] == 0
 
 
+def test_a_restart_shows_an_item_as_it_was_changed_last(tmp_path: Path) -> None:
+    state = f"sqlite:///{tmp_path}/slack.db"
+    with local_slack(state=state) as slack:
+        store = register(slack)
+        store.fill([{"key": "a", "state": "first"}, {"key": "b", "state": "first"}, {"key": "c"}])
+        store.ok("put", item={"key": "a", "state": "second"})
+        store.ok("update", item={"key": "b", "count": 2})
+        store.ok("bulkDelete", ids=["c"])
+    with local_slack(state=state) as slack:
+        assert AppStore(slack).ok("query")["items"] == [
+            {"key": "a", "state": "second"},
+            {"key": "b", "state": "first", "count": 2},
+        ]
+
+
 def test_a_reset_forgets_the_items_and_keeps_the_datastores(store: AppStore) -> None:
     store.ok("put", item={"key": "a"})
     store.slack.reset()

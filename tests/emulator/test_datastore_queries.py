@@ -148,29 +148,32 @@ def test_an_expression_finds(store: AppStore, expression: str, values: Json, fou
 
 
 @pytest.mark.parametrize(
-    ("args", "pointer"),
+    ("args", "pointer", "words"),
     [
-        ({"expression": "#s ="}, "/expression"),
-        ({"expression": "state = :v"}, "/expression"),
-        ({"expression": "count = :v", "expression_values": {":v": 1}}, "/expression"),
-        ({"expression": "#s = :v", "expression_values": {":v": 1}}, "/expression"),
-        ({"expression": "state = :v", "expression_values": {":v": "a", ":w": "b"}}, "/expression"),
-        ({"expression": "fly(state)"}, "/expression"),
-        ({"expression": "((attribute_exists(tags)))"}, "/expression"),
-        ({"expression": "begins_with(state, :v)", "expression_values": {":v": 5}}, "/expression"),
+        ({"expression": "tags ="}, "/expression", "ends too early"),
+        ({"expression": "tags = :v"}, "/expression", ":v is not in values"),
+        ({"expression": "count = :v", "expression_values": {":v": 1}}, "/expression", "reserved word"),
+        ({"expression": "#s = :v", "expression_values": {":v": 1}}, "/expression", "#s is not in names"),
+        ({"expression": "tags = :v", "expression_values": {":v": "a", ":w": "b"}}, "/expression", ":w"),
+        ({"expression": "fly(tags)"}, "/expression", "fly"),
+        ({"expression": "((attribute_exists(tags)))"}, "/expression", "doubled"),
+        ({"expression": "begins_with(tags, :v)", "expression_values": {":v": 5}}, "/expression", "begins_with"),
         (
             {"expression": "points BETWEEN :v AND :w", "expression_values": {":v": 5, ":w": 1}},
             "/expression",
+            "BETWEEN",
         ),
-        ({"expression": "attribute_exists(state)", "expression_values": {}}, "/expression_values"),
-        ({"expression": "attribute_exists(state)", "expression_attributes": {}}, "/expression_attributes"),
-        ({"expression_values": {":v": 1}}, "/expression_values"),
-        ({"expression_attributes": {"#v": "state"}}, "/expression_attributes"),
+        ({"expression": "attribute_exists(tags)", "expression_values": {}}, "/expression_values", "is empty"),
+        ({"expression": "attribute_exists(tags)", "expression_attributes": {}}, "/expression_attributes", "is empty"),
+        ({"expression_values": {":v": 1}}, "/expression_values", "needs an expression"),
+        ({"expression_attributes": {"#v": "state"}}, "/expression_attributes", "needs an expression"),
     ],
 )
-def test_an_expression_that_means_nothing_is_refused(store: AppStore, args: Json, pointer: str) -> None:
+def test_an_expression_that_means_nothing_is_refused(store: AppStore, args: Json, pointer: str, words: str) -> None:
     for method in ("query", "count"):
-        assert store.inner(method, **args) == {"code": "expression_invalid", "pointer": pointer}
+        (error,) = store.refused(method, **args)["errors"]
+        assert (error["code"], error["pointer"]) == ("expression_invalid", pointer)
+        assert words in error["message"]
 
 
 def test_the_primary_key_may_not_stand_in_an_expression(store: AppStore) -> None:

@@ -139,6 +139,7 @@ def test_an_unknown_datastore_is_told_in_slacks_words(store: AppStore) -> None:
         ({"key": ""}, "primary_key_invalid", "/item/key"),
         ({"key": "k" * 1025}, "primary_key_invalid", "/item/key"),
         ({"key": "a", "a/b": 1}, "attribute_not_declared", "/item/a~1b"),
+        ({"key": "a", "~1": 1}, "attribute_not_declared", "/item/~01"),
         ({"key": "a", "count": 1.5}, "attribute_invalid", "/item/count"),
         ({"key": "a", "urgent": "yes"}, "attribute_invalid", "/item/urgent"),
         ({"key": "a", "tags": ["a", 5]}, "attribute_invalid", "/item/tags/1"),
@@ -159,7 +160,12 @@ def test_no_error_repeats_what_was_sent(store: AppStore) -> None:
     answers = [
         store.refused("put", item={"key": "a", "count": secret}),
         store.refused("put", item={"key": secret * 60}),
-        store.refused("query", expression="state = :v", expression_values={":v": secret, ":w": secret}),
+        store.refused("put", item={"key": "a", "nowhere": secret}),
+        store.refused("put", item={"key": "a", "tags": [secret, 5]}),
+        store.refused("bulkGet", ids=[secret, secret]),
+        store.refused("get", id=[secret]),
+        store.refused("query", cursor=secret),
+        store.refused("query", expression="tags = :v", expression_values={":v": secret, ":w": secret}),
     ]
     assert secret not in str(answers)
 

@@ -42,6 +42,12 @@ def test_the_cli_finds_itself_and_its_apps(slack: LocalSlack) -> None:
         {"app_id": "A0DEV", "is_installed": True, "is_hosted": True},
         {"app_id": "A00000001", "is_installed": True, "is_hosted": False},
     ]
+    assert call(slack, "status", app_ids=["A0DEV"], team_id="T00000009")["error"] == "team_not_found"
+    for number, (said, hosted) in enumerate(
+        ((changed("settings"), True), (manifest(settings={"function_runtime": "remote"}), False))
+    ):
+        register(slack, f"A0{number}", said=said)
+        assert [one["is_hosted"] for one in call(slack, "status", app_ids=[f"A0{number}"])["apps"]] == [hosted]
 
 
 def test_a_manifest_comes_back_as_it_was_given(slack: LocalSlack) -> None:
@@ -135,6 +141,14 @@ def test_a_change_that_loses_data_is_warned_of_and_needs_consent(
             call(slack, "manifest.update", manifest=said, app_id="A0DEV", consent_breaking_changes=True)["ok"] is True
         )
     assert call(slack, "manifest.export", app_id="A0DEV")["manifest"] == said
+
+
+def test_a_manifest_that_names_no_scopes_any_more_takes_them_back(slack: LocalSlack) -> None:
+    store = register(slack, said=manifest(oauth_config={"scopes": {"bot": ["chat:write"]}}))
+    assert store.refused("count")["error"] == "missing_scope"
+    answer = call(slack, "manifest.update", manifest=changed("oauth_config"), app_id=store.app_id)
+    assert answer["permissions_updated"] is True
+    assert store.ok("count")["count"] == 0
 
 
 def test_a_type_that_slack_does_not_document_is_warned_of(slack: LocalSlack) -> None:

@@ -182,6 +182,8 @@ def _merge(app: App, spec: AppSpec) -> None:
         value = getattr(spec, name)
         if value is not None:
             setattr(app, name, value)
+    if spec.manifest is not None:  # it speaks for all of them, also by saying nothing
+        app.scopes, app.bot_events = spec.scopes, spec.bot_events
 
 
 def _take_over(world: World, app: App, owner: App, install: Install) -> None:

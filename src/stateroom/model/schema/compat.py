@@ -103,7 +103,11 @@ def _attribute(name: str, where: str, old: Attribute, new: Attribute, *, inside:
         return
     if old.items != new.items:
         yield from _items(name, where, old.items, new.items)
-    yield from _attributes(name, old.properties, new.properties, f"{where}.")
+    if old.type == "object" and new.properties and not old.properties:
+        said = "its properties are declared now, stored items may hold others; Slack documents nothing"
+        yield Change(name, where, "type changed", True, said)
+    else:
+        yield from _attributes(name, old.properties, new.properties, f"{where}.")
     if inside and new.required and not old.required:
         yield Change(name, where, "property required", True, "stored items may lack it; let it be absent")
     if new.values and (not old.values or set(old.values) - set(new.values)):
