@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,11 @@ def test_rubbish_is_told_without_a_word_of_it(data: bytes, told: str) -> None:
     with pytest.raises(BadLine, match=told) as caught:
         item_of(Line(1, len(data), data))
     assert "nonsense" not in str(caught.value)
+
+
+def test_a_number_beyond_every_exponent_is_a_value_to_be_refused_and_no_crash() -> None:
+    data = b'{"id":"a","votes":-1e-99999999999999999999}'
+    assert item_of(Line(1, len(data), data)) == {"id": "a", "votes": Decimal("Infinity")}
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_items() -> None:

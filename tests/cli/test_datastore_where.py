@@ -97,6 +97,8 @@ def test_no_text_is_ever_read_as_anything_but_a_value(text: str) -> None:
         ("urgent > true", 9, ""),
         ("status = 12abc", 9, ""),
         ("#gone = 1", 0, "#gone"),
+        ("votes = 1e99999999999999999999", 8, "infinite"),
+        (f"votes = {'9' * 5000}", 8, "significant digits"),
     ],
 )
 def test_an_error_points_at_the_character_that_was_written(text: str, at: int, told: str) -> None:

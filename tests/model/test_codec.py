@@ -79,7 +79,7 @@ def test_nesting_has_a_limit() -> None:
         normalise(deep)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN"])
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN", b"1e99999999999999999999"])
 def test_bytes_that_are_no_json_are_corrupt_data(data: bytes) -> None:
     with pytest.raises(CorruptData):
         decode(data, "here")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import click
@@ -17,6 +16,7 @@ import msgspec
 
 from stateroom.cli.definitions import definitions_option, manifest_option
 from stateroom.cli.output import json_option, store_option
+from stateroom.model.codec import exact
 from stateroom.model.errors import WrongUse
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ FILTER: Final = ("expression", "expression_attributes", "expression_values")
 # Flags whose name is not that of the key.
 _FLAGS: Final = {"ids": "id", "items": "item", "expression_attributes": "names", "expression_values": "values"}
 
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+_decoder: Final = msgspec.json.Decoder(float_hook=exact)
 
 
 def words(metavar: str) -> Callable[[F], F]:

@@ -7,17 +7,18 @@ Reading is by whatever is there, so that a slow pipe is written on as it comes. 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import IO, Any, Final, NamedTuple
 
 import msgspec
+
+from stateroom.model.codec import exact
 
 CHUNK: Final = 1024 * 1024
 LONGEST: Final = 128 * 1024 * 1024  # bytes of a line: every engine's item limit, escaped as JSON allows
 SHOWN: Final = 100_000  # bytes of a bad line that go into the file of rejects
 _BOM: Final = b"\xef\xbb\xbf"
 
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+_decoder: Final = msgspec.json.Decoder(float_hook=exact)
 
 
 class Line(NamedTuple):

@@ -7,19 +7,19 @@ type it is JSON. What the definition does not declare is refused with what it do
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from stateroom.model.attributes import Attribute
+from stateroom.model.codec import exact
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue, WrongUse
 
 _JSON: Final = frozenset(
     {"boolean", "integer", "number", "object", "array", "slack#/types/timestamp", "slack#/types/rich_text"}
 )
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+_decoder: Final = msgspec.json.Decoder(float_hook=exact)
 
 
 def assignments(definition: Definition, flag: str, given: Iterable[str]) -> dict[str, Any]:

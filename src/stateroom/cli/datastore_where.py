@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stateroom.expr.tree import Condition
+from stateroom.model.codec import DIGITS, exact
 from stateroom.model.errors import InvalidCondition, WrongUse
 
 _TOKEN: Final = re.compile(
@@ -163,7 +164,7 @@ def _free(sign: str, taken: Mapping[str, Any]) -> str:
 
 
 def _number(text: str) -> int | Decimal:
-    return int(text) if text.lstrip("-").isdigit() else Decimal(text)
+    return int(text) if len(text) <= DIGITS and text.lstrip("-").isdigit() else exact(text)
 
 
 _MADE: Final[Mapping[str, Callable[[Expression, str], str]]] = {

@@ -8,7 +8,7 @@ surrogates are refused on every engine, so that a row can move between engines u
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,8 @@ DEPTH: Final = 32  # DynamoDB's nesting limit
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 _decode: Final = _decoder.decode
+# InvalidOperation: an exponent of more digits than any decimal has.
+_NO_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, InvalidOperation)
 
 
 def normalise(value: Any, field: str = "value", depth: int = 0) -> Any:
@@ -53,6 +55,14 @@ def normalise_item(item: Mapping[str, Any]) -> dict[str, Any]:
     return {_text(_name(k, "item"), "item"): normalise(v, str(k)) for k, v in item.items()}
 
 
+def exact(text: str) -> Decimal:
+    """The number that JSON or a person writes as `text`; infinite, which is then refused, when it is beyond all."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
 def encode(value: Any) -> bytes:
     """Canonical value to JSON (UTF-8, no blanks, keys in the order given)."""
     return _encoder.encode(value)
@@ -62,7 +72,7 @@ def decode(data: bytes | str, place: str = "item") -> Any:
     """JSON to value, decimals exact. Bytes that are not JSON are CorruptData naming `place`."""
     try:
         return _decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except _NO_JSON:
         raise CorruptData(place, "the stored text is not JSON") from None
 
 
@@ -70,7 +80,7 @@ def decode_all(data: Iterable[bytes | str], place: str = "item") -> list[Any]:
     """`decode` of many at once, which costs a third less each."""
     try:
         return [_decode(one) for one in data]
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except _NO_JSON:
         raise CorruptData(place, "the stored text is not JSON") from None
 
 
