@@ -32,7 +32,7 @@ def test_forms_do_what_json_does(store: AppStore) -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "error"),
     [
-        ("application/xml", b"<a/>", "invalid_post_type"),
+        ("application/xml; charset=koi8-r", b"<a/>", "invalid_post_type"),
         ("", b"datastore=tickets", "missing_post_type"),
         ("application/json; charset=koi8-r", b"{}", "invalid_charset"),
         ("application/json", b"{", "invalid_json"),
@@ -84,6 +84,23 @@ def test_a_persons_token_names_the_app_and_a_bots_may(store: AppStore, method: s
     register(store.slack, "A0OTHER")
     assert store.refused(method, app_id="A0OTHER", **ARGS[method])["error"] == "invalid_app_id"
     assert AppStore(store.slack, "xoxp-T00000001-U0NONE").refused(method)["error"] == "invalid_auth"
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        ("Bearer", "not_authed"),  # what is left of the Deno client's "Bearer " without a token
+        ("bearer", "not_authed"),
+        ("Bearer xoxb-wrong", "invalid_auth"),
+        ("Basic eDp5", "invalid_auth"),
+        ("bearer xoxb-local-1", None),
+        ("Bearer  xoxb-local-1", None),
+    ],
+)
+def test_a_bearer_is_read_in_any_case_and_may_be_empty(store: AppStore, header: str, error: str | None) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8", "Authorization": header}
+    body = {"datastore": store.name}
+    assert store.slack.request("POST", "/api/apps.datastore.count", body, headers)[1].get("error") == error
 
 
 def test_a_person_reaches_only_the_apps_of_their_own_team(slack: LocalSlack) -> None:

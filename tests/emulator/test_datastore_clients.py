@@ -120,6 +120,8 @@ def test_slacks_deno_client_meets_every_error_that_can_be_provoked(node_workspac
         *(named(method, {**ARGS[method], "token": "xoxb-wrong"}) for method in METHODS),
         ("apps.datastore.fly", {}),
     ]
+    (nobody,) = deno_calls(node_workspace, store.slack, [named("count", {})], token="")
+    assert nobody["error"] == "not_authed"
     answers = deno_calls(node_workspace, store.slack, wrong)
     assert [one["error"] for one in answers] == ["invalid_auth"] * 9 + ["unknown_method"]
 

@@ -95,7 +95,7 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
         raise Refused("unknown_method", req_method=asked.method)
     exact = method is not None and method.exact
     raw, record.warnings = read_body(asked.content_type, asked.body, asked.query, exact=exact)
-    token = raw.pop("token", None) or asked.authorization.removeprefix("Bearer ").strip()
+    token = raw.pop("token", None) or _bearer(asked.authorization)
     record.args = raw
     if method is None:
         return _api_test(raw)
@@ -119,6 +119,12 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
         _write_down(workspace, asked.method, _NEVER, record, 0.0)
         record.written = True
     return await _misbehave(workspace, fault, lambda: _carry_out(workspace, caller, record, asked.base_url))
+
+
+def _bearer(authorization: str) -> str:
+    """The token of a header, empty for the bare `Bearer` that Slack's Deno client sends without one."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else authorization.strip()
 
 
 def _api_test(raw: Json) -> Answer:

@@ -33,13 +33,13 @@ def read_body(content_type: str, body: bytes, query: str, *, exact: bool = False
     given: Json = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
     kind, _, parameters = content_type.partition(";")
     charset = _CHARSET.search(parameters) if parameters else None
-    if charset is not None and charset[1].lower() not in _CHARSETS:
-        raise Refused("invalid_charset")
     reader = _READERS.get(kind.strip().lower())
     if reader is None:
         raise Refused("invalid_post_type")
     if not kind and body:
         raise Refused("missing_post_type")
+    if charset is not None and charset[1].lower() not in _CHARSETS:
+        raise Refused("invalid_charset")
     given |= reader(body, charset[1] if charset else "utf-8", exact)
     for name in given:
         if _NAME.fullmatch(name) is None:
