@@ -26,6 +26,7 @@ from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition
 from stateroom.model.errors import MigrationNeeded, WrongUse
 from stateroom.model.ids import check_id
+from stateroom.model.profiles import check_profile
 
 if TYPE_CHECKING:
     from stateroom.layers.threads import Thread, Threads
@@ -82,12 +83,16 @@ class Team:
 
     def datastore(self, model: type[M], *, idempotency_seconds: float = handle_once.WINDOW) -> Datastore[M]:
         """The datastore of a `sr.Datastore` class; `idempotency_seconds` is how long it remembers idempotency keys."""
+        if not hasattr(model, "__definition__"):
+            raise WrongUse('datastore() takes a class made as class X(sr.Datastore, name="x"); items() a Definition')
         return self._handle(model.__definition__, idempotency_seconds)
 
     def items(
         self, definition: Definition, *, idempotency_seconds: float = handle_once.WINDOW
     ) -> Datastore[dict[str, Any]]:
         """A datastore by definition, with plain dicts."""
+        if not isinstance(definition, Definition):
+            raise WrongUse("items() takes a Definition; datastore() a class of sr.Datastore")
         plain = definition if definition.model is None else replace(definition, model=None)
         return self._handle(plain, idempotency_seconds)
 
@@ -163,6 +168,7 @@ class Store:
         self.engine = engine_of(url, clock) if engine is None else engine
         self._migrating = migrating
         self._tables: set[Table] = set()
+        self._hosted: dict[str, Definition] = {}  # those that are to fit one app on Slack's own datastores
 
     def __repr__(self) -> str:
         return f"<Store {urlsplit(self.url).scheme}>"  # never the URL: some carry credentials
@@ -230,7 +236,10 @@ class Store:
         return catalogue.everything((*own_definitions(), *given), await catalogue.known(self.engine))
 
     def preparer(self, definition: Definition) -> Callable[[], Awaitable[None]]:
-        """What a handle awaits before its first call."""
+        """What a handle awaits before its first call. InvalidDefinition for more datastores than Slack takes."""
+        if definition.profile == "slack":
+            check_profile({**self._hosted, definition.name: definition}.values(), "slack")
+            self._hosted[definition.name] = definition
         return partial(self._prepare, definition)
 
     async def _prepare(self, definition: Definition) -> None:

@@ -12,6 +12,8 @@ import stateroom as sr
 from stateroom.engines.handle_surroundings import ATTEMPTS, Surroundings
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Row, Write, Written
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
 from stateroom.store import Store
 from support.handles import Frozen
 
@@ -290,3 +292,23 @@ async def test_an_item_made_by_an_update_begins_with_the_defaults_of_its_class(s
         "id": "c",
         "votes": 1,
     }
+
+
+async def test_the_eleventh_datastore_of_an_app_on_slack_is_refused() -> None:
+    async with sr.open("memory://") as store:
+        team = store.team("T00000001")
+        attributes = {"id": Attribute("string", required=True)}
+        for number in range(10):
+            team.items(Definition(f"d{number}", "id", attributes, profile="slack"))
+        team.items(Definition("d0", "id", attributes, profile="slack"))
+        team.items(Definition("open", "id", attributes))
+        with pytest.raises(sr.InvalidDefinition, match="d10: is one of 11 datastores, slack allows 10"):
+            team.items(Definition("d10", "id", attributes, profile="slack"))
+
+
+async def test_a_class_where_a_definition_belongs_is_refused_in_words() -> None:
+    async with sr.open("memory://") as store:
+        with pytest.raises(sr.WrongUse, match="takes a Definition"):
+            store.team("T00000001").items(dict)  # type: ignore[arg-type]
+        with pytest.raises(sr.WrongUse, match="takes a class made as"):
+            store.team("T00000001").datastore(dict)  # type: ignore[type-var]

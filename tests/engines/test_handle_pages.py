@@ -41,6 +41,21 @@ def ids(page: Any) -> list[str]:
     return [t.id for t in page.items]
 
 
+class Visit(sr.Datastore, name="visits"):
+    id: str = sr.key()
+    place: str
+    at: int
+    by: str | None = None
+    __indexes__ = [sr.Index("place", "at", "by"), sr.Index("place", "at")]
+
+
+async def test_of_indexes_that_give_one_order_the_one_that_leaves_out_the_least_is_read(store: sr.Store) -> None:
+    visits = store.team(TEAM).datastore(Visit)
+    await visits.bulk_put([Visit(id="a", place="x", at=1), Visit(id="b", place="x", at=2, by="me")])
+    assert ids(await visits.query(sr.attr("place") == "x", order="at")) == ["a", "b"]
+    assert await visits.count(equals=["x"]) == 2
+
+
 async def test_an_order_is_served_by_the_index_whose_first_attributes_the_condition_fixes(tickets: Any) -> None:
     opened_first = sr.attr("status") == "open"
     page = await tickets.query(opened_first, order="at", limit=3)

@@ -17,7 +17,7 @@ import click
 from stateroom.cli.output import note, printable
 from stateroom.cli.settings import Settings
 from stateroom.model.definition import RESERVED_PREFIX, Definition
-from stateroom.model.errors import StateroomError, WrongUse
+from stateroom.model.errors import InvalidDefinition, StateroomError, WrongUse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +53,9 @@ def chosen(found: Settings, manifest: str | None = None, *, needed: bool = True)
     return from_modules(found.definitions)
 
 
+MANIFEST_KEYS: Final = frozenset({"_metadata", "datastores", "display_information", "manifest", "settings"})
+
+
 def from_file(name: str, *, needed: bool = True) -> tuple[Definition, ...]:
     """All definitions of a manifest or of a document of our own; what is not kept of it is noted on stderr.
 
@@ -66,11 +69,13 @@ def from_file(name: str, *, needed: bool = True) -> tuple[Definition, ...]:
         reading = Reading(document.read(value)) if document.is_one(value) else manifest.read(value)
     except RecursionError:
         raise WrongUse(f"{name} is nested too deeply to be a manifest") from None
+    except InvalidDefinition as error:  # exit 1 is an answer of a comparison, not of a file that cannot be read
+        raise WrongUse(f"{name}: {error}") from None
     for line in reading.notes:
         note(f"stateroom: {printable(line)}")
     definitions = reading.definitions
-    if not definitions and needed:
-        raise WrongUse(f"{name} has no datastores")
+    if not definitions and (needed or not value.keys() & MANIFEST_KEYS):
+        raise WrongUse(f"{name} has no datastores" if needed else f"{name} is neither a manifest nor our own JSON")
     return tuple(definitions)
 
 

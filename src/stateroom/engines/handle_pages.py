@@ -62,9 +62,14 @@ def _range(engine: str, definition: Definition, wanted: Wanted) -> dict[str, Any
                 raise InvalidValue(name, "bounds the key, which is a string; give order= to bound an index")
         return _bounds(wanted)
     fixed = _fixed(wanted.condition)
-    for index in definition.indexes:
-        if (width := _width(index, order, equals, fixed)) is None or (by_key and width < len(index.attributes)):
-            continue  # by an index, items come in the order of their keys only where all its attributes are fixed
+    serving = [
+        (index, width)
+        for index in definition.indexes
+        # By an index, items come in the order of their keys only where all its attributes are fixed.
+        if (width := _width(index, order, equals, fixed)) is not None and not (by_key and width < len(index.attributes))
+    ]
+    if serving:
+        index, width = _fullest(serving, ordered=order is not None)
         bounds = _bounds(wanted)
         if bounds and width == len(index.attributes):
             raise InvalidValue(next(iter(bounds)), "has nothing to bound: equals fixes the whole index")
@@ -73,6 +78,14 @@ def _range(engine: str, definition: Definition, wanted: Wanted) -> dict[str, Any
         return {"index": index.name, "equals": values, **bounds}
     asked = "equals" if wanted.order is None else f"order={wanted.order!r}"
     raise Unsupported(engine, f"{asked}: {definition.name} declares no index that serves it")
+
+
+def _fullest(serving: Sequence[tuple[Index, int]], *, ordered: bool) -> tuple[Index, int]:
+    """Of indexes that give one order, the shortest: an item that lacks one of its attributes is not in an index."""
+    first, width = serving[0]
+    begin = first.attributes[: width + ordered]
+    alike = [one for one in serving if one[1] == width and one[0].attributes[: len(begin)] == begin]
+    return min(alike, key=lambda one: len(one[0].attributes))
 
 
 def _width(index: Index, order: str | None, equals: Equals | None, fixed: Mapping[str, Any]) -> int | None:

@@ -277,9 +277,9 @@ class DefinitionWarning(UserWarning):
 
 
 class KeyMissing(StateroomError):
-    """An encrypted attribute needs a key and there is none: set STATEROOM_KEYS. `.datastore`, `.attribute`."""
+    """An encrypted attribute cannot be sealed, so nothing of the item was stored. `.datastore`, `.attribute`."""
 
     def __init__(self, datastore: str, attribute: str) -> None:
-        super().__init__(f"{datastore}.{attribute} is encrypted and no key is configured; set STATEROOM_KEYS")
+        super().__init__(f"{datastore}.{attribute} is encrypted, and this release cannot seal yet; leave it out")
         self.datastore = datastore
         self.attribute = attribute
