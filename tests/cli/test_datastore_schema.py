@@ -158,3 +158,10 @@ def test_what_slack_would_refuse_is_refused_with_its_place(tmp_path: Path) -> No
     assert (done.exit_code, done.stdout) == (1, "")
     assert "s10: is one of 11 datastores, slack allows 10" in done.stderr
     assert run("--manifest", "many.json", "--format", "python").exit_code == 0
+
+
+@pytest.mark.parametrize("old", ['{"stateroom": 1}', '{"version": 99}', '{"datastores": {"a": 5}}', "[]", "no JSON"])
+def test_a_file_that_is_no_manifest_is_wrong_use_and_no_answer(old: str) -> None:
+    done = run("--definitions", "schema_tests", "--compare", "-", stdin=old)
+    assert done.exit_code == 2
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
