@@ -107,7 +107,7 @@ _LEAVES: Final[Sequence[Callable[[World], Condition]]] = (
 
 
 @needs("conditions")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_filter_returns_what_evaluate_returns(engine_case: EngineCase, seed: int) -> None:
     world = World(seed)
     rows = {f"k{n:02}": world.row() for n in range(60)}
@@ -122,7 +122,7 @@ async def test_a_filter_returns_what_evaluate_returns(engine_case: EngineCase, s
 
 
 @needs("conditions", "indexes")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_what_an_index_could_find_is_found_in_key_order(engine_case: EngineCase, seed: int) -> None:
     """Conditions on the attributes of declared indexes, whether or not the engine goes by them."""
     world = World(seed)
