@@ -78,11 +78,11 @@ def section(outcome: Outcome, facts: str) -> str:
 
 
 def merged(page: str, sections: dict[str, str]) -> str:
-    """The page with these sections, by case name, replaced or added; sections are kept in alphabetical order."""
-    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
+    """The page with these sections, by case name, replaced or added, in alphabetical order; what stands above stays."""
+    above, *parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
     kept = {part.partition("\n")[0].removeprefix("## "): part.strip() + "\n" for part in parts}
     kept |= {name: new.strip() + "\n" for name, new in sections.items()}
-    return "\n".join([HEAD, *[kept[name] for name in sorted(kept)]])
+    return "\n".join([above.strip() + "\n" if above.strip() else HEAD, *[kept[name] for name in sorted(kept)]])
 
 
 def machine() -> str:
