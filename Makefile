@@ -62,7 +62,7 @@ docs: install
 # They prove nothing about the disk, so they may as well write to memory.
 unit: export TMPDIR := $(shell test -w /dev/shm && echo /dev/shm || echo $${TMPDIR:-/tmp})
 unit: install ## the tests that need no server, browser or child process
-	$(PYTEST) -q -m "not service" -n $(JOBS) --dist loadfile --durations=10
+	$(PYTEST) -q -m "not service" -n $(JOBS) --dist worksteal --durations=10
 
 # Whole files go to one worker: what a file starts, it starts once. JOBS=0 runs them in one process.
 service: install ## the tests with real servers, browsers and killed processes
