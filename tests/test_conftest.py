@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.service  # what they run starts child processes
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_short_text_is_itself(text: str, limit: int) -> None:
         assert split(text, limit) == ([text] if text.strip() else [])
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(words, min_size=100, max_size=250).map("".join), limits, st.integers(0, 300))
 def test_the_first_part_depends_on_its_own_text_and_the_lookahead_alone(text: str, limit: int, more: int) -> None:
     text = text.lstrip()
