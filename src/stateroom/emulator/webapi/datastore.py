@@ -10,7 +10,8 @@ from __future__ import annotations
 from stateroom.emulator.records import Json
 from stateroom.emulator.tiers import TIER_4
 from stateroom.emulator.webapi.datastore_errors import Unfit, collection_of, datastore_error, measured, readable
-from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method
+from stateroom.emulator.webapi.datastore_method import reading, writing
+from stateroom.emulator.webapi.method import Arg, Call
 
 
 def get(call: Call) -> Json:
@@ -46,17 +47,12 @@ def delete(call: Call) -> Json:
     return {}
 
 
-_PLACE = (Arg("datastore", required=True), Arg("app_id", null=True))
-_ID = (*_PLACE, Arg("id", required=True))
-_ITEM = (*_PLACE, Arg("item", "item", required=True))
-_READ, _WRITE = ("datastore:read",), ("datastore:write",)
+_ID = Arg("id", required=True)
+_ITEM = Arg("item", "item", required=True)
 
-METHODS = tuple(
-    Method(f"apps.datastore.{name}", handler, args, scopes, TIER_4, (BOT, USER), of_app=True, exact=True)
-    for name, handler, args, scopes in (
-        ("get", get, _ID, _READ),
-        ("put", put, _ITEM, _WRITE),
-        ("update", update, _ITEM, _WRITE),
-        ("delete", delete, _ID, _WRITE),
-    )
+METHODS = (
+    reading("get", get, TIER_4, _ID),
+    writing("put", put, TIER_4, _ITEM),
+    writing("update", update, TIER_4, _ITEM),
+    writing("delete", delete, TIER_4, _ID),
 )

@@ -15,7 +15,8 @@ from stateroom.emulator.records import Json
 from stateroom.emulator.tiers import TIER_3
 from stateroom.emulator.webapi import datastore_errors as errors
 from stateroom.emulator.webapi.datastore_errors import Unfit, collection_of, datastore_error, entry, measured, readable
-from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method, invalid_arguments
+from stateroom.emulator.webapi.datastore_method import reading, writing
+from stateroom.emulator.webapi.method import Arg, Call, invalid_arguments
 
 BATCH = 25
 
@@ -94,16 +95,11 @@ def _partial(failed: Sequence[Any]) -> Json:
     return {"ok": False, "error": "partial_failure", "failed_items": list(failed)} if failed else {}
 
 
-_PLACE = (Arg("datastore", required=True), Arg("app_id", null=True))
-_IDS = (*_PLACE, Arg("ids", "keys", required=True, null=True))
-_ITEMS = (*_PLACE, Arg("items", "items", required=True))
-_READ, _WRITE = ("datastore:read",), ("datastore:write",)
+_IDS = Arg("ids", "keys", required=True, null=True)
+_ITEMS = Arg("items", "items", required=True)
 
-METHODS = tuple(
-    Method(f"apps.datastore.{name}", handler, args, scopes, TIER_3, (BOT, USER), of_app=True, exact=True)
-    for name, handler, args, scopes in (
-        ("bulkGet", bulk_get, _IDS, _READ),
-        ("bulkPut", bulk_put, _ITEMS, _WRITE),
-        ("bulkDelete", bulk_delete, _IDS, _WRITE),
-    )
+METHODS = (
+    reading("bulkGet", bulk_get, TIER_3, _IDS),
+    writing("bulkPut", bulk_put, TIER_3, _ITEMS),
+    writing("bulkDelete", bulk_delete, TIER_3, _IDS),
 )

@@ -25,7 +25,8 @@ from stateroom.emulator.webapi.datastore_errors import (
     datastore_error,
     entry,
 )
-from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method, invalid_arguments
+from stateroom.emulator.webapi.datastore_method import reading
+from stateroom.emulator.webapi.method import Arg, Call, invalid_arguments
 from stateroom.engines.slack_paging import DEFAULT_LIMIT, LIMIT, Tally
 from stateroom.expr.check import check, paths
 from stateroom.expr.compiled import compile as compiled
@@ -118,16 +119,11 @@ def _behind(cursor: str, binding: str) -> str:
 
 
 _EXPRESSION_ARGS = ("expression", "expression_attributes", "expression_values")
-_PLACE = (Arg("datastore", required=True), Arg("app_id", null=True))
 _FILTER = (
-    *_PLACE,
     Arg("expression", null=True),
     Arg("expression_attributes", "item", null=True),
     Arg("expression_values", "item", null=True),
 )
-_PAGED = (*_FILTER, Arg("cursor", null=True), Arg("limit", "number", null=True))
+_PAGE = (Arg("cursor", null=True), Arg("limit", "number", null=True))
 
-METHODS = tuple(
-    Method(f"apps.datastore.{name}", handler, args, ("datastore:read",), tier, (BOT, USER), of_app=True, exact=True)
-    for name, handler, args, tier in (("query", query, _PAGED, TIER_4), ("count", count, _FILTER, TIER_3))
-)
+METHODS = (reading("query", query, TIER_4, *_FILTER, *_PAGE), reading("count", count, TIER_3, *_FILTER))
