@@ -1,8 +1,6 @@
 """What a store remembers of the definitions that were used on it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +10,9 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Index
 from stateroom.model.errors import CorruptData, FormatTooNew
 from stateroom.store import Store
-from support.retention import TEAM, TICKETS, Clock, store_over
+from support.retention import TEAM, TICKETS
 
 SLIM = replace(TICKETS, attributes={n: a for n, a in TICKETS.attributes.items() if n != "approver"}, indexes=())
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with store_over(request.param, tmp_path, Clock()) as opened:
-        yield opened
 
 
 async def test_a_definition_that_is_used_is_remembered_by_name_and_version(store: Store) -> None:

@@ -2,9 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import FormatTooNew, MigrationNeeded, MigrationRefused
 from stateroom.store import Store, own_tables
-from support.retention import ANN, NOW, OTHER, TEAM, TICKETS, Clock, rows_of, store_over
+from support.retention import ANN, NOW, OTHER, TEAM, TICKETS, rows_of
 
 
 def with_attributes(base: Definition = TICKETS, without: str = "", **more: Attribute) -> Definition:
@@ -29,12 +28,6 @@ def with_attributes(base: Definition = TICKETS, without: str = "", **more: Attri
 SAME = lambda item: item  # noqa: E731
 SLIM = with_attributes(without="notes")
 OTHERS = Definition("others", "id", {"id": Attribute("string")})
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with store_over(request.param, tmp_path, Clock()) as opened:
-        yield opened
 
 
 def migration(store: Store, *given: Definition) -> Migration:

@@ -1,8 +1,6 @@
 """Backfill: old rows reach the new version, nothing that is written meanwhile is lost, and what fails says why."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
 from stateroom.model.errors import FormatTooNew
 from stateroom.store import Store
-from support.retention import ANN, NOW, OTHER, TEAM, Clock, rows_of, store_over
+from support.retention import ANN, NOW, OTHER, TEAM, Clock, rows_of
 
 BASE = {"id": Attribute("string", required=True), "votes": Attribute("integer")}
 OLD = Definition("polls", "id", {**BASE, "title": Attribute("string")})
@@ -41,17 +39,6 @@ NEW = Definition(
     ttl="ends",
     upgrades={1: renamed},
 )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    async with store_over(request.param, tmp_path, clock) as opened:
-        yield opened
 
 
 async def fill(store: Store, count: int = 5, team: str = TEAM) -> None:

@@ -1,6 +1,5 @@
 """Sweeping: what has expired goes, what was renewed stays, and a log keeps its numbering."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +18,9 @@ from support.retention import NOW, OTHER, TEAM, TICKETS, Clock, rows_of, store_o
 TABLES = [*(table_of(definition) for definition in (*own_definitions(), TICKETS)), leases.TABLE]
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    async with store_over(request.param, tmp_path, clock) as opened:
-        await opened.prepare(TABLES)
-        yield opened
+@pytest.fixture(autouse=True)
+async def tables(store: Store) -> None:
+    await store.prepare(TABLES)
 
 
 async def fill(store: Store, count: int, *, ends: float | None = NOW + 10, team: str = TEAM) -> None:

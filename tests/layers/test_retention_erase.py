@@ -1,8 +1,6 @@
 """Erasing a person or a workspace: what is theirs goes, what is others' stays, and a second run finds nothing."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,22 +16,11 @@ from stateroom.model.content import Content
 from stateroom.model.definition import Definition
 from stateroom.slack.events import Message
 from stateroom.store import Store, own_definitions
-from support.retention import ANN, BOB, NOW, OTHER, TEAM, TICKETS, USER, Clock, rows_of, store_over
+from support.retention import ANN, BOB, NOW, OTHER, TEAM, TICKETS, USER, Clock, rows_of
 
 CLEARED = replace(TICKETS, on_erase="clear")
 CHANGED = replace(TICKETS, changes=True, keep_deleted=600)
 PLACE = ("C00000001", "1700000000.000100")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    async with store_over(request.param, tmp_path, clock) as opened:
-        yield opened
 
 
 async def erased(store: Store, user: str = ANN, team: str | None = None) -> dict[str, Erased]:
