@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from bench import slow_disk
 from bench.frame import SECONDS, Must, Outcome
 
 HEAD: Final = """# Benchmarks
@@ -92,6 +93,8 @@ def machine() -> str:
     if cpuinfo.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)):
         processor = found[1].strip()
     facts = [f"{date.today():%B %Y}", processor, f"{os.cpu_count()} cores", platform.system()]
+    if slower := os.environ.get(slow_disk.VARIABLE):
+        facts.append(f"each sync {slower} µs longer")
     return ", ".join([*facts, f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench import __main__ as command
-from bench import report
+from bench import report, slow_disk
 from bench.frame import CASES, Case, Contenders, Must, Outcome, case, measure
 
 RESULTS = {"raw": {"s/op": [1.0, 2.0, 10.0]}, "ours": {"s/op": [1.2, 2.4, 12.0], "p99, s": [0.02, 0.01, 0.03]}}
@@ -87,3 +87,15 @@ def test_every_real_case_is_listed_with_bounds_that_name_real_contenders(capsys:
     for name, found in CASES.items():
         assert f"{name} " in listed
         assert all(must.at_most is not None or must.at_least is not None for must in found.musts)
+
+
+@pytest.mark.service
+def test_a_slower_disk_is_slower_for_whoever_syncs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = "import os, time; f = os.open('x', os.O_CREAT | os.O_RDWR); t = time.perf_counter(); os.fsync(f); "
+    program += "os.fdatasync(f); print(time.perf_counter() - t)"
+    (tmp_path / "bench.py").write_text(program)  # what `-m bench` finds in this folder
+    monkeypatch.chdir(tmp_path)
+    assert slow_disk.run_again(50_000, []) == 0
+    assert float(capfd.readouterr().out) > 0.1
