@@ -28,6 +28,16 @@ def test_the_examples_run_in_their_order(tmp_path: Path) -> None:
     assert run.stdout == "49\n"
 
 
+@pytest.mark.service
+def test_the_example_without_await_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```python sync\n(.*?)^```$", PAGE, re.M | re.S)
+    ticket = BLOCKS[0].split("async with")[0]
+    example = tmp_path / "example.py"
+    example.write_text(f"{ticket}\n{block}", encoding="utf-8")
+    run = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (0, "['T-12']\n"), run.stderr
+
+
 def test_there_are_examples() -> None:
     assert len(BLOCKS) > 8
     compile(program(), "library.md", "exec")
