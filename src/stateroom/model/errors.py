@@ -277,9 +277,37 @@ class DefinitionWarning(UserWarning):
 
 
 class KeyMissing(StateroomError):
-    """An encrypted attribute cannot be sealed, so nothing of the item was stored. `.datastore`, `.attribute`."""
+    """A secret can be neither sealed nor opened: no keys were given, or not the one that sealed it.
 
-    def __init__(self, datastore: str, attribute: str) -> None:
-        super().__init__(f"{datastore}.{attribute} is encrypted, and this release cannot seal yet; leave it out")
+    Nothing was stored, unless `.maybe_applied`: then a change was, and only its result cannot be shown. `.datastore`,
+    `.attribute`; `.key_id` is the id of the key that is missing, None when no keys were given at all.
+    """
+
+    def __init__(self, datastore: str, attribute: str, key_id: str | None = None) -> None:
+        place = f"{datastore}.{attribute}"
+        if key_id is None:
+            words = f"{place} is encrypted and no keys were given; set STATEROOM_KEYS, or open the store with keys="
+        else:
+            words = f"{place} is sealed with the key {key_id}, which was not given; add {key_id}:… to STATEROOM_KEYS"
+        super().__init__(f"{words} (docs/keys.md)")
         self.datastore = datastore
         self.attribute = attribute
+        self.key_id = key_id
+
+
+class SealBroken(CorruptData):
+    """A sealed value was changed, or stands in another place than the one it was sealed for; it is not shown."""
+
+
+class KeyServiceError(StateroomError):
+    """The key service (KMS) did not wrap or unwrap a data key; nothing was stored. `.reason` is its code, or a word.
+
+    Retryable when it could not be reached or asked to slow down; a refusal (no right, a key that was disabled) is not.
+    """
+
+    def __init__(self, place: str, reason: str, *, retryable: bool) -> None:
+        way = "it may be back soon, try again" if retryable else "see its rights and the key's state (docs/keys.md)"
+        super().__init__(f"{place}: the key service did not answer with a key: {reason}; {way}")
+        self.place = place
+        self.reason = reason
+        self.retryable = retryable
