@@ -27,6 +27,7 @@ from stateroom.model.definition import Definition
 from stateroom.model.errors import MigrationNeeded, WrongUse
 from stateroom.model.ids import check_id
 from stateroom.model.profiles import check_profile
+from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
     from stateroom.layers.threads import Thread, Threads
@@ -116,6 +117,7 @@ class Team:
             prepare=store.preparer(definition),
             around=store.surroundings,
             idempotency_seconds=idempotency_seconds,
+            keyring=store.keys,
         )
 
 
@@ -160,8 +162,10 @@ class Store:
         engine: Engine | None = None,
         surroundings: Surroundings | None = None,
         migrating: bool = False,
+        keys: Keyring | str | None = None,
     ) -> None:
         self.url = url
+        self.keys = Keyring.parse(keys) if isinstance(keys, str) else keys
         self.clock = clock
         self.surroundings = surroundings or Surroundings(clock)
         self.content = content
@@ -195,7 +199,7 @@ class Store:
         Nothing is locked. Leaving the block writes everything if every row it looked at is as it was, else
         TransactionConflict (retryable): run the block again. A block that raises writes nothing.
         """
-        transaction = Transaction(self.engine, self.surroundings, self._prepare)
+        transaction = Transaction(self.engine, self.surroundings, self._prepare, self.keys)
         try:
             yield TransactionStore(transaction)
             await transaction.commit()
@@ -250,9 +254,18 @@ class Store:
             await catalogue.remember(self.engine, self.clock, definition)
 
 
-def open(url: str | None = None, *, content: Content = FULL, migrating: bool = False) -> Store:
+def open(
+    url: str | None = None,
+    *,
+    content: Content = FULL,
+    migrating: bool = False,
+    keys: Keyring | str | None = None,
+) -> Store:
     """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`.
 
-    `migrating`: a server's store opens although it lacks tables, for `migrate` to make them.
+    `keys`: a keyring, or the text of one, for encrypted attributes (default $STATEROOM_KEYS). `migrating`: a server's
+    store opens although it lacks tables, for `migrate` to make them.
     """
-    return Store(url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL, content=content, migrating=migrating)
+    found = url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL
+    ring = keys or os.environ.get("STATEROOM_KEYS") or None
+    return Store(found, content=content, migrating=migrating, keys=ring)

@@ -27,11 +27,11 @@ class Frozen(Clock):
 
 @asynccontextmanager
 async def opened(
-    engine: str, folder: Path, clock: Clock, surroundings: Surroundings | None = None
+    engine: str, folder: Path, clock: Clock, surroundings: Surroundings | None = None, keys: str | None = None
 ) -> AsyncIterator[Store]:
     """`engine` is memory or sqlite."""
     url = "memory://" if engine == "memory" else f"sqlite:///{folder}/store.db"
-    async with Store(url, clock=clock, surroundings=surroundings) as store:
+    async with Store(url, clock=clock, surroundings=surroundings, keys=keys) as store:
         yield store
 
 

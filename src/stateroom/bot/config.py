@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stateroom.model.content import FULL, Content
+from stateroom.model.sealing import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class BotConfig:
     """Settings of ingress and worker. Seconds are floats."""
 
     store: str = "sqlite:///stateroom.db"
+    keys: Keyring | None = field(default=None, repr=False)  # for encrypted attributes
     content: Content = FULL
     signing_secret: str = field(default="", repr=False)
     bot_token: str = field(default="", repr=False)  # empty: installed teams only

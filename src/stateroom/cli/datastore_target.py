@@ -72,7 +72,8 @@ class Target:
         team, model = self.store.team(self.team), self.known.model
         if self.any_state and self.known.lifecycle is not None:
             free = replace(self.known, lifecycle=None)
-            return Datastore(self.store.engine, free, self.team, prepare=self.store.preparer(self.known))
+            prepare = self.store.preparer(self.known)
+            return Datastore(self.store.engine, free, self.team, prepare=prepare, keyring=self.store.keys)
         return team.items(self.known) if model is None else team.datastore(model.cls)
 
     @property

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from stateroom.model.content import FULL, Content
 from stateroom.model.errors import WrongUse
+from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
     from stateroom.bot.config import BotConfig
@@ -83,6 +84,13 @@ def _content(text: str) -> Content:
         raise ValueError("full, none or ttl:<number><s|m|h|d>, for example ttl:30d") from None
 
 
+def _keys(text: str) -> Keyring:
+    try:
+        return Keyring.parse(text)
+    except WrongUse as error:
+        raise ValueError(f"keys: {error}") from None
+
+
 def _api_url(text: str) -> str:
     """Clients append the method's name to it, so it ends in a slash."""
     url = text.rstrip("/") + "/"
@@ -96,6 +104,13 @@ _SECONDS: Final = _number(0.01, 3600)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("STATEROOM_STORE", "sqlite:///stateroom.db", "Where state is kept, as a URL; `--store` goes before it."),
+    Setting(
+        "STATEROOM_KEYS",
+        "",
+        "Keys of encrypted attributes: `id:base64-of-32-bytes,older:…`; the first seals, all open (docs/keys.md).",
+        _keys,
+        secret=True,
+    ),
     Setting("STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", _content),
     Setting("STATEROOM_MODEL", "offline", "The model that answers: a pydantic-ai model string, or `offline`."),
     Setting("STATEROOM_MODELS", "", "Models that may be used, separated by commas; empty: only that one.", _names),
@@ -153,6 +168,7 @@ class Settings:
     """Every setting, parsed. `given` names those that were set, by environment or file; `ephemeral` the platform."""
 
     store: str = "sqlite:///stateroom.db"
+    keys: Keyring | None = None  # shows its ids alone
     content: Content = FULL
     model: str = "offline"
     models: tuple[str, ...] = ()
@@ -183,6 +199,7 @@ class Settings:
 
         return BotConfig(
             store=self.store,
+            keys=self.keys,
             content=self.content,
             signing_secret=self.slack_signing_secret,
             bot_token=self.slack_bot_token,

@@ -19,6 +19,7 @@ from stateroom.engines.handle_cursor import Position, binding, read_cursor, writ
 from stateroom.engines.handle_form import Form
 from stateroom.engines.handle_guards import Guards
 from stateroom.engines.handle_pages import STEP, Equals, Pages, Wanted, query_of
+from stateroom.engines.handle_sealing import sealing
 from stateroom.engines.handle_surroundings import Surroundings
 from stateroom.engines.handle_writes import Asked, Names, Values, Writes
 from stateroom.engines.port import (
@@ -36,6 +37,7 @@ from stateroom.engines.port import (
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue, Unsupported
 from stateroom.model.ids import check_id, check_key
+from stateroom.model.sealing import Keyring
 
 T = TypeVar("T")
 Paging = Literal["matches", "slack"]
@@ -93,6 +95,7 @@ class Datastore(Generic[T]):
         prepare: Callable[[], Awaitable[None]] | None = None,
         around: Surroundings | None = None,
         idempotency_seconds: float = handle_once.WINDOW,
+        keyring: Keyring | None = None,
     ) -> None:
         able = engine.capabilities
         if definition.log:
@@ -101,7 +104,7 @@ class Datastore(Generic[T]):
             raise Unsupported(able.name, f"the lifecycle of {definition.name}: it needs conditional writes")
         self.definition = definition
         self.team = check_id("team", team)
-        self._raw = engine
+        engine = self._raw = sealing(engine, keyring, definition)
         self._prepare = prepare
         self._name = definition.name
         self._window = idempotency_seconds

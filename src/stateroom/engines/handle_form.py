@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from stateroom.engines.port import Row, Update
 from stateroom.model.codec import normalise_item
 from stateroom.model.definition import Definition
-from stateroom.model.errors import InvalidValue, KeyMissing
+from stateroom.model.errors import InvalidValue
 from stateroom.model.profiles import check_size, limits_of
 from stateroom.model.upgrades import OWN, VERSION
 
@@ -39,7 +39,7 @@ class Form(Generic[T]):
         self._constrained: frozenset[str] = frozenset() if model is None else model.constrained
         self._fresh_defaults = model is not None and model.makes_defaults
         self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
-        self._sealed = definition.encrypted
+        self.encrypted = definition.encrypted
         self._declared = definition.attributes.keys()
         self._defaults = self._made_defaults()
 
@@ -51,24 +51,21 @@ class Form(Generic[T]):
         return {**defaults, self.key: id}
 
     def dump(self, item: Any) -> dict[str, Any]:
-        """The item as it is stored; InvalidValue, KeyMissing, ItemTooLarge naming what is wrong."""
-        body = self.definition.stored(item)
-        if self._sealed:
-            self._refuse_sealed(body)
-        return body
+        """The item as it is stored, but for its secrets, which are plain here; InvalidValue, ItemTooLarge."""
+        return self.definition.stored(item)
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to set."""
         _check_mapping("set", given)
         found = self.definition.changed(given)
         self._refuse_key(found)
-        self._refuse_sealed(found)
         return found
 
     def amounts(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to add to numbers."""
         _check_mapping("add", given)
         found = normalise_item(self._stored_names(given))
+        self._refuse_encrypted(found)
         for name, amount in found.items():
             kind = self.definition.attributes[name].type
             if kind not in _NUMBERS:
@@ -81,13 +78,12 @@ class Form(Generic[T]):
         """What `update` is to append to arrays."""
         _check_mapping("append", given)
         named = self._stored_names(given)
+        self._refuse_encrypted(named)
         for name in named:
             kind = self.definition.attributes[name].type
             if kind != "array":
                 raise InvalidValue(f"{self.name}.{name}", f"is of type {kind}; only arrays can be appended to")
-        found = self.definition.clean(named, whole=False)
-        self._refuse_sealed(found)
-        return found
+        return self.definition.clean(named, whole=False)
 
     def removals(self, given: Sequence[str]) -> tuple[str, ...]:
         """What `update` is to remove."""
@@ -173,11 +169,10 @@ class Form(Generic[T]):
         found: dict[str, Any] = {}
         given = {} if self.definition.model is None else self.definition.model.defaults()
         for name, value in given.items():
-            if name not in self._sealed:
-                try:
-                    found |= self.definition.clean({name: value}, whole=False)
-                except InvalidValue:
-                    continue
+            try:
+                found |= self.definition.clean({name: value}, whole=False)
+            except InvalidValue:
+                continue
         return found
 
     def _stored_names(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -194,10 +189,11 @@ class Form(Generic[T]):
         if self.key in names:
             raise InvalidValue(f"{self.name}.{self.key}", "is the key and cannot be changed")
 
-    def _refuse_sealed(self, item: Mapping[str, Any]) -> None:
-        sealed = self._sealed & item.keys()
-        if sealed:
-            raise KeyMissing(self.name, min(sealed))
+    def _refuse_encrypted(self, names: Mapping[str, Any]) -> None:
+        """The store adds and appends to what it can read; what is sealed it cannot."""
+        if encrypted := self.encrypted & names.keys():
+            words = "is encrypted, so the store can neither add nor append to it: set it, or use modify"
+            raise InvalidValue(f"{self.name}.{min(encrypted)}", words)
 
 
 def _check_mapping(field: str, given: object) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from stateroom.engines.handle_commit import Committer, ItemWrite
 from stateroom.engines.handle_form import Form
 from stateroom.engines.handle_guards import Guards
+from stateroom.engines.handle_sealing import sealing
 from stateroom.engines.handle_surroundings import Surroundings
 from stateroom.engines.handle_trash import kept
 from stateroom.engines.handle_writes import Asked, Names, Values, Writes
@@ -23,6 +24,7 @@ from stateroom.engines.port import Check, Delete, Engine, Put, Row, Write, Writt
 from stateroom.model.definition import Definition
 from stateroom.model.errors import ConditionFailed, TransactionConflict, UniqueViolation, Unsupported, WrongUse
 from stateroom.model.ids import check_id, check_key
+from stateroom.model.sealing import Keyring
 
 T = TypeVar("T")
 Prepare = Callable[[Definition], Awaitable[None]]
@@ -40,11 +42,12 @@ class _Seen:
 class Transaction:
     """What `async with store.transaction() as tx` gives. `items` opens a datastore inside of it."""
 
-    def __init__(self, engine: Engine, around: Surroundings, prepare: Prepare) -> None:
+    def __init__(self, engine: Engine, around: Surroundings, prepare: Prepare, keyring: Keyring | None = None) -> None:
         able = engine.capabilities
         if able.atomic_rows == 1 or not able.conditions:
             raise Unsupported(able.name, "transactions: they need several conditional rows in one commit")
-        self.engine = engine
+        self.engine = engine  # with everything that it must know to seal what the block writes
+        self._keyring = keyring
         self.around = around
         self._prepare = prepare
         self._team: str | None = None
@@ -58,6 +61,7 @@ class Transaction:
         if self._team not in (None, check_id("team", team)):
             raise WrongUse("a transaction is of one team; end this one and begin another for the other team")
         self._team = team
+        self.engine = sealing(self.engine, self._keyring, definition)
         return TransactionItems(self, definition, team)
 
     def check_open(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from stateroom.engines.handle_form import Form
 from stateroom.engines.handle_guards import Guards
 from stateroom.engines.port import Delete, Put, Update
-from stateroom.expr.check import check
+from stateroom.expr.check import check, check_sealed
 from stateroom.expr.parser import parse
 from stateroom.expr.tree import Condition
 from stateroom.model.errors import InvalidCondition, InvalidValue
@@ -45,11 +45,15 @@ class Writes:
             found = parse(asked, names, values)
             if self._no_key is not None:
                 check(found, key=self._no_key)
+            if self._form.encrypted:
+                check_sealed(found, self._form.encrypted)
             return found
         if names or values:
             raise InvalidCondition("names and values belong to a condition written as text")
         if asked is not self._checked:
             check(asked, key=self._no_key)
+            if self._form.encrypted:
+                check_sealed(asked, self._form.encrypted)
             self._checked = asked
         return asked
 

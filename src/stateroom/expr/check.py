@@ -76,6 +76,20 @@ def check(condition: Condition, *, key: str | None = None) -> None:
         )
 
 
+def check_sealed(condition: Condition, sealed: frozenset[str]) -> None:
+    """InvalidCondition when more is asked of an encrypted attribute than whether it is there: no store can tell."""
+    for node, _ in walk(condition):
+        for operand in operands(node):
+            path = operand.path if isinstance(operand, Size) else operand
+            if isinstance(path, Literal) or str(path.parts[0]) not in sealed:
+                continue
+            if not isinstance(node, Exists) or len(path.parts) > 1:
+                raise InvalidCondition(
+                    f"{path.parts[0]} is encrypted: a condition may ask attribute_exists and attribute_not_exists of "
+                    "it as a whole, and nothing else"
+                )
+
+
 def paths(condition: Condition) -> frozenset[str]:
     """The top-level attributes that the condition looks at."""
     found = set()

@@ -31,7 +31,7 @@ def ttl(default: Any = None, **field: Any) -> Any:
 
 
 def encrypted(default: Any = None, *, personal: bool = False, **field: Any) -> Any:
-    """Marks an attribute that is sealed before it reaches an engine."""
+    """Marks an attribute that is sealed before it reaches an engine (docs/keys.md); its value is not in a repr."""
     return _marked(default, field, sr_encrypted=True, sr_personal=personal)
 
 
@@ -42,6 +42,8 @@ def personal(default: Any = ..., *, encrypted: bool = False, **field: Any) -> An
 
 def _marked(default: Any, field: dict[str, Any], **marks: bool) -> Any:
     extra = {**(field.pop("json_schema_extra", None) or {}), **{n: True for n, given in marks.items() if given}}
+    if marks.get("sr_encrypted"):
+        field.setdefault("repr", False)
     if default is not ... and "default_factory" not in field:
         field["default"] = default
     return Field(json_schema_extra=extra, **field)
