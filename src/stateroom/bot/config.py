@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from stateroom.model.content import FULL, Content
 from stateroom.model.sealing import Keyring
+from stateroom.slack.features import LEAST
+from stateroom.slack.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,9 @@ class BotConfig:
     content: Content = FULL
     signing_secret: str = field(default="", repr=False)
     bot_token: str = field(default="", repr=False)  # empty: installed teams only
+    app_token: str = field(default="", repr=False)  # empty: events come over HTTP alone
+    features: tuple[str, ...] = LEAST
+    prompts: tuple[Prompt, ...] = ()  # suggested where a conversation is opened
     slack_api_url: str = "https://slack.com/api/"
     model: str = "offline"
     models: tuple[str, ...] = ()  # the allow-list; empty: only `model`

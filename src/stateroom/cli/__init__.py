@@ -21,6 +21,7 @@ from stateroom.model.errors import StateroomError
 # Command, and the file of this unit that has it under the same name.
 COMMANDS: Final = {
     "dev": "dev",
+    "init": "init",
     "serve": "serve",
     "worker": "serve",
     "emulator": "emulator",

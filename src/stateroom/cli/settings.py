@@ -21,6 +21,7 @@ from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
     from stateroom.bot.config import BotConfig
+    from stateroom.slack.prompts import Prompt
 
 # Where the disk goes with the process: variables that the platform itself sets, and its name.
 EPHEMERAL: Final[Mapping[str, str]] = {
@@ -91,6 +92,21 @@ def _keys(text: str) -> Keyring:
         raise ValueError(f"keys: {error}") from None
 
 
+def _features(text: str) -> tuple[str, ...]:
+    from stateroom.slack.features import checked
+
+    try:
+        return checked(_names(text))
+    except WrongUse as error:
+        raise ValueError(f"features of `stateroom init`: {error}") from None
+
+
+def _prompts(text: str) -> tuple[Prompt, ...]:
+    from stateroom.slack.prompts import parse_prompts
+
+    return parse_prompts(text)
+
+
 def _api_url(text: str) -> str:
     """Clients append the method's name to it, so it ends in a slash."""
     url = text.rstrip("/") + "/"
@@ -155,9 +171,27 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Seconds between two looks of the workers for what has expired; 0: only `stateroom sweep` does it.",
         _number(0, 86400),
     ),
+    Setting(
+        "STATEROOM_FEATURES",
+        "mentions,threads,direct",
+        "What the Slack app can do, as `stateroom init` wrote it; separated by commas.",
+        _features,
+    ),
+    Setting(
+        "STATEROOM_PROMPTS",
+        "",
+        "Prompts suggested where a conversation is opened: `title => message | title | …`, at most four.",
+        _prompts,
+    ),
     Setting("STATEROOM_CONFIG", "stateroom.toml", "The settings file; only from the environment.", Path),
     Setting("SLACK_BOT_TOKEN", "", "Bot token of the one workspace served; empty: installed teams only.", secret=True),
-    Setting("SLACK_SIGNING_SECRET", "", "Proves that a request comes from Slack; `serve` needs it.", secret=True),
+    Setting(
+        "SLACK_SIGNING_SECRET",
+        "",
+        "Proves that a request comes from Slack; `serve` needs it, except over Socket Mode.",
+        secret=True,
+    ),
+    Setting("SLACK_APP_TOKEN", "", "App-level token (`xapp-…`): `serve` uses Socket Mode then.", secret=True),
     Setting("SLACK_API_URL", "https://slack.com/api/", "Where Slack's Web API is; ends in `/api/`.", _api_url),
 )
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS if setting.name != "STATEROOM_CONFIG"}
@@ -185,9 +219,12 @@ class Settings:
     offline_pace: float = 0.03
     backoff_seconds: float = 1.0
     sweep_seconds: float = 300.0
+    features: tuple[str, ...] = ("mentions", "threads", "direct")
+    prompts: tuple[Prompt, ...] = ()
     config: Path = Path("stateroom.toml")
     slack_bot_token: str = field(default="", repr=False)
     slack_signing_secret: str = field(default="", repr=False)
+    slack_app_token: str = field(default="", repr=False)
     slack_api_url: str = "https://slack.com/api/"
     given: frozenset[str] = frozenset()
     ephemeral: str = ""
@@ -203,6 +240,9 @@ class Settings:
             content=self.content,
             signing_secret=self.slack_signing_secret,
             bot_token=self.slack_bot_token,
+            app_token=self.slack_app_token,
+            features=self.features,
+            prompts=self.prompts,
             slack_api_url=self.slack_api_url,
             model=self.model,
             models=self.models,

@@ -12,9 +12,10 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from stateroom.model.errors import StateroomError, WrongUse
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
     import aiohttp
     from slack_sdk.errors import SlackApiError
     from slack_sdk.web.async_client import AsyncWebClient
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 _PAGE: Final = 200
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class Standing(NamedTuple):
+    """What `auth.test` tells about a token. `scopes` and `date` (Unix seconds) are None where Slack does not say."""
+
+    team: str
+    user: str
+    scopes: tuple[str, ...] | None
+    date: float | None
 
 
 class _Progress:
@@ -87,6 +98,19 @@ class SlackClient:
         _string("auth.test", said, "team_id")
         _string("auth.test", said, "user_id")
         return said
+
+    async def standing(self, *, deadline: float) -> Standing:
+        """Return who the token is, what it may do, and what time Slack has."""
+        answer = await self._answer("auth.test", deadline, lambda web: web.auth_test())
+        said: Any = answer.data
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        granted: str | None = headers.get("x-oauth-scopes")
+        return Standing(
+            _string("auth.test", said, "team_id"),
+            _string("auth.test", said, "user_id"),
+            None if granted is None else tuple(filter(None, (one.strip() for one in granted.split(",")))),
+            _moment(headers.get("date")),
+        )
 
     async def conversations_info(self, *, channel: str, deadline: float) -> dict[str, Any]:
         """Return the channel's object."""
@@ -202,7 +226,14 @@ class SlackClient:
     async def _call(
         self, method: str, deadline: float, send: Callable[[AsyncWebClient], Awaitable[Any]]
     ) -> dict[str, Any]:
-        """Send one request and return the answer's JSON object.
+        """Send one request and return the answer's JSON object."""
+        said: Any = (await self._answer(method, deadline, send)).data
+        return said  # type: ignore[no-any-return]  # `_answer` looked
+
+    async def _answer(
+        self, method: str, deadline: float, send: Callable[[AsyncWebClient], Awaitable[Any]]
+    ) -> AsyncSlackResponse:
+        """Send one request and return the answer, whose `data` is a JSON object.
 
         The error is raised after its `except` is left: slack_sdk's own holds the answer, and no error of ours may
         carry that along as its context.
@@ -231,7 +262,7 @@ class SlackClient:
             failed = error_of(method, BAD_RESPONSE)
         else:
             if isinstance(answer.data, dict):
-                return answer.data
+                return answer  # type: ignore[no-any-return]
             failed = error_of(method, BAD_RESPONSE)
         raise failed
 
@@ -283,6 +314,14 @@ def _replies(
     return lambda web: web.conversations_replies(
         channel=channel, ts=thread_ts, cursor=cursor, oldest=oldest, limit=limit, include_all_metadata=True
     )
+
+
+def _moment(header: str | None) -> float | None:
+    """The time of a Date header, which RFC 9110 gives to the second."""
+    try:
+        return None if header is None else parsedate_to_datetime(header).timestamp()
+    except ValueError:
+        return None
 
 
 def _next_cursor(said: dict[str, Any]) -> str | None:
