@@ -31,6 +31,27 @@ def check_model(config: BotConfig) -> str:
     return config.model
 
 
+def probe_model(config: BotConfig) -> None:
+    """WrongUse when the model cannot be made here: an unknown name, a missing library or key. Asks nobody anything.
+
+    Imports pydantic-ai: for workers, before they say that they are ready.
+    """
+    from pydantic_ai.exceptions import UserError
+    from pydantic_ai.models import infer_model
+
+    name = check_model(config)
+    if name == "offline":
+        return
+    try:
+        infer_model(name)
+    except ImportError as missing:
+        library = f" ({missing.name} is missing)" if missing.name else ""
+        raise WrongUse(f"STATEROOM_MODEL {name}: its library is not installed{library}") from None
+    except (UserError, ValueError) as refused:
+        # The library's own words name the variable that lacks, and never its value.
+        raise WrongUse(f"STATEROOM_MODEL {name} cannot be used: {' '.join(str(refused).split())}") from None
+
+
 class Agent:
     """One pydantic-ai agent, made on first use."""
 

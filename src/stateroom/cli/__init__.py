@@ -22,6 +22,7 @@ from stateroom.model.errors import StateroomError
 COMMANDS: Final = {
     "dev": "dev",
     "init": "init",
+    "doctor": "doctor",
     "serve": "serve",
     "worker": "serve",
     "emulator": "emulator",

@@ -39,6 +39,7 @@ def serve(*, port: int, host: str, worker: bool, allow_ephemeral: bool, store: s
     if not found.slack_signing_secret:
         raise WrongUse("set SLACK_SIGNING_SECRET: your app's page at api.slack.com/apps, Basic Information")
     check_store(found, allow_ephemeral=allow_ephemeral, alone=worker)
+    check_model(found, worker=worker)
     logs.set_up(found.log_level, found.log_format)
     from stateroom.bot import server
 
@@ -64,6 +65,7 @@ def worker(*, port: int | None, host: str, allow_ephemeral: bool, store: str | N
     """
     found = settings.load(store=store)
     check_store(found, allow_ephemeral=allow_ephemeral, alone=False)
+    check_model(found, worker=True)
     logs.set_up(found.log_level, found.log_format)
     from stateroom.bot import server
 
@@ -73,6 +75,17 @@ def worker(*, port: int | None, host: str, allow_ephemeral: bool, store: str | N
         await server.work(config, port=port, host=host, on_ready=running.ready, stop=stop)
 
     running.run(work, supervised=supervised)
+
+
+def check_model(found: Settings, *, worker: bool) -> None:
+    """WrongUse for a model that is not allowed, and where it is to answer, for one that cannot be made here."""
+    if found.model == "offline":
+        return
+    from stateroom.bot import model
+
+    model.check_model(found.bot_config())
+    if worker:
+        model.probe_model(found.bot_config())
 
 
 def check_store(found: Settings, *, allow_ephemeral: bool, alone: bool) -> None:

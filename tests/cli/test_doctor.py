@@ -1,0 +1,145 @@
+"""`stateroom doctor` against a real local Slack: what is wrong is named with what to do, and no secret is shown."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stateroom.cli import main
+from stateroom.cli.doctor_here import clock_skew
+from stateroom.cli.doctor_slack import compare
+from stateroom.slack.app_manifest import Choice, app_manifest
+from stateroom.slack.features import LEAST, scopes
+from support.local_slack import LocalSlack, local_slack
+
+TOKEN = "xoxb-local-1"
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("STATEROOM_", "SLACK_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[LocalSlack]:
+    with local_slack() as running:
+        yield running
+
+
+def run(*args: str, **environ: str) -> Result:
+    return CliRunner().invoke(main, ["doctor", *args], env=environ)
+
+
+def found(result: Result) -> dict[str, dict[str, Any]]:
+    """The worst finding of each check."""
+    order = ["ok", "unknown", "warning", "wrong"]
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return {one["check"]: one for one in sorted(lines, key=lambda one: order.index(one["status"]))}
+
+
+def register(slack: LocalSlack, granted: list[str]) -> None:
+    manifest = app_manifest(Choice(LEAST))
+    manifest["oauth_config"]["scopes"]["bot"] = granted
+    slack.sim("POST", "apps", {"app_id": "A00000001", "manifest": manifest, "signing_secret": "s", "bot_token": TOKEN})
+
+
+def environ(slack: LocalSlack, **more: str) -> dict[str, str]:
+    return {"SLACK_BOT_TOKEN": TOKEN, "SLACK_SIGNING_SECRET": "s", "SLACK_API_URL": slack.api_url, **more}
+
+
+@pytest.mark.service
+def test_all_is_well(slack: LocalSlack) -> None:
+    register(slack, list(scopes(LEAST)))
+    done = run("--json", **environ(slack, STATEROOM_STORE="sqlite:///new.db"))
+    assert done.exit_code == 0, done.output
+    seen = found(done)
+    assert {seen[name]["status"] for name in ("settings", "transport", "store", "token", "scopes", "clock")} == {"ok"}
+    assert seen["events"]["status"] == "unknown"
+    assert not Path("new.db").exists()
+
+
+@pytest.mark.service
+def test_a_missing_scope_is_named_with_the_feature_and_a_needless_one_too(slack: LocalSlack) -> None:
+    register(slack, [s for s in scopes(LEAST) if s != "im:history"] + ["files:read", "assistant:write"])
+    done = run("--scopes", **environ(slack))
+    assert done.exit_code == 1
+    lines = " ".join(done.stdout.split())
+    assert "im:history is missing" in lines
+    assert "direct needs it to read what people write" in lines
+    assert "files:read is granted beyond need" in lines
+    assert "feature agent or assistant would use it" in lines
+    assert "Check" in lines
+    assert "disk" not in lines
+
+
+@pytest.mark.service
+def test_no_token_is_ever_shown(slack: LocalSlack) -> None:
+    wrong = environ(slack, SLACK_BOT_TOKEN="xoxb-other", SLACK_SIGNING_SECRET="sec-1", SLACK_APP_TOKEN="xapp-1-2")
+    done = run(**wrong)
+    assert done.exit_code == 1
+    assert "invalid_auth" in done.stdout
+    assert not [secret for secret in ("xoxb-other", "sec-1", "xapp-1-2") if secret in done.output]
+
+
+@pytest.mark.service
+def test_slack_out_of_reach_is_said(slack: LocalSlack) -> None:
+    done = run("--json", **environ(slack, SLACK_API_URL="http://127.0.0.1:9/api/"))
+    assert done.exit_code == 1
+    assert "cannot be reached" in found(done)["token"]["advice"]
+
+
+@pytest.mark.service
+def test_a_store_that_is_there_is_read_and_written() -> None:
+    settings = {"STATEROOM_STORE": "sqlite:///here.db", "SLACK_SIGNING_SECRET": "s"}
+    assert CliRunner().invoke(main, ["threads", "list", "--json"], env=settings).exit_code == 1
+    Path("here.db").touch()
+    seen = found(run("--json", **settings))
+    assert seen["store"] == {"check": "store", "status": "ok", "found": "sqlite can be read and written", "advice": ""}
+    assert seen["disk"]["status"] == "ok"
+
+
+@pytest.mark.service
+def test_a_file_that_is_no_database_is_wrong() -> None:
+    Path("notes.db").write_text("not a database, " * 100)
+    done = run("--json", STATEROOM_STORE="sqlite:///notes.db", SLACK_SIGNING_SECRET="s")
+    assert found(done)["store"]["status"] == "wrong"
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "check"),
+    [
+        ({"STATEROOM_STORE": "sqlite:///no/such/folder/x.db"}, "store"),
+        ({"STATEROOM_STORE": "mysql://x"}, "store"),
+        ({"STATEROOM_MODEL": "a:b", "STATEROOM_MODELS": "c:d"}, "model"),
+        ({"STATEROOM_CONTENT": "everything"}, "settings"),
+        ({"STATEROOM_FEATURES": "threads"}, "settings"),
+        ({"SLACK_APP_TOKEN": "xoxb-wrong-place"}, "transport"),
+        ({"SLACK_SIGNING_SECRET": ""}, "transport"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_wrong_setting_is_found_with_what_to_do(environ: dict[str, str], check: str) -> None:
+    done = run("--json", **{"SLACK_SIGNING_SECRET": "s", "STATEROOM_STORE": "memory://", **environ})
+    finding = found(done)[check]
+    assert finding["status"] == "wrong"
+    assert finding["advice"]
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(("off", "status"), [(0, "ok"), (-31, "warning"), (31, "warning"), (290, "wrong")])
+def test_a_clock_that_is_off_is_noticed(off: int, status: str) -> None:
+    import time
+
+    (one,) = clock_skew(time.time() + off)
+    assert one.status == status
+
+
+def test_granted_scopes_that_slack_does_not_name_are_unknown_not_fine() -> None:
+    assert [one.status for one in compare(LEAST, None)] == ["unknown"]
