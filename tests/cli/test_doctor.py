@@ -1,5 +1,6 @@
 """`stateroom doctor` against a real local Slack: what is wrong is named with what to do, and no secret is shown."""
 
+import base64
 import json
 import os
 from collections.abc import Iterator
@@ -131,6 +132,18 @@ def test_each_wrong_setting_is_found_with_what_to_do(environ: dict[str, str], ch
     assert finding["status"] == "wrong"
     assert finding["advice"]
     assert done.exit_code == 1
+
+
+def test_keys_are_tried_and_never_shown() -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    done = run("--json", STATEROOM_KEYS=f"k7:{key}", SLACK_SIGNING_SECRET="s", STATEROOM_STORE="memory://")
+    assert found(done)["keys"]["found"].startswith("k7 seals and opens")
+    assert key not in done.output
+
+
+def test_keys_that_are_none_are_found() -> None:
+    assert found(run("--json", STATEROOM_KEYS="k7:short"))["settings"]["status"] == "wrong"
+    assert found(run("--json", STATEROOM_STORE="memory://"))["keys"]["status"] == "warning"
 
 
 @pytest.mark.parametrize(("off", "status"), [(0, "ok"), (-31, "warning"), (31, "warning"), (290, "wrong")])

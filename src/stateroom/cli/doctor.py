@@ -56,6 +56,7 @@ async def everything(given: Settings) -> list[Finding]:
         Finding("settings", "ok", count),
         *doctor_here.transport(given),
         *await doctor_here.store(given),
+        *doctor_here.keys(given),
         *doctor_here.model(given),
         *await doctor_slack.slack(given, scopes_only=False),
     ]

@@ -13,17 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from stateroom.cli.doctor_finding import Finding
+from stateroom.cli.doctor_finding import Finding, Status
 from stateroom.cli.settings import Settings
 from stateroom.engines.port import Delete
 from stateroom.layers.inbox import INBOX
 from stateroom.model.errors import MigrationNeeded, StateroomError, WrongUse
+from stateroom.model.sealing import Place
 from stateroom.store import Store
 
 LITTLE: Final = 100 * 1024**2  # bytes of disk below which a store is soon full
 LARGE_LOG: Final = 256 * 1024**2  # bytes of a write-ahead log that somebody keeps from being folded in
 _SQLITE: Final = "sqlite:///"
 _NOBODY: Final = "T00000000"
+_PLACE: Final = Place(_NOBODY, "doctor", "probe", "value")
+_PROBE: Final = b"a value to seal"
 
 
 def transport(found: Settings) -> Iterator[Finding]:
@@ -58,6 +61,21 @@ def model(found: Settings) -> Iterator[Finding]:
     yield Finding("model", "ok", f"{found.model} can be made (it was not asked anything)")
 
 
+def keys(found: Settings) -> Iterator[Finding]:
+    """Whether what is sealed now could be opened again."""
+    if found.keys is None:
+        advice = "set STATEROOM_KEYS (`stateroom init` makes one): without it no token of an installation is stored"
+        yield Finding("keys", "warning", "no keys: encrypted attributes are refused", advice)
+        return
+    try:
+        whole = found.keys.open(found.keys.seal(_PROBE, _PLACE), _PLACE) == _PROBE
+    except StateroomError as failed:
+        yield Finding("keys", "wrong", str(failed), "see docs/keys.md")
+        return
+    status: Status = "ok" if whole else "wrong"
+    yield Finding("keys", status, f"{found.keys.first} seals and opens; {len(found.keys.ids)} can open")
+
+
 async def store(found: Settings) -> list[Finding]:
     """Whether the store can be read and written, and has room."""
     path = file_of(found.store)
@@ -65,7 +83,7 @@ async def store(found: Settings) -> list[Finding]:
     if path is not None and not path.exists():
         return [*_to_be_made(path), *room]
     try:
-        async with Store(found.store, content=found.content) as opened:
+        async with Store(found.store, content=found.content, keys=found.keys) as opened:
             able = opened.engine.capabilities
             await opened.engine.get(INBOX.name, _NOBODY, ["doctor"])
             await opened.engine.commit([Delete(INBOX.name, _NOBODY, "doctor")])
