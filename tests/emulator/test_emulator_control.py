@@ -274,3 +274,36 @@ def test_a_state_that_cannot_be_kept_or_read_is_refused_at_once(tmp_path: Path) 
     (tmp_path / "not.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StateroomError), local_slack(state=f"sqlite:///{tmp_path / 'not.db'}"):
         pytest.fail("it started")
+
+
+async def test_starting_over_leaves_only_the_seeds(tmp_path: Path) -> None:
+    with local_slack(state=f"sqlite:///{tmp_path / 'slack.db'}", time_scale=0.01) as slack:
+        async with EventApp() as app:
+            slack.register(app.url, app_id="A0OTHER", bot_token="xoxb-other")
+            slack.add_team("T0OTHER01")
+            slack.fault("error", method="chat.*")
+            slack.say("hello")
+            await eventually(lambda: app.received)
+        slack.sim("POST", "reset", {"everything": True})
+        state = slack.state()
+        assert [team["id"] for team in state["teams"]] == ["T00000001"]
+        assert [one["app_id"] for one in state["apps"]] == ["A00000001"]
+        assert (state["messages"], state["faults"]) == ({CHANNEL: [], DM: []}, [])
+        assert (slack.calls(), slack.deliveries()) == ([], [])
+        assert slack.call("auth.test", token="xoxb-other")["error"] == "invalid_auth"
+        slack.say("again")
+    with local_slack(state=f"sqlite:///{tmp_path / 'slack.db'}") as slack:
+        assert [one["text"] for one in slack.messages()] == ["again"]
+        assert len(slack.state()["apps"]) == 1
+
+
+async def test_what_no_app_has_taken_is_on_its_way(slack: LocalSlack) -> None:
+    async with EventApp() as app:
+        slack.register(app.url)
+        app.answers = [500, 500]
+        ts = slack.say("hello")
+        (one,) = await eventually(lambda: [one for one in slack.sim("GET", "pending")["pending"] if one["sent"] == 2])
+        assert (one["ts"], one["type"], one["reason"], one["parked"]) == (ts, "message", "http_error", False)
+        assert "body" not in one
+        await eventually(lambda: slack.sim("GET", "pending")["pending"] == [])
+        assert slack.deliveries()[-1]["status"] == 200

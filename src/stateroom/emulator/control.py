@@ -46,6 +46,10 @@ class TeamRequest(msgspec.Struct, kw_only=True):
     bot_token: str | None = None
 
 
+class ResetRequest(msgspec.Struct, kw_only=True):
+    everything: bool = False
+
+
 class AgainRequest(msgspec.Struct, kw_only=True):
     channel: str | None = None
     ts: str | None = None
@@ -163,6 +167,10 @@ async def deliveries(request: Request) -> Response:
     return Response(page, media_type="application/json")
 
 
+async def pending(request: Request) -> Response:
+    return reply({"pending": workspace_of(request).on_its_way()})
+
+
 async def whole_state(request: Request) -> Response:
     return reply(state.whole(workspace_of(request)))
 
@@ -195,7 +203,10 @@ async def duplicate(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    workspace = workspace_of(request)
+    workspace, asked = workspace_of(request), await body_of(request, ResetRequest)
+    if asked.everything:
+        await request.app.state.start_over()
+        return reply({"ok": True})
     workspace.forget_everything_said()
     await workspace.settle()
     return reply({"ok": True})
@@ -237,6 +248,7 @@ ROUTES = [
     Route("/_sim/faults/{fault_id}", clear_faults, methods=["DELETE"]),
     Route("/_sim/calls", calls, methods=["GET"]),
     Route("/_sim/deliveries", deliveries, methods=["GET"]),
+    Route("/_sim/pending", pending, methods=["GET"]),
     Route("/_sim/state", whole_state, methods=["GET"]),
     Route("/_sim/stats", stats, methods=["GET"]),
     Route("/_sim/stream", stream, methods=["GET"]),

@@ -77,6 +77,34 @@ ROUTES = [
 ]
 
 
+class _Life:
+    """One workspace with its keeper, and another one in its place when a test wants to begin anew."""
+
+    def __init__(self, app: Starlette, make: Callable[[], Workspace]) -> None:
+        self._app = app
+        self._make = make
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        workspace = self._make()
+        self._app.state.workspace = workspace
+        self._keeper = Housekeeper(workspace)
+        await workspace.start()
+        self._keeper.start()
+
+    async def end(self, *, wipe: bool = False) -> None:
+        workspace: Workspace = self._app.state.workspace
+        workspace.begin_close()
+        await self._keeper.close()
+        await workspace.close(wipe=wipe)
+
+    async def start_over(self) -> None:
+        """Forget everything and seed again, as if it had just been started on an empty state."""
+        async with self._turn:
+            await self.end(wipe=True)
+            await self.begin()
+
+
 def create_app(
     config: EmulatorConfig,
     clock: Callable[[], float] = time.time,
@@ -86,17 +114,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        workspace = Workspace(config, clock, new_id)
-        app.state.workspace = workspace
-        keeper = Housekeeper(workspace)
-        await workspace.start()
-        keeper.start()
+        life = _Life(app, lambda: Workspace(config, clock, new_id))
+        await life.begin()
+        app.state.start_over = life.start_over
         try:
             yield
         finally:
-            workspace.begin_close()
-            await keeper.close()
-            await workspace.close()
+            await life.end()
 
     return Starlette(
         routes=ROUTES,

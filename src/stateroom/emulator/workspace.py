@@ -87,9 +87,12 @@ class Workspace:
         self.closing.set()
         self.feed.close()
 
-    async def close(self) -> None:
+    async def close(self, *, wipe: bool = False) -> None:
+        """End everything; `wipe`: the journal is empty afterwards."""
         self.begin_close()
         await self._deliverer.close()
+        if wipe:
+            await self._scribe.write({key: None for key, _ in await self._journal.load()})
         await self._scribe.close()
 
     # ---- from a change to the outside
@@ -208,6 +211,11 @@ class Workspace:
             pending.parked = True
             self.world.keep(pending)
         await self.settle()
+
+    def on_its_way(self) -> list[Json]:
+        """Events that no app has taken and that are not given up, without their bodies."""
+        names = ("event_id", "app_id", "type", "subtype", "team", "channel", "ts", "sent", "due", "reason", "parked")
+        return [{name: getattr(one, name) for name in names} for one in self.world.pending.values()]
 
     def resend(self, app_id: str | None = None, *, parked_only: bool = False) -> None:
         """Start the events that nobody is carrying: after a restart all of them, later only those that ran out."""
