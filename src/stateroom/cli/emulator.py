@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from stateroom.emulator.config import TurnWatch
 
 
-@click.command()
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--port", type=click.IntRange(0, 65535), default=8400, show_default=True, help="Port; 0: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
 @click.option("--state", metavar="URL", help="Keep messages and pending events, e.g. sqlite:///slack.db.")
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     help="Multiplies Slack's waits: 0.05 makes a minute 3 s.",
 )
 @click.option("--tiers", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Rate tiers.")
+@click.option("--restart", is_flag=True, help="Start COMMAND again whenever it ends.")
 @click.option("--bot-pid-file", type=click.Path(path_type=Path), hidden=True)
 @click.option("--watch-store", metavar="URL", hidden=True)
 @click.option("--supervised", is_flag=True, hidden=True)
 def emulator(
     *,
+    command: tuple[str, ...],
     port: int,
     host: str,
     state: str | None,
@@ -51,6 +54,7 @@ def emulator(
     signing_secret: str,
     time_scale: float,
     tiers: str,
+    restart: bool,
     bot_pid_file: Path | None,
     watch_store: str | None,
     supervised: bool,
@@ -58,7 +62,13 @@ def emulator(
     """A local Slack: Web API under /api/, signed events, and a workspace page at /.
 
     The bot token is xoxb-local-1. Prints `ready http://HOST:PORT`; logs go to stderr.
+
+    With a COMMAND (`stateroom emulator -- python app.py`) it runs your app beside it, with SLACK_API_URL,
+    SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET and SLACK_APP_TOKEN set. Both end together, with the exit code of your app.
+    Events go to --event-url, else to the app's Socket Mode connection.
     """
+    if restart and not command:
+        raise WrongUse("--restart is about a COMMAND; give one after --")
     if host not in LOOPBACK_HOSTS:
         raise WrongUse("--host: the local Slack listens on loopback only; give 127.0.0.1")
     found = settings.load()
@@ -79,10 +89,50 @@ def emulator(
         watch=watch_of(watch_store),
     )
 
+    codes = []
+
     async def work(_: asyncio.Event) -> None:
-        await server.serve(config)  # has its own ready line and signal handlers
+        if command:
+            codes.append(await beside(config, command, restart=restart))
+        else:
+            await server.serve(config)  # has its own ready line and signal handlers
 
     running.run(work, supervised=supervised)
+    if codes:
+        raise SystemExit(codes[0])
+
+
+async def beside(config: EmulatorConfig, command: tuple[str, ...], *, restart: bool) -> int:
+    """Serve with the user's app running; its exit code."""
+    from stateroom.cli.emulator_command import Command, together
+    from stateroom.emulator import server
+
+    sock, ready = server.listen(config), asyncio.Event()
+    slack = server.Server(server.create_app(config), ready.set)
+    with sock:
+        serving = asyncio.create_task(slack.run_on(sock))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if not ready.is_set():
+            waiting.cancel()
+            await serving
+        running.ready(server.address(sock))
+        app = Command(command, settings.child_environment(variables(config, server.address(sock))), note)
+        return await together(app, slack, serving, restart=restart)
+
+
+def variables(config: EmulatorConfig, url: str) -> dict[str, str]:
+    """What an app needs to find this local Slack, under the names that Slack's own libraries and samples use."""
+    return {
+        "SLACK_API_URL": f"{url}/api/",
+        "SLACK_BOT_TOKEN": config.bot_token,
+        "SLACK_SIGNING_SECRET": config.signing_secret,
+    }
+
+
+def note(text: str) -> None:
+    """A line for people, beside the logs."""
+    click.echo(f"stateroom: {text}", err=True)
 
 
 def watch_of(url: str | None) -> TurnWatch | None:

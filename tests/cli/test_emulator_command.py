@@ -1,0 +1,98 @@
+"""`stateroom emulator -- COMMAND`: a user's own app beside the local Slack, from its variables to its end."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Start, eventually, gone
+
+pytestmark = pytest.mark.service
+
+NAMES = ("SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET")
+# It says what it sees, starts a child of its own, and ends when a line of its file says how.
+APP = """
+import os, pathlib, signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+print("app", os.getpid(), child.pid, *(os.environ.get(name, "-") for name in sys.argv[2:]), flush=True)
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+sys.exit(int(pathlib.Path(sys.argv[1]).read_text()))
+"""
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "app.py").write_text(APP)
+    return ("--port", "0", "--", sys.executable, "app.py", "ends", *NAMES)
+
+
+def ended(*pids: str) -> bool:
+    return all(gone(int(pid)) for pid in pids)
+
+
+def test_the_app_sees_where_its_slack_is_and_its_exit_code_is_ours(
+    start: Start, around: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = start("emulator", *around)
+    address = command.ready()
+    _, app, child, *seen = command.line().split()
+    assert seen == [f"{address}/api/", "xoxb-local-1", "local-signing-secret"]
+    (tmp_path / "ends").write_text("7")
+    assert command.process.wait(10) == 7
+    assert ended(app, child), "what the app started and left behind ends, too"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_us_ends_the_app_and_all_that_it_started(
+    start: Start, around: tuple[str, ...], number: signal.Signals
+) -> None:
+    command = start("emulator", *around)
+    command.ready()
+    _, app, child, *_ = command.line().split()
+    code, seconds, _ = command.end(number)
+    assert code == 0, "ending by the signal that was passed on is what was asked for"
+    assert seconds < 5
+    assert ended(app, child)
+
+
+def test_an_app_that_dies_is_started_again_when_asked(start: Start, around: tuple[str, ...]) -> None:
+    command = start("emulator", "--restart", *around)
+    command.ready()
+    first = command.line().split()[1]
+    os.kill(int(first), signal.SIGKILL)
+    second = command.line().split()[1]
+    assert second != first
+    assert "the app ended with 137; starting it again" in command.errors
+    assert command.end(signal.SIGTERM)[0] == 0
+    assert ended(first, second)
+
+
+def test_the_app_ends_when_we_are_killed(start: Start, around: tuple[str, ...]) -> None:
+    command = start("emulator", *around)
+    command.ready()
+    _, app, child, *_ = command.line().split()
+    command.process.kill()
+    command.process.wait(10)
+    try:
+        eventually(lambda: gone(int(app)), "the app ends")
+    finally:
+        os.kill(int(child), signal.SIGKILL)  # only the app itself is told by the kernel
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--port", "0", "--", "no-such-program"), "no-such-program cannot be started"),
+        (("--port", "0", "--restart"), "--restart is about a COMMAND"),
+    ],
+)
+def test_what_cannot_be_run_is_wrong_use(start: Start, arguments: tuple[str, ...], words: str) -> None:
+    command = start("emulator", *arguments)
+    began = time.monotonic()
+    assert command.process.wait(10) == 2
+    assert time.monotonic() - began < 5
+    assert words in command.errors
