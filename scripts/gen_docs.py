@@ -171,11 +171,25 @@ def turn_page() -> str:
     return "\n".join([NOTE, head, f"```mermaid\n{diagram()}```\n", f"| state | meaning |\n| --- | --- |\n{rows}"])
 
 
+def states_page() -> str:
+    from stateroom.layers.installations_states import EVENTS, MEANING, diagram
+
+    head = (
+        "# The states of an installation\n\nOne app in one workspace, or org-wide in one organisation. "
+        "Drawn from the table in `layers/installations_states.py`.\n"
+    )
+    states = "".join(f"| `{state}` | {meaning} |\n" for state, meaning in MEANING.items())
+    events = "".join(f"| `{event}` | {meaning} |\n" for event, meaning in EVENTS.items())
+    tables = [f"| {head} | |\n| --- | --- |\n{rows}" for head, rows in (("state", states), ("event", events))]
+    return "\n".join([NOTE, head, f"```mermaid\n{diagram()}```\n", *tables])
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/cli.md": cli_page,
     "docs/settings.md": settings_page,
     "docs/api.md": api_page,
     "docs/turn.md": turn_page,
+    "docs/installation-states.md": states_page,
 }
 
 

@@ -30,6 +30,7 @@ from stateroom.model.profiles import check_profile
 from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
+    from stateroom.layers.installations import Installations
     from stateroom.layers.threads import Thread, Threads
     from stateroom.model.datastore import Datastore as Model
 
@@ -59,12 +60,13 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
 
 def own_definitions() -> tuple[Definition, ...]:
     """What Stateroom itself keeps in a store, layer by layer."""
-    from stateroom.layers import catalogue, inbox, outbox, threads
+    from stateroom.layers import catalogue, inbox, installations, outbox, threads
 
     return (
         *threads.DEFINITIONS,
         *inbox.DEFINITIONS,
         *outbox.DEFINITIONS,
+        *installations.DEFINITIONS,
         *handle_once.DEFINITIONS,
         *catalogue.DEFINITIONS,
     )
@@ -191,6 +193,19 @@ class Store:
     def team(self, team: str) -> Team:
         """The part of one workspace, by its team id."""
         return Team(self, team)
+
+    def installations(self, *, client_id: str = "", erase_after: float = 0.0) -> Installations:
+        """Who installed the app `client_id`, with which tokens; `erase_after`: seconds between uninstall and erase."""
+        from stateroom.layers.installations import Installations
+
+        return Installations(
+            self.engine,
+            self.clock,
+            client_id=client_id,
+            keyring=self.keys,
+            around=self.surroundings,
+            erase_after=erase_after,
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TransactionStore]:
