@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from stateroom.emulator import callers
+from stateroom.emulator.callers import Caller
 from stateroom.emulator.faults import Fault
-from stateroom.emulator.records import App, Install, Json, dumps
+from stateroom.emulator.records import Json, dumps
 from stateroom.emulator.webapi import METHODS
 from stateroom.emulator.webapi.arguments import coerce, read_body
-from stateroom.emulator.webapi.method import BOT, NO_APP, USER, Call, Method, Refused, invalid_arguments
+from stateroom.emulator.webapi.method import CLIENT, Call, Method, Refused
 from stateroom.emulator.workspace import Workspace
 
 
@@ -52,6 +54,7 @@ class _Record:
     """What is written down about a call while it runs."""
 
     args: Json = field(default_factory=dict)
+    secrets: Json = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     app_id: str | None = None
     team: str | None = None
@@ -64,16 +67,8 @@ class _Record:
         return channel if isinstance(channel, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    """Who calls what: an app's bot, or a person (`user`) for an app."""
-
-    method: Method
-    app: App
-    install: Install
-    user: str | None = None
-
-
+# Never written down: with them anybody could act as the app.
+_SECRETS = ("client_secret", "code", "code_verifier", "refresh_token", "token")
 _CarryOut = Callable[[], Awaitable[Answer]]
 
 
@@ -95,15 +90,23 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
         raise Refused("unknown_method", req_method=asked.method)
     exact = method is not None and method.exact
     raw, record.warnings = read_body(asked.content_type, asked.body, asked.query, exact=exact)
+    by_client = method is not None and CLIENT in method.tokens
     token = raw.pop("token", None) or _bearer(asked.authorization)
+    record.secrets = {name: raw.pop(name) for name in _SECRETS if name in raw}
     record.args = raw
     if method is None:
         return _api_test(raw)
-    caller = _who(workspace, method, str(token))
-    record.team = caller.install.team
-    _check_scope(caller)
+    if by_client:
+        # slack_sdk sends the token that is to be exchanged as if it were the caller's.
+        if token and not token.lower().startswith("basic "):
+            record.secrets.setdefault("token", token)
+        caller = callers.client(workspace.world, method, asked.authorization, raw | record.secrets)
+    else:
+        caller = callers.bearer(workspace.world, method, str(token), raw, workspace.clock())
+    record.team = caller.install.team or None
+    callers.check_scope(caller)
     if method.of_app:
-        caller = _for_app(workspace, caller, raw.get("app_id"))
+        caller = callers.for_app(workspace.world, caller, raw.get("app_id"))
     record.app_id = caller.app.app_id or None
     fault = workspace.faults.meet_method(method.name, record.channel)
     if fault is not None:
@@ -136,45 +139,7 @@ def _api_test(raw: Json) -> Answer:
     return Answer(content)
 
 
-def _who(workspace: Workspace, method: Method, token: str) -> _Caller:
-    if not token:
-        raise Refused("not_authed")
-    found, person = workspace.world.by_token(token), None
-    if found is None:
-        person = workspace.world.by_user_token(token)
-        if person is None:
-            raise Refused("invalid_auth")
-    if (BOT if person is None else USER) not in method.tokens:
-        raise Refused("not_allowed_token_type")
-    if found is not None:
-        return _Caller(method, *found)
-    assert person is not None
-    nowhere = Install(team=person.team, bot_user_id="", bot_id="", bot_token="")
-    return _Caller(method, NO_APP, nowhere, person.id)
-
-
-def _check_scope(caller: _Caller) -> None:
-    needed, granted = caller.method.scopes, caller.app.scopes
-    if granted is not None and needed and not set(granted) & set(needed):
-        raise Refused("missing_scope", needed=needed[0], provided=",".join(granted))
-
-
-def _for_app(workspace: Workspace, caller: _Caller, app_id: object) -> _Caller:
-    """The caller with the app whose data it asks for: a bot's own, or the one that a person names."""
-    named = None if app_id in (None, "", "null") else app_id
-    if caller.user is None:
-        if named not in (None, caller.app.app_id):
-            raise Refused("invalid_app_id")
-        return caller
-    if named is None:
-        raise invalid_arguments("missing required field: app_id")
-    app = workspace.world.apps.get(named) if isinstance(named, str) else None
-    if app is None or caller.install.team not in app.installs:
-        raise Refused("invalid_app_id")
-    return replace(caller, app=app, install=app.installs[caller.install.team])
-
-
-def _allowance(workspace: Workspace, caller: _Caller, record: _Record, fault: Fault | None) -> Answer | None:
+def _allowance(workspace: Workspace, caller: Caller, record: _Record, fault: Fault | None) -> Answer | None:
     method = caller.method
     if fault is not None and fault.kind == "throttle":
         return _too_many(method, fault.retry_after)
@@ -190,13 +155,11 @@ def _too_many(method: Method, seconds: int) -> Answer:
     return Answer({"ok": False, "error": method.tier.error}, 429, {"Retry-After": str(seconds)})
 
 
-async def _carry_out(
-    workspace: Workspace, caller: _Caller, record: _Record, base_url: str, failures: int = 0
-) -> Answer:
-    method, granted = caller.method, caller.app.scopes
+async def _carry_out(workspace: Workspace, caller: Caller, record: _Record, base_url: str, failures: int = 0) -> Answer:
+    method, granted = caller.method, caller.scopes
     headers = {"X-OAuth-Scopes": ",".join(granted or ()), "X-Accepted-OAuth-Scopes": ",".join(method.scopes)}
-    args = coerce(method.args, record.args)
-    record.args = record.args | args
+    args = coerce(method.args, record.args | record.secrets)
+    record.args |= {name: value for name, value in args.items() if name not in record.secrets}
     workspace.expire()
     call = Call(
         world=workspace.world,
@@ -210,6 +173,7 @@ async def _carry_out(
         warnings=record.warnings,
         user=caller.user,
         failures=failures,
+        token=caller.token,
     )
     content = {"ok": True, **method.handler(call)}
     await workspace.settle()

@@ -22,6 +22,8 @@ SEED_BOT = "B00000001"
 SEED_APP = "A00000001"
 SEED_TOKEN = "xoxb-local-1"
 SEED_SECRET = "local-signing-secret"
+SEED_CLIENT_ID = "local-client-id"
+SEED_CLIENT_SECRET = "local-client-secret"
 
 TurnWatch = Callable[[], AsyncIterator[Mapping[str, Any]]]
 
@@ -52,6 +54,8 @@ class EmulatorConfig:
     stream_idle_seconds: float = 300.0
     ack_seconds: float = 3.0
     ttl_lag_seconds: float = 172_800.0
+    client_id: str = SEED_CLIENT_ID
+    client_secret: str = SEED_CLIENT_SECRET
 
     def scaled(self, seconds: float) -> float:
         """Slack's wait of so many seconds, as long as it takes here."""

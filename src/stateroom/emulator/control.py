@@ -34,6 +34,10 @@ class AppRequest(msgspec.Struct, kw_only=True):
     bot_token: str | None = None
     team: str | None = None
     name: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+    rationed: bool | None = None
+    install: bool = True
 
 
 class TeamRequest(msgspec.Struct, kw_only=True):
@@ -44,6 +48,8 @@ class TeamRequest(msgspec.Struct, kw_only=True):
     users: list[str] | None = None
     bot_user: str | None = None
     bot_token: str | None = None
+    enterprise_id: str | None = None
+    install: bool = True
 
 
 class ResetRequest(msgspec.Struct, kw_only=True):
@@ -90,14 +96,19 @@ async def register_app(request: Request) -> Response:
         scopes=said.scopes,
         bot_events=said.bot_events,
         manifest=said.manifest,
+        client_id=asked.client_id,
+        client_secret=asked.client_secret,
+        rationed=asked.rationed,
+        install=asked.install,
     )
     app = workspace.register(spec, team)
     await workspace.settle()
     workspace.resend(app.app_id, parked_only=True)
-    install = app.installs[team]
+    install = app.installs.get(team)
     answer = {"app_id": app.app_id, "name": app.name, "team": team, "event_url": app.event_url}
-    bot = {"bot_user_id": install.bot_user_id, "bot_id": install.bot_id, "bot_token": install.bot_token}
-    return reply({"ok": True, **answer, **bot})
+    keys = {"client_id": app.client_id, "client_secret": app.client_secret}
+    bot = {name: getattr(install, name, None) for name in ("bot_user_id", "bot_id", "bot_token")}
+    return reply({"ok": True, **answer, **keys, **bot})
 
 
 async def add_team(request: Request) -> Response:
@@ -106,6 +117,8 @@ async def add_team(request: Request) -> Response:
         raise Denied(409, "team_taken", f"team {asked.id[:40]} is there already")
     if not asked.id.startswith("T") or (asked.users is not None and len(asked.users) != 2):
         raise Denied(400, "invalid_arguments", "id starts with T, users are two ids")
+    if asked.enterprise_id is not None and not asked.enterprise_id.startswith("E"):
+        raise Denied(400, "invalid_arguments", "enterprise_id starts with E")
     made = seed.add_team(workspace.world, seed.TeamSpec(**msgspec.structs.asdict(asked)), workspace.clock())
     workspace.world.tell("reset")
     await workspace.settle()
@@ -222,10 +235,6 @@ async def sweep_datastores(request: Request) -> Response:
     return reply({"ok": True, "swept": await workspace_of(request).sweep()})
 
 
-async def not_yet(request: Request) -> Response:
-    raise Denied(400, "not_yet", "uninstalling and revoking are not there yet")
-
-
 def deny(request: Request, error: Exception) -> Response:
     """Denied and WrongUse as HTTP answers."""
     if isinstance(error, Denied):
@@ -236,8 +245,6 @@ def deny(request: Request, error: Exception) -> Response:
 
 ROUTES = [
     Route("/_sim/apps", register_app, methods=["POST"]),
-    Route("/_sim/apps/{app_id}/uninstall", not_yet, methods=["POST"]),
-    Route("/_sim/apps/{app_id}/revoke", not_yet, methods=["POST"]),
     Route("/_sim/teams", add_team, methods=["POST"]),
     Route("/_sim/messages", say, methods=["POST"]),
     Route("/_sim/messages", messages, methods=["GET"]),

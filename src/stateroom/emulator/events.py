@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from stateroom.emulator.records import App, Channel, Install, Json, Pending
-from stateroom.emulator.world import Happening, World
+from stateroom.emulator.world import Addressed, Happening, World
 
 VERIFICATION_TOKEN = "local-verification-token"
 RETRY_SECONDS = (0.0, 60.0, 300.0)
@@ -108,8 +108,9 @@ def envelope(app: App, install: Install, event: Json, event_id: str, event_time:
     return {
         "token": VERIFICATION_TOKEN,
         "team_id": install.team,
+        **({} if install.enterprise is None else {"enterprise_id": install.enterprise}),
         "context_team_id": install.team,
-        "context_enterprise_id": None,
+        "context_enterprise_id": install.enterprise,
         "api_app_id": app.app_id,
         "event": event,
         "type": "event_callback",
@@ -117,13 +118,14 @@ def envelope(app: App, install: Install, event: Json, event_id: str, event_time:
         "event_time": event_time,
         "authorizations": [
             {
-                "enterprise_id": None,
-                "team_id": install.team,
+                "enterprise_id": install.enterprise,
+                "team_id": None if install.org_wide else install.team,
                 "user_id": install.bot_user_id,
-                "is_bot": True,
-                "is_enterprise_install": False,
+                "is_bot": bool(install.bot_id),
+                "is_enterprise_install": install.org_wide,
             }
         ],
+        **({"is_enterprise_install": True} if install.org_wide else {}),
         "is_ext_shared_channel": False,
         "event_context": f"4-{install.team}-{app.app_id}-{event_id}",
     }
@@ -140,19 +142,31 @@ def for_apps(world: World, happening: Happening, new_id: Callable[[str], str], n
         for event in _INNER[happening.kind](happening, channel, install):
             if subscribed(app, event):
                 outer = envelope(app, install, event, new_id("Ev"), int(now))
-                pending.append(_pending(app, happening, outer, now))
+                place = (happening.team, happening.channel, happening.ts)
+                pending.append(_pending(app, place, outer, now))
     return pending
 
 
-def _pending(app: App, happening: Happening, outer: Json, now: float) -> Pending:
+def for_one(world: World, addressed: Addressed, new_id: Callable[[str], str], now: float) -> list[Pending]:
+    """The event that one app is sent by name, if it has an address and asked for it."""
+    app = world.apps.get(addressed.app_id)
+    if app is None or app.event_url is None or not subscribed(app, addressed.event):
+        return []
+    outer = envelope(app, addressed.install, addressed.event, new_id("Ev"), int(now))
+    place = (addressed.install.team, addressed.channel, addressed.ts)
+    return [_pending(app, place, outer, now + addressed.delay)]
+
+
+def _pending(app: App, place: tuple[str, str, str], outer: Json, now: float) -> Pending:
+    team, channel, ts = place
     return Pending(
         event_id=outer["event_id"],
         app_id=app.app_id,
-        team=happening.team,
+        team=team,
         type=outer["event"]["type"],
         subtype=outer["event"].get("subtype"),
-        channel=happening.channel,
-        ts=happening.ts,
+        channel=channel,
+        ts=ts,
         body=json.dumps(outer, ensure_ascii=False, separators=(",", ":")),
         due=now,
     )

@@ -3,7 +3,7 @@
 Rules of this file: pure decisions and one ASGI wrapper. The Host must be a loopback name (else a foreign name was bound
 to 127.0.0.1, DNS rebinding), and a request that a browser sends for another origin is refused, on the control plane and
 the Web API alike, because the seeded token is known to everybody. Every page answer carries a policy without scripts,
-styles or connections from elsewhere.
+styles or connections from elsewhere; an answer that has a policy of its own keeps that.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = (*message.get("headers", ()), *HEADERS)
+                given = message.get("headers", ())
+                own = {name.lower() for name, _ in given}
+                message["headers"] = (*given, *(one for one in HEADERS if one[0] not in own))
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -25,6 +25,7 @@ _PARTS: Mapping[tuple[str, ...], str] = {
     ("settings", "event_subscriptions", "request_url"): _TEXT,
     ("settings", "event_subscriptions", "bot_events"): _TEXTS,
     ("oauth_config", "scopes", "bot"): _TEXTS,
+    ("oauth_config", "redirect_urls"): _TEXTS,
 }
 
 
@@ -49,6 +50,17 @@ def is_hosted(manifest: Mapping[str, Any] | None) -> bool:
     """Whether the app runs on Slack: its manifest says so, or says nothing about it and has datastores."""
     runtime = runtime_of(manifest)
     return runtime == "slack" or (runtime is None and bool((manifest or {}).get("datastores")))
+
+
+def rotates(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether an app's tokens expire and are renewed."""
+    return part(manifest or {}, ("settings", "token_rotation_enabled")) is True
+
+
+def redirect_urls(manifest: Mapping[str, Any] | None) -> list[str]:
+    """Where an app lets people be sent back to."""
+    listed = part(manifest or {}, ("oauth_config", "redirect_urls"))
+    return listed if isinstance(listed, list) else []
 
 
 def problems(manifest: Mapping[str, Any]) -> list[Json]:

@@ -24,6 +24,7 @@ class Team(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     name: str
     domain: str = "local"
+    enterprise: str | None = None
 
     @property
     def key(self) -> str:
@@ -39,6 +40,7 @@ class User(msgspec.Struct, kw_only=True, omit_defaults=True):
     app_id: str | None = None
     bot_id: str | None = None
     color: str = "4a6fa5"
+    deleted: bool = False
 
     @property
     def key(self) -> str:
@@ -107,17 +109,57 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.thread_ts is not None and self.thread_ts != self.ts
 
 
+class Enterprise(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An organisation, `E…`, with several teams."""
+
+    id: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        return f"enterprise/{self.id}"
+
+
 class Install(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An app's bot in one team; an org-wide install is one of these for each team, all with one bot and token."""
+
     team: str
     bot_user_id: str
     bot_id: str
     bot_token: str
+    enterprise: str | None = None
+    org_wide: bool = False
+
+
+class Token(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A token that an app was given: `kind` bot or user, `place` a team, or an enterprise for an org-wide install.
+
+    `scopes` None: all. `expires` in Unix s (None: never), `refresh` what renews it, `gone` the error it answers since
+    it died, `exchanged`: for a pair that expires.
+    """
+
+    token: str
+    app: str
+    kind: str
+    place: str
+    user: str
+    scopes: list[str] | None
+    issued: float
+    expires: float | None = None
+    refresh: str | None = None
+    gone: str | None = None
+    exchanged: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"token/{self.token}"
 
 
 class App(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`scopes` and `bot_events` are None when no manifest narrows them: everything is granted and sent.
 
     `manifest` is what the app was registered with, word for word; its datastores are the app's datastores.
+    `rationed`: one of the apps that Slack allows one call of 15 messages a minute of history.
     """
 
     app_id: str
@@ -128,6 +170,9 @@ class App(msgspec.Struct, kw_only=True, omit_defaults=True):
     bot_events: list[str] | None = None
     installs: dict[str, Install] = {}
     manifest: Json | None = None
+    client_id: str = ""
+    client_secret: str = ""
+    rationed: bool = False
 
     @property
     def key(self) -> str:
@@ -173,9 +218,10 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"item/{self.n}"
 
 
-Record = Team | User | Channel | Message | App | Pending | Item
+Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Token
 
 KINDS: dict[str, type[Record]] = {
+    "enterprise": Enterprise,
     "team": Team,
     "user": User,
     "channel": Channel,
@@ -183,6 +229,7 @@ KINDS: dict[str, type[Record]] = {
     "app": App,
     "pending": Pending,
     "item": Item,
+    "token": Token,
 }
 _exactly: Final = msgspec.json.Decoder(Item, float_hook=Decimal)
 

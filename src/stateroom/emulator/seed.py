@@ -16,7 +16,7 @@ import msgspec
 from stateroom.emulator import config as seeds
 from stateroom.emulator.config import EmulatorConfig
 from stateroom.emulator.manifests import definitions_of, part
-from stateroom.emulator.records import App, Channel, Install, Json, Team, User
+from stateroom.emulator.records import App, Channel, Enterprise, Install, Json, Team, User
 from stateroom.emulator.world import World
 from stateroom.model.errors import WrongUse
 
@@ -39,6 +39,10 @@ class AppSpec:
     scopes: list[str] | None = None
     bot_events: list[str] | None = None
     manifest: Json | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+    rationed: bool | None = None
+    install: bool = True
 
 
 def spec_from_manifest(app_id: str, manifest: Json) -> AppSpec:
@@ -146,20 +150,29 @@ def mint_install(world: World, team: str, token: str | None) -> Install:
 
 
 def register(world: World, spec: AppSpec, team: str, now: float) -> App:
-    """Add an app or change a known one. A token that another app has is taken over, with its bot user and its past.
+    """Add an app or change a known one. A token that another app has is taken over, with its bot user and its past;
+    so is a client id. An app that was removed from a team stays removed. `spec.install` False: it waits for OAuth.
 
     Raises WrongUse for a manifest whose datastores cannot be; nothing is changed then.
     """
     definitions = None if spec.manifest is None else definitions_of(spec.manifest)
+    holder = world.by_client_id(spec.client_id or "")
+    if holder is not None and holder.app_id != spec.app_id:
+        holder.client_id = f"1.{holder.app_id}"
+        world.keep(holder)
     app = world.apps.get(spec.app_id)
     if app is None:
         app = App(app_id=spec.app_id, name=spec.name or spec.app_id, signing_secret=seeds.SEED_SECRET)
     _merge(app, spec)
+    app.client_id, app.client_secret = app.client_id or f"1.{app.app_id}", app.client_secret or seeds.SEED_CLIENT_SECRET
+    if spec.bot_token is not None:
+        world.grants.revive(spec.bot_token)
     owner = world.by_token(spec.bot_token) if spec.bot_token is not None else None
     if owner is not None and owner[0].app_id != app.app_id:
         _take_over(world, app, *owner)
     elif team not in app.installs:
-        install_app(world, app, mint_install(world, team, spec.bot_token), now)
+        if spec.bot_token is not None or (spec.install and not _was_removed(world, app, team)):
+            install_app(world, app, mint_install(world, team, spec.bot_token), now)
     elif spec.bot_token is not None:
         app.installs[team].bot_token = spec.bot_token
     if definitions is not None:
@@ -167,6 +180,10 @@ def register(world: World, spec: AppSpec, team: str, now: float) -> App:
     world.add_app(app)
     _rename_bots(world, app, spec.name)
     return app
+
+
+def _was_removed(world: World, app: App, team: str) -> bool:
+    return any(user.app_id == app.app_id and user.deleted for user in world.members_of(team))
 
 
 def _rename_bots(world: World, app: App, name: str | None) -> None:
@@ -178,7 +195,10 @@ def _rename_bots(world: World, app: App, name: str | None) -> None:
 
 
 def _merge(app: App, spec: AppSpec) -> None:
-    for name in ("name", "event_url", "signing_secret", "scopes", "bot_events", "manifest"):
+    for name in (
+        *("name", "event_url", "signing_secret", "scopes", "bot_events", "manifest"),
+        *("client_id", "client_secret", "rationed"),
+    ):
         value = getattr(spec, name)
         if value is not None:
             setattr(app, name, value)
@@ -211,11 +231,17 @@ class TeamSpec:
     users: list[str] | None = None
     bot_user: str | None = None
     bot_token: str | None = None
+    enterprise_id: str | None = None
+    install: bool = True
 
 
 def add_team(world: World, spec: TeamSpec, now: float) -> Json:
-    """A team with #general, two people, and every known app installed. Returns its ids and tokens."""
-    world.add_team(Team(id=spec.id, name=spec.name, domain=slug(spec.name)))
+    """A team with #general, two people, and every known app installed unless `spec.install` is false. Returns its ids
+    and tokens. An enterprise that nobody named before is made.
+    """
+    if spec.enterprise_id is not None and spec.enterprise_id not in world.enterprises:
+        world.add_enterprise(Enterprise(id=spec.enterprise_id, name=f"Organisation {spec.enterprise_id}"))
+    world.add_team(Team(id=spec.id, name=spec.name, domain=slug(spec.name), enterprise=spec.enterprise_id))
     known = [user.id for user in world.users.values()]
     first = spec.users[0] if spec.users else next_id("U", known)
     second = spec.users[1] if spec.users else next_id("U", [*known, first])
@@ -223,8 +249,9 @@ def add_team(world: World, spec: TeamSpec, now: float) -> Json:
     channel_id = spec.channel or next_id("C", (channel.id for _, channel in _channels(world)))
     world.add_channel(Channel(id=channel_id, team=spec.id, name="general", members=[first, second], created=int(now)))
     installs = []
-    for number, app in enumerate(list(world.apps.values())):
+    for number, app in enumerate(list(world.apps.values()) if spec.install else []):
         install = mint_install(world, spec.id, spec.bot_token if number == 0 else None)
+        install.enterprise = spec.enterprise_id
         if number == 0 and spec.bot_user is not None:
             install.bot_user_id = spec.bot_user
         install_app(world, app, install, now, dm=spec.dm if number == 0 else None)

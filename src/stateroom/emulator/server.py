@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from stateroom.emulator import control
+from stateroom.emulator import authorize, control, control_apps
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.config import LOOPBACK_HOSTS, EmulatorConfig
 from stateroom.emulator.door import Door
@@ -73,6 +73,8 @@ def _wrong_method(request: Request, error: Exception) -> Response:
 ROUTES = [
     Route("/", _page, methods=["GET"]),
     Route("/page/{file}", _page, methods=["GET"]),
+    *authorize.ROUTES,
+    *control_apps.ROUTES,
     *control.ROUTES,
 ]
 

@@ -68,12 +68,13 @@ class Workspace:
 
     def _register_configured(self) -> None:
         config = self.config
-        spec = seed.AppSpec(app_id=config.app_id, event_url=config.event_url, signing_secret=config.signing_secret)
+        spec = seed.AppSpec(app_id=config.app_id, event_url=config.event_url)
         if config.manifest is not None:
             said = seed.spec_from_manifest(config.app_id, seed.read_manifest(config.manifest))
             address = config.event_url or said.event_url
-            spec = replace(said, event_url=address, signing_secret=config.signing_secret)
-        self.register(spec)
+            spec = replace(said, event_url=address)
+        secrets = (config.signing_secret, config.client_secret)
+        self.register(replace(spec, signing_secret=secrets[0], client_id=config.client_id, client_secret=secrets[1]))
 
     def register(self, spec: seed.AppSpec, team: str | None = None) -> App:
         place = team or next(iter(self.world.teams))
@@ -111,6 +112,9 @@ class Workspace:
         now, sent = self.clock(), []
         for happening in effects.happenings:
             for pending in events.for_apps(self.world, happening, self.new_id, now):
+                sent.extend(self._with_faults(pending))
+        for addressed in effects.addressed:
+            for pending in events.for_one(self.world, addressed, self.new_id, now):
                 sent.extend(self._with_faults(pending))
         for one in sent:
             effects.records[one.key] = msgspec.json.encode(one)

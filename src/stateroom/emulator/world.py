@@ -16,8 +16,23 @@ from operator import attrgetter
 
 from stateroom.emulator import views
 from stateroom.emulator.datastores import Datastores
+from stateroom.emulator.grants import Grants
 from stateroom.emulator.manifests import definitions_of
-from stateroom.emulator.records import App, Channel, Install, Item, Json, Message, Pending, Record, Team, User, encode
+from stateroom.emulator.records import (
+    App,
+    Channel,
+    Enterprise,
+    Install,
+    Item,
+    Json,
+    Message,
+    Pending,
+    Record,
+    Team,
+    Token,
+    User,
+    encode,
+)
 
 NewId = Callable[[str], str]
 
@@ -44,13 +59,26 @@ class Happening:
     reaction: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """An event for one app, whatever channels its bot is in. `delay` in s holds it back behind another."""
+
+    app_id: str
+    install: Install
+    event: Json
+    channel: str = ""
+    ts: str = ""
+    delay: float = 0.0
+
+
 @dataclass(slots=True)
 class Effects:
-    """What changes did: journal records (None: forget the key), news for the page, happenings for apps."""
+    """What changes did: journal records (None: forget the key), news for the page, happenings and events for apps."""
 
     records: dict[str, bytes | None] = field(default_factory=dict)
     news: list[Json] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
+    addressed: list[Addressed] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -108,6 +136,7 @@ class World:
 
     def __init__(self, *, journaled: bool = True) -> None:
         self.journaled = journaled
+        self.enterprises: dict[str, Enterprise] = {}
         self.teams: dict[str, Team] = {}
         self.users: dict[tuple[str, str], User] = {}
         self.rooms: dict[tuple[str, str], Room] = {}
@@ -116,6 +145,7 @@ class World:
         self.statuses: dict[tuple[str, str, str], Status] = {}
         self.streams: dict[str, Message] = {}
         self.datastores = Datastores(self.keep, self.forget)
+        self.grants = Grants(self.keep, self.forget)
         self._effects = Effects()
 
     # ---- effects
@@ -139,11 +169,20 @@ class World:
     def happen(self, happening: Happening) -> None:
         self._effects.happenings.append(happening)
 
+    def address(self, addressed: Addressed) -> None:
+        self._effects.addressed.append(addressed)
+
     # ---- who is there
 
     def load(self, records: Iterable[Record]) -> None:
         """Take in journal records, in any order."""
-        takers = {Team: self._load_team, User: self._load_user, Channel: self._load_channel}
+        takers = {
+            Enterprise: self._load_enterprise,
+            Team: self._load_team,
+            User: self._load_user,
+            Channel: self._load_channel,
+            Token: self.grants.load,
+        }
         late = []
         for record in records:
             taker = takers.get(type(record))
@@ -166,6 +205,9 @@ class World:
             self._load_message(message)
         self.datastores.load(items)
 
+    def _load_enterprise(self, enterprise: Enterprise) -> None:
+        self.enterprises[enterprise.id] = enterprise
+
     def _load_team(self, team: Team) -> None:
         self.teams[team.id] = team
 
@@ -179,6 +221,10 @@ class World:
         self.rooms[message.team, message.channel].add(message)
         if message.streaming:
             self.streams[message.key] = message
+
+    def add_enterprise(self, enterprise: Enterprise) -> None:
+        self._load_enterprise(enterprise)
+        self.keep(enterprise)
 
     def add_team(self, team: Team) -> None:
         self._load_team(team)
@@ -203,6 +249,9 @@ class World:
                 if install.bot_token == token:
                     return app, install
         return None
+
+    def by_client_id(self, client_id: str) -> App | None:
+        return next((app for app in self.apps.values() if client_id and app.client_id == client_id), None)
 
     def by_user_token(self, token: str) -> User | None:
         """The person whose token it is: each has one, `xoxp-<team>-<user>`."""

@@ -14,6 +14,7 @@ from stateroom.emulator.webapi import (
     datastore,
     datastore_bulk,
     datastore_query,
+    oauth,
     people,
     reactions,
     streaming,
@@ -23,7 +24,7 @@ from stateroom.emulator.webapi.method import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, people, reactions, streaming),
+        *(apps, assistant, chat, conversations, oauth, people, reactions, streaming),
         *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS

@@ -51,7 +51,8 @@ NO_APP = App(app_id="", name="", signing_secret="")
 class Call:
     """One call in one team: by an app, or by a person (`user`) for the app that they name (`NO_APP`: none).
 
-    `warnings` are added to the reply; the last `failures` inputs of a bulk call fail.
+    `token` is what it was called with. `warnings` are added to the reply, the last `failures` inputs of a bulk call
+    fail.
     """
 
     world: World
@@ -65,6 +66,12 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     user: str | None = None
     failures: int = 0
+    token: str = ""
+
+    @property
+    def place(self) -> str:
+        """What an app is installed in: the team, or the organisation of an org-wide install."""
+        return self.install.enterprise or "" if self.install.org_wide else self.install.team
 
     @property
     def team(self) -> str:
@@ -133,7 +140,8 @@ class Call:
 Handler = Callable[[Call], Json]
 
 
-BOT, USER = "bot", "user"
+# A bot's token, a person's own (as the Slack CLI has one), one that a person gave to an app, an app's id and secret.
+BOT, USER, GRANTED, CLIENT = "bot", "user", "granted", "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,7 @@ class Method:
     args: tuple[Arg, ...] = ()
     scopes: tuple[str, ...] = ()
     tier: Tier = TIER_3
-    tokens: tuple[str, ...] = (BOT,)
+    tokens: tuple[str, ...] = (BOT, GRANTED)
     of_app: bool = False
     exact: bool = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from stateroom.emulator import views
 from stateroom.emulator.records import Json
 from stateroom.emulator.tiers import FREE, TIER_2, TIER_3, TIER_4
-from stateroom.emulator.webapi.method import BOT, USER, Arg, Call, Method, Refused
+from stateroom.emulator.webapi.method import BOT, GRANTED, USER, Arg, Call, Method, Refused
 
 
 def auth_test(call: Call) -> Json:
@@ -16,7 +16,7 @@ def auth_test(call: Call) -> Json:
     if call.user is not None:
         person = call.world.users[call.team, call.user]
         who = {"team": team.name, "user": person.name, "team_id": team.id, "user_id": person.id}
-        return {"url": f"{call.base_url}/", **who, "enterprise_id": None, "is_enterprise_install": False}
+        return {"url": f"{call.base_url}/", **who, **_organisation(call)}
     bot = call.world.users[call.team, call.install.bot_user_id]
     return {
         "url": f"{call.base_url}/",
@@ -27,8 +27,19 @@ def auth_test(call: Call) -> Json:
         "bot_id": call.install.bot_id,
         "app_id": call.app.app_id,
         "app_name": call.app.name,
-        "is_enterprise_install": False,
+        **_organisation(call),
     }
+
+
+def _organisation(call: Call) -> Json:
+    """An org-wide token speaks for its organisation, so that stands in the place of the team."""
+    owner = call.world.enterprises.get(call.world.teams[call.team].enterprise or "")
+    if owner is None:
+        more: Json = {} if call.user is None else {"enterprise_id": None}
+        return {**more, "is_enterprise_install": False}
+    if not call.install.org_wide:
+        return {"enterprise_id": owner.id, "is_enterprise_install": False}
+    return {"team": owner.name, "team_id": owner.id, "enterprise_id": owner.id, "is_enterprise_install": True}
 
 
 def users_info(call: Call) -> Json:
@@ -69,7 +80,7 @@ def team_info(call: Call) -> Json:
 
 
 METHODS = (
-    Method("auth.test", auth_test, tier=FREE, tokens=(BOT, USER)),
+    Method("auth.test", auth_test, tier=FREE, tokens=(BOT, USER, GRANTED)),
     Method("users.info", users_info, (Arg("user", required=True),), ("users:read",), TIER_4),
     Method("users.list", users_list, (Arg("cursor"), Arg("limit", "number")), ("users:read",), TIER_2),
     Method("team.info", team_info, (Arg("team"),), ("team:read",), TIER_3),
