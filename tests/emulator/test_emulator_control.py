@@ -63,7 +63,8 @@ def test_the_state_is_what_the_page_needs(slack: LocalSlack) -> None:
     state = slack.state()
     assert state["me"] == ADA
     assert {channel["id"]: channel["is_im"] for channel in state["channels"]} == {CHANNEL: False, DM: True}
-    assert state["apps"] == [{"app_id": "A00000001", "name": "stateroom", "bot_user_id": "UB0000001", "online": None}]
+    seeded = {"app_id": "A00000001", "name": "stateroom", "bot_user_id": "UB0000001", "online": None}
+    assert [{name: app[name] for name in seeded} for app in state["apps"]] == [seeded]
     assert state["messages"][CHANNEL][0]["text"] == "hello"
     assert state["hints"] == {"channel": CHANNEL, "prompt": "@stateroom hello", "text": "<@UB0000001> hello"}
     assert state["caps"] == {"crash": False, "turns": False, "reset": True}
@@ -115,7 +116,7 @@ def test_what_cannot_be_said_is_refused_with_a_reason(slack: LocalSlack) -> None
     ts = slack.say("mine")
     assert denied(slack, "messages", {**say, "ts": ts}) == (409, "ts_taken")
     act = {"channel": CHANNEL, "ts": ts}
-    assert denied(slack, "actions", {**act, "kind": "press"}) == (400, "not_yet")
+    assert denied(slack, "actions", {**act, "kind": "stop"}) == (400, "not_yet")
     assert denied(slack, "actions", {**act, "kind": "dance"}) == (400, "unknown_kind")
     assert denied(slack, "actions", {**act, "kind": "edit", "user": "U00000002", "text": "y"})[1] == "not_your_message"
     assert denied(slack, "actions", {**act, "ts": "1.2", "kind": "delete"}) == (404, "message_not_found")

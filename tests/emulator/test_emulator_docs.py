@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.emulator import events
-from stateroom.emulator.control import ROUTES
+from stateroom.emulator import control, events, interact_routes
 from stateroom.emulator.faults import EVENT_KINDS, METHOD_KINDS
 from stateroom.emulator.webapi import METHODS
 
+ROUTES = [*control.ROUTES, *interact_routes.ROUTES]
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 
 

@@ -96,6 +96,10 @@ class LocalSlack:
         """edit (text), delete, react (name)."""
         return self.sim("POST", "actions", {"kind": kind, "channel": channel, "ts": ts, **more})
 
+    async def begin(self, kind: str, **more: Any) -> Json:
+        """An act that an app must answer, from a thread, so that the app may run in this loop."""
+        return await asyncio.to_thread(self.sim, "POST", "actions", {"kind": kind, **more})
+
     def messages(
         self, channel: str = SEED_CHANNEL, thread_ts: str | None = None, team: str | None = None
     ) -> list[Json]:
@@ -260,12 +264,16 @@ class Received:
 
 
 class EventApp:
-    """An app over plain sockets that notes what it gets and answers as it is told: a status, or `None` for silence."""
+    """An app over plain sockets that notes what it gets and answers as it is told: a status (with `body`), or `None`
+    for silence.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: list[int | None] = []
         self.headers: dict[str, str] = {}
+        self.body = b""
+        self.paths: list[str] = []
         self.url = ""
         self._server: asyncio.Server | None = None
         self._waiting: set[asyncio.Task[Any]] = set()
@@ -298,7 +306,8 @@ class EventApp:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")[1:-2]
+        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        self.paths.append(first.split(" ")[1])
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         body = await reader.readexactly(int(headers["content-length"]))
         self.received.append(Received(headers, body))
@@ -306,5 +315,6 @@ class EventApp:
         if status is None:
             await asyncio.Event().wait()
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        writer.write(f"HTTP/1.1 {status} Told\r\nContent-Length: 0\r\n{more}Connection: close\r\n\r\n".encode())
+        length = f"Content-Length: {len(self.body)}\r\n"
+        writer.write(f"HTTP/1.1 {status} Told\r\n{length}{more}Connection: close\r\n\r\n".encode() + self.body)
         await writer.drain()

@@ -1,4 +1,4 @@
-"""Who calls the Web API: a bot, a person, a person through an app, or an app with its id and secret.
+"""Who calls the Web API: a bot, a person, a person through an app, or an app with its id and secret or its own token.
 
 Rules of this file: reading only, the moment handed in. The order of the checks and their errors are Slack's: a token,
 one that works, of the right kind, for a team it reaches; then its scope; then the app whose data is asked for.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from stateroom.emulator import grants, installs
 from stateroom.emulator.records import App, Install, Json, Token
-from stateroom.emulator.webapi.method import BOT, GRANTED, NO_APP, USER, Method, Refused, invalid_arguments
+from stateroom.emulator.webapi.method import APP, BOT, GRANTED, NO_APP, USER, Method, Refused, invalid_arguments
 from stateroom.emulator.webapi.oauth import authenticate
 from stateroom.emulator.world import World
 
@@ -39,6 +39,11 @@ def bearer(world: World, method: Method, token: str, raw: Json, now: float) -> C
     grant = world.grants.find(token)
     if grant is not None:
         return _by_grant(world, method, grant, raw, now)
+    of_app = world.by_app_token(token)
+    if of_app is not None:
+        if APP not in method.tokens:
+            raise Refused("not_allowed_token_type")
+        return Caller(method, of_app, Install(team="", bot_user_id="", bot_id="", bot_token=""))
     found, person = world.by_token(token), None
     if found is None:
         person = world.by_user_token(token)

@@ -24,6 +24,7 @@ SEED_TOKEN = "xoxb-local-1"
 SEED_SECRET = "local-signing-secret"
 SEED_CLIENT_ID = "local-client-id"
 SEED_CLIENT_SECRET = "local-client-secret"
+SEED_APP_TOKEN = "xapp-local-1"
 
 TurnWatch = Callable[[], AsyncIterator[Mapping[str, Any]]]
 
@@ -34,9 +35,9 @@ class EmulatorConfig:
 
     `time_scale` multiplies Slack's own waits (retries after 1 and 5 min, rate windows, idle streams, status lines,
     the age at which a message counts as lost, the 48 h after which an expired item is swept): 0.05 makes a minute 3 s.
-    The 3 s an app has to answer an event are real seconds whatever the scale. `state` is a store URL; None keeps
-    everything in memory. `watch` makes an async iterator of turn dicts for the page, `bot_pid_file` names the process
-    that the page's "Crash the bot" kills.
+    The 3 s an app has to answer, or to use a trigger, are real seconds whatever the scale. `state` is a store URL;
+    None keeps everything in memory. `watch` makes an async iterator of turn dicts for the page, `bot_pid_file` names
+    the process that the page's "Crash the bot" kills.
     """
 
     host: str = "127.0.0.1"
@@ -51,8 +52,10 @@ class EmulatorConfig:
     bot_pid_file: Path | None = None
     watch: TurnWatch | None = None
     bot_token: str = SEED_TOKEN
+    app_token: str = SEED_APP_TOKEN
     stream_idle_seconds: float = 300.0
     ack_seconds: float = 3.0
+    trigger_seconds: float = 3.0
     ttl_lag_seconds: float = 172_800.0
     client_id: str = SEED_CLIENT_ID
     client_secret: str = SEED_CLIENT_SECRET

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from stateroom.emulator import acts, bots, seed, state
+from stateroom.emulator import acts, bots, interact, seed, state
 from stateroom.emulator.acts import ActRequest, Denied, SayRequest
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.faults import Fault
+from stateroom.emulator.interact import Deed
 from stateroom.emulator.records import Json
 from stateroom.emulator.workspace import Workspace
 from stateroom.model.errors import WrongUse
@@ -32,6 +33,7 @@ class AppRequest(msgspec.Struct, kw_only=True):
     event_url: str | None = None
     signing_secret: str | None = None
     bot_token: str | None = None
+    app_token: str | None = None
     team: str | None = None
     name: str | None = None
     client_id: str | None = None
@@ -56,9 +58,17 @@ class ResetRequest(msgspec.Struct, kw_only=True):
     everything: bool = False
 
 
+class Kind(msgspec.Struct):
+    kind: str
+
+
 class AgainRequest(msgspec.Struct, kw_only=True):
     channel: str | None = None
     ts: str | None = None
+
+
+# Acts that an app must answer: from their kind to what they do.
+DEEDS: dict[str, Deed] = {**interact.DEEDS}
 
 
 def reply(content: object, status: int = 200) -> Response:
@@ -72,7 +82,10 @@ def workspace_of(request: Request) -> Workspace:
 
 async def body_of(request: Request, shape: type[_Shape]) -> _Shape:
     """The request body as `shape`. Raises Denied (400, 413)."""
-    body = await read_limited(request, BODY_LIMIT)
+    return _decoded(await read_limited(request, BODY_LIMIT), shape)
+
+
+def _decoded(body: bytes, shape: type[_Shape]) -> _Shape:
     try:
         return msgspec.json.decode(body or b"{}", type=shape)
     except msgspec.ValidationError as error:
@@ -93,6 +106,7 @@ async def register_app(request: Request) -> Response:
         event_url=asked.event_url or said.event_url,
         signing_secret=asked.signing_secret,
         bot_token=asked.bot_token,
+        app_token=asked.app_token,
         scopes=said.scopes,
         bot_events=said.bot_events,
         manifest=said.manifest,
@@ -108,6 +122,7 @@ async def register_app(request: Request) -> Response:
     answer = {"app_id": app.app_id, "name": app.name, "team": team, "event_url": app.event_url}
     keys = {"client_id": app.client_id, "client_secret": app.client_secret}
     bot = {name: getattr(install, name, None) for name in ("bot_user_id", "bot_id", "bot_token")}
+    bot["app_token"] = app.app_token
     return reply({"ok": True, **answer, **keys, **bot})
 
 
@@ -145,7 +160,12 @@ async def messages(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    workspace, asked = workspace_of(request), await body_of(request, ActRequest)
+    workspace, body = workspace_of(request), await read_limited(request, BODY_LIMIT)
+    deed = DEEDS.get(_decoded(body, Kind).kind)
+    if deed is not None:
+        base_url = f"http://{request.headers['host']}"
+        return reply(await deed.do(workspace, _decoded(body, deed.shape), base_url))
+    asked = _decoded(body, ActRequest)
     message = acts.act(workspace.world, asked, workspace.clock())
     await workspace.settle()
     return reply({"ok": True, "ts": message.ts})

@@ -132,12 +132,12 @@ def envelope(app: App, install: Install, event: Json, event_id: str, event_time:
 
 
 def for_apps(world: World, happening: Happening, new_id: Callable[[str], str], now: float) -> list[Pending]:
-    """The events that a happening sends, to each app whose bot is in that channel and that has an address."""
+    """The events that a happening sends, to each app whose bot is in that channel and that listens."""
     channel = world.rooms[happening.team, happening.channel].channel
     pending = []
     for app in world.apps.values():
         install = app.installs.get(happening.team)
-        if install is None or app.event_url is None or install.bot_user_id not in channel.members:
+        if install is None or not app.listens or install.bot_user_id not in channel.members:
             continue
         for event in _INNER[happening.kind](happening, channel, install):
             if subscribed(app, event):
@@ -148,9 +148,9 @@ def for_apps(world: World, happening: Happening, new_id: Callable[[str], str], n
 
 
 def for_one(world: World, addressed: Addressed, new_id: Callable[[str], str], now: float) -> list[Pending]:
-    """The event that one app is sent by name, if it has an address and asked for it."""
+    """The event that one app is sent by name, if it listens and asked for it."""
     app = world.apps.get(addressed.app_id)
-    if app is None or app.event_url is None or not subscribed(app, addressed.event):
+    if app is None or not app.listens or not subscribed(app, addressed.event):
         return []
     outer = envelope(app, addressed.install, addressed.event, new_id("Ev"), int(now))
     place = (addressed.install.team, addressed.channel, addressed.ts)

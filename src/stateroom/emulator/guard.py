@@ -1,9 +1,9 @@
 """Who may talk to a local Slack: this machine, and no foreign web page.
 
 Rules of this file: pure decisions and one ASGI wrapper. The Host must be a loopback name (else a foreign name was bound
-to 127.0.0.1, DNS rebinding), and a request that a browser sends for another origin is refused, on the control plane and
-the Web API alike, because the seeded token is known to everybody. Every page answer carries a policy without scripts,
-styles or connections from elsewhere; an answer that has a policy of its own keeps that.
+to 127.0.0.1, DNS rebinding), and a request or a socket that a browser opens for another origin is refused, on the
+control plane and the Web API alike, because the seeded token is known to everybody. Every page answer carries a policy
+without scripts, styles or connections from elsewhere; an answer that has a policy of its own keeps that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -56,6 +56,9 @@ class Guard:
         problem = refusal(
             headers.get(b"host", b"").decode("latin-1"), origin.decode("latin-1") if origin is not None else None
         )
+        if problem is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": problem[0]})
+            return
         if problem is not None:
             await _refuse(send, *problem)
             return

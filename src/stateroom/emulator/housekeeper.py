@@ -10,6 +10,7 @@ import logging
 from urllib.parse import urlsplit
 
 from stateroom.emulator import bots
+from stateroom.emulator.lines import HTTP
 from stateroom.emulator.workspace import Workspace
 from stateroom.model.errors import StateroomError
 
@@ -73,7 +74,8 @@ class Housekeeper:
     async def _look(self) -> None:
         more = self._process()
         for app in list(self._workspace.world.apps.values()):
-            if app.event_url is not None and urlsplit(app.event_url).hostname is not None:
+            by_http = self._workspace.lines.transport(app) == HTTP
+            if by_http and app.event_url is not None and urlsplit(app.event_url).hostname is not None:
                 self._workspace.set_online(app.app_id, await bots.listens(app.event_url), **more)
 
     def _process(self) -> dict[str, object]:

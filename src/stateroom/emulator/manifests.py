@@ -24,6 +24,7 @@ _PARTS: Mapping[tuple[str, ...], str] = {
     ("features", "bot_user", "display_name"): _TEXT,
     ("settings", "event_subscriptions", "request_url"): _TEXT,
     ("settings", "event_subscriptions", "bot_events"): _TEXTS,
+    ("settings", "interactivity", "request_url"): _TEXT,
     ("oauth_config", "scopes", "bot"): _TEXTS,
     ("oauth_config", "redirect_urls"): _TEXTS,
 }

@@ -160,6 +160,7 @@ class App(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `manifest` is what the app was registered with, word for word; its datastores are the app's datastores.
     `rationed`: one of the apps that Slack allows one call of 15 messages a minute of history.
+    `socket_mode`: its manifest says so, or it has no address and connected a socket.
     """
 
     app_id: str
@@ -173,10 +174,17 @@ class App(msgspec.Struct, kw_only=True, omit_defaults=True):
     client_id: str = ""
     client_secret: str = ""
     rationed: bool = False
+    app_token: str = ""
+    socket_mode: bool = False
 
     @property
     def key(self) -> str:
         return f"app/{self.app_id}"
+
+    @property
+    def listens(self) -> bool:
+        """Whether events are for it at all: it has an address, or takes them over sockets."""
+        return self.event_url is not None or self.socket_mode
 
 
 class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -201,6 +209,23 @@ class Pending(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"pending/{self.event_id}/{self.app_id}/{self.copy}"
 
 
+class Hook(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A `response_url`: what it answers (`message_ts`, None for a command) and to whom. `until` is Unix s."""
+
+    id: str
+    app_id: str
+    team: str
+    channel: str
+    user: str
+    until: float
+    left: int
+    message_ts: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"hook/{self.id}"
+
+
 class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One item of an app's datastore. `n` numbers items over all apps, since an id may be any text; `size` in bytes
     as DynamoDB counts. Never changed in place: an answer that is still to be written may hold `item`.
@@ -218,7 +243,7 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"item/{self.n}"
 
 
-Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Token
+Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | Token
 
 KINDS: dict[str, type[Record]] = {
     "enterprise": Enterprise,
@@ -228,6 +253,7 @@ KINDS: dict[str, type[Record]] = {
     "message": Message,
     "app": App,
     "pending": Pending,
+    "hook": Hook,
     "item": Item,
     "token": Token,
 }

@@ -36,6 +36,7 @@ class AppSpec:
     event_url: str | None = None
     signing_secret: str | None = None
     bot_token: str | None = None
+    app_token: str | None = None
     scopes: list[str] | None = None
     bot_events: list[str] | None = None
     manifest: Json | None = None
@@ -93,7 +94,7 @@ def seed(world: World, config: EmulatorConfig, now: float) -> None:
     world.add_channel(
         Channel(id=seeds.SEED_CHANNEL, team=team, name="general", members=people, topic=topic, created=int(now))
     )
-    app = App(app_id=config.app_id, name=BOT_NAME, signing_secret=config.signing_secret)
+    app = App(app_id=config.app_id, name=BOT_NAME, signing_secret=config.signing_secret, app_token=config.app_token)
     install = Install(team=team, bot_user_id=seeds.SEED_BOT_USER, bot_id=seeds.SEED_BOT, bot_token=config.bot_token)
     install_app(world, app, install, now, dm=seeds.SEED_DM)
 
@@ -149,6 +150,12 @@ def mint_install(world: World, team: str, token: str | None) -> Install:
     )
 
 
+def mint_app_token(world: World) -> str:
+    """The app-level token of a further app, `xapp-local-<n>`."""
+    used = [app.app_token.removeprefix("xapp-local-") for app in world.apps.values()]
+    return f"xapp-local-{1 + max((int(one) for one in used if one.isdigit()), default=0)}"
+
+
 def register(world: World, spec: AppSpec, team: str, now: float) -> App:
     """Add an app or change a known one. A token that another app has is taken over, with its bot user and its past;
     so is a client id. An app that was removed from a team stays removed. `spec.install` False: it waits for OAuth.
@@ -167,6 +174,7 @@ def register(world: World, spec: AppSpec, team: str, now: float) -> App:
     app.client_id, app.client_secret = app.client_id or f"1.{app.app_id}", app.client_secret or seeds.SEED_CLIENT_SECRET
     if spec.bot_token is not None:
         world.grants.revive(spec.bot_token)
+    app.app_token = app.app_token or mint_app_token(world)
     owner = world.by_token(spec.bot_token) if spec.bot_token is not None else None
     if owner is not None and owner[0].app_id != app.app_id:
         _take_over(world, app, *owner)
@@ -197,13 +205,16 @@ def _rename_bots(world: World, app: App, name: str | None) -> None:
 def _merge(app: App, spec: AppSpec) -> None:
     for name in (
         *("name", "event_url", "signing_secret", "scopes", "bot_events", "manifest"),
-        *("client_id", "client_secret", "rationed"),
+        *("client_id", "client_secret", "rationed", "app_token"),
     ):
         value = getattr(spec, name)
         if value is not None:
             setattr(app, name, value)
     if spec.manifest is not None:  # it speaks for all of them, also by saying nothing
         app.scopes, app.bot_events = spec.scopes, spec.bot_events
+        app.socket_mode = part(spec.manifest, ("settings", "socket_mode_enabled")) is True
+    elif spec.event_url is not None:
+        app.socket_mode = False
 
 
 def _take_over(world: World, app: App, owner: App, install: Install) -> None:

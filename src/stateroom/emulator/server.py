@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from stateroom.emulator import authorize, control, control_apps
+from stateroom.emulator import authorize, control, control_apps, interact_routes
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.config import LOOPBACK_HOSTS, EmulatorConfig
 from stateroom.emulator.door import Door
@@ -76,6 +76,8 @@ ROUTES = [
     *authorize.ROUTES,
     *control_apps.ROUTES,
     *control.ROUTES,
+    *interact_routes.ROUTES,
+    *interact_routes.SOCKET_ROUTES,
 ]
 
 
@@ -145,6 +147,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http="httptools",
+            ws="websockets-sansio",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -12,7 +12,7 @@ from stateroom.emulator.records import Json, Message
 from stateroom.emulator.views import TOMBSTONE_TEXT
 from stateroom.emulator.world import Happening, Room, World
 
-_AT_NAME = re.compile(r"(?<![\w<@/.])@([a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9])", re.IGNORECASE)
+AT_NAME = re.compile(r"(?<![\w<@/.])@([a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9])", re.IGNORECASE)
 
 _CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 
@@ -28,7 +28,7 @@ def resolve_names(world: World, team: str, text: str) -> str:
         return match.group(0) if user is None else f"<@{user}>"
 
     parts = _CODE.split(text)
-    return "".join(part if number % 2 else _AT_NAME.sub(put, part) for number, part in enumerate(parts))
+    return "".join(part if number % 2 else AT_NAME.sub(put, part) for number, part in enumerate(parts))
 
 
 def thread_root(room: Room, thread_ts: str | None) -> str | None:
@@ -48,7 +48,10 @@ def post(world: World, message: Message) -> Message:
         world.streams[message.key] = message
     if message.app_id is not None:
         clear_status(world, message.team, message.channel, message.thread, message.app_id)
-    if message.ephemeral_to is None:
+    if message.ephemeral_to is not None:
+        place = {"team": message.team, "channel": message.channel, "user": message.ephemeral_to}
+        world.tell("ephemeral", **place, message=world.sim_view(message))
+    else:
         view = world.slack_view(message)
         world.happen(Happening("said", message.team, message.channel, message.ts, message.ts, view, user=message.user))
     return message

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stateroom.emulator import views
+from stateroom.emulator import commands, views
 from stateroom.emulator.records import App, Json
 from stateroom.emulator.workspace import Workspace
 from stateroom.emulator.world import Room
@@ -51,12 +51,14 @@ def whole(workspace: Workspace) -> Json:
 
 def _app(workspace: Workspace, app: App) -> Json:
     install = next(iter(app.installs.values()), None)
-    online = workspace.online.get(app.app_id) if app.event_url is not None else None
+    transport = workspace.lines.transport(app)
     return {
         "app_id": app.app_id,
         "name": app.name,
         "bot_user_id": install.bot_user_id if install is not None else None,
-        "online": online,
+        "online": workspace.online.get(app.app_id) if transport is not None else None,
+        "transport": transport,
+        "commands": [commands.shown(one) for one in commands.declared(app)],
     }
 
 

@@ -14,14 +14,16 @@ from dataclasses import replace
 
 import msgspec
 
-from stateroom.emulator import events, seed, speech, stats, streams
+from stateroom.emulator import events, hooks, seed, speech, stats, streams
 from stateroom.emulator.config import EmulatorConfig
-from stateroom.emulator.delivery import Deliverer, Outcome
+from stateroom.emulator.delivery import Deliverer
 from stateroom.emulator.faults import Faults
 from stateroom.emulator.feed import Feed
 from stateroom.emulator.journal import Scribe, open_journal
 from stateroom.emulator.ledger import Ledger
+from stateroom.emulator.lines import Lines, Outcome
 from stateroom.emulator.records import App, Json, Pending, decode
+from stateroom.emulator.sockets import Hub
 from stateroom.emulator.strip import Strip
 from stateroom.emulator.tiers import Allowances
 from stateroom.emulator.world import Effects, World
@@ -44,13 +46,16 @@ class Workspace:
         self.allowances = Allowances()
         self.calls = Ledger("calls")
         self.deliveries = Ledger("deliveries")
+        self.interactions = Ledger("interactions")
         self.feed = Feed(first=int(clock() * 1000))
         self.strip = Strip(self.world)
         self.online: dict[str, bool] = {}
         self.turns: OrderedDict[str, Json] = OrderedDict()
         self.closing = asyncio.Event()
         self._scribe = Scribe(self._journal)
-        self._deliverer = Deliverer(self, config.ack_seconds, clock)
+        self.hub = Hub(clock, config.scaled, self._socket_changed)
+        self.lines = Lines(self.hub, config.ack_seconds, clock)
+        self._deliverer = Deliverer(self, self.lines, clock)
         self._delivered: OrderedDict[tuple[str, str, str], list[Pending]] = OrderedDict()
 
     # ---- life
@@ -79,7 +84,8 @@ class Workspace:
     def register(self, spec: seed.AppSpec, team: str | None = None) -> App:
         place = team or next(iter(self.world.teams))
         app = seed.register(self.world, spec, place, self.clock())
-        self.online.pop(app.app_id, None)
+        if not self.hub.connected(app.app_id):
+            self.online.pop(app.app_id, None)
         self.strip.touch_all()
         return app
 
@@ -94,6 +100,8 @@ class Workspace:
         await self._deliverer.close()
         if wipe:
             await self._scribe.write({key: None for key, _ in await self._journal.load()})
+        await self.hub.close()
+        await self.lines.close()
         await self._scribe.close()
 
     # ---- from a change to the outside
@@ -162,8 +170,8 @@ class Workspace:
         if pending.key not in self.world.pending:
             return None
         app = self.world.apps.get(pending.app_id)
-        # Without an address it waits until the app registers one.
-        pending.parked = app is None or app.event_url is None
+        # Without an address or a socket it waits until the app has one.
+        pending.parked = app is None or not self.lines.open_to(app)
         return None if pending.parked else app
 
     def judge(self, pending: Pending, outcome: Outcome) -> Outcome:
@@ -180,7 +188,7 @@ class Workspace:
         """Record an attempt. True: another one follows at `pending.due`."""
         pending.sent += 1
         self._record_delivery(pending, outcome)
-        self._seen_online(pending.app_id, outcome)
+        self.seen_online(pending.app_id, outcome)
         if outcome.taken:
             await self._taken(pending)
             return False
@@ -239,6 +247,7 @@ class Workspace:
             "status": outcome.status,
             "at": self.clock(),
             "ms": outcome.ms,
+            "transport": outcome.transport,
             "team": pending.team,
             "channel": pending.channel,
             "ts": pending.ts,
@@ -250,8 +259,20 @@ class Workspace:
         self.deliveries.add(pending.event_id, entry)
         self.feed.publish({"type": "delivery", "delivery": entry})
 
-    def _seen_online(self, app_id: str, outcome: Outcome) -> None:
-        self.set_online(app_id, outcome.status is not None or outcome.reason == "http_timeout")
+    def seen_online(self, app_id: str, outcome: Outcome) -> None:
+        self.set_online(app_id, outcome.status is not None or outcome.reason in ("http_timeout", "timeout"))
+
+    def _socket_changed(self, app_id: str, connected: bool) -> None:
+        """An app has its first or a further socket, or lost its last: what waited for one goes out."""
+        app = self.world.apps.get(app_id)
+        if app is None:
+            return
+        if connected and app.event_url is None and not app.socket_mode:
+            app.socket_mode = True
+            self.world.keep(app)
+        self.set_online(app_id, connected)
+        if connected:
+            self.resend(app_id, parked_only=True)
 
     def set_online(self, app_id: str, online: bool, **more: object) -> None:
         """Tell the page when an app comes or goes."""
@@ -305,6 +326,7 @@ class Workspace:
     def expire(self) -> None:
         now, scaled = self.clock(), self.config.scaled
         streams.expire(self.world, now, scaled(self.config.stream_idle_seconds))
+        self.world.hooks.expire(now, scaled(hooks.RESPONSE_SECONDS))
         speech.expire_statuses(self.world, now, scaled(speech.STATUS_SECONDS))
 
     async def sweep(self) -> int:
@@ -320,5 +342,6 @@ class Workspace:
         self.world.forget_messages()
         self._delivered.clear()
         self.calls.clear()
+        self.interactions.clear()
         self.deliveries.clear()
         self.strip.touch_all()

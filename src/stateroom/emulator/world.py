@@ -16,12 +16,15 @@ from operator import attrgetter
 
 from stateroom.emulator import views
 from stateroom.emulator.datastores import Datastores
+from stateroom.emulator.elements import Values
 from stateroom.emulator.grants import Grants
+from stateroom.emulator.hooks import Hooks
 from stateroom.emulator.manifests import definitions_of
 from stateroom.emulator.records import (
     App,
     Channel,
     Enterprise,
+    Hook,
     Install,
     Item,
     Json,
@@ -144,8 +147,10 @@ class World:
         self.pending: dict[str, Pending] = {}
         self.statuses: dict[tuple[str, str, str], Status] = {}
         self.streams: dict[str, Message] = {}
+        self.touched: dict[tuple[str, str], Values] = {}
         self.datastores = Datastores(self.keep, self.forget)
         self.grants = Grants(self.keep, self.forget)
+        self.hooks = Hooks(self.keep, self.forget)
         self._effects = Effects()
 
     # ---- effects
@@ -199,6 +204,8 @@ class World:
                 items.append(record)
             elif isinstance(record, Pending):
                 self.pending[record.key] = record
+            elif isinstance(record, Hook):
+                self.hooks.load(record)
             elif isinstance(record, Message):
                 messages.append(record)
         for message in sorted(messages, key=attrgetter("ts")):
@@ -252,6 +259,10 @@ class World:
 
     def by_client_id(self, client_id: str) -> App | None:
         return next((app for app in self.apps.values() if client_id and app.client_id == client_id), None)
+
+    def by_app_token(self, token: str) -> App | None:
+        """The app whose app-level token it is."""
+        return next((app for app in self.apps.values() if token and app.app_token == token), None)
 
     def by_user_token(self, token: str) -> User | None:
         """The person whose token it is: each has one, `xoxp-<team>-<user>`."""
@@ -308,6 +319,7 @@ class World:
         self.pending.clear()
         self.statuses.clear()
         self.streams.clear()
+        self.touched.clear()
         for collection in self.datastores.all():
             self.datastores.clear(collection)
         self.tell("reset")

@@ -17,6 +17,7 @@ from stateroom.emulator.webapi import (
     oauth,
     people,
     reactions,
+    sockets,
     streaming,
 )
 from stateroom.emulator.webapi.method import Method
@@ -24,7 +25,7 @@ from stateroom.emulator.webapi.method import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, oauth, people, reactions, streaming),
+        *(apps, assistant, chat, conversations, oauth, people, reactions, sockets, streaming),
         *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS

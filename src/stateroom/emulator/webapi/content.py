@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stateroom.emulator.elements import with_ids
 from stateroom.emulator.records import Json
 from stateroom.emulator.webapi.method import Arg, Call, Refused
 
@@ -44,7 +45,7 @@ def checked_blocks(blocks: list[Any]) -> list[Any]:
         raise Refused("msg_blocks_too_many")
     if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in blocks):
         raise Refused("invalid_blocks")
-    return blocks
+    return with_ids(blocks)
 
 
 def checked_attachments(attachments: list[Any]) -> list[Any]:
@@ -52,7 +53,12 @@ def checked_attachments(attachments: list[Any]) -> list[Any]:
         raise Refused("too_many_attachments")
     if not all(isinstance(attachment, dict) for attachment in attachments):
         raise Refused("invalid_attachments")
-    return attachments
+    return [_with_ids(attachment) for attachment in attachments]
+
+
+def _with_ids(attachment: Json) -> Json:
+    blocks = attachment.get("blocks")
+    return {**attachment, "blocks": with_ids(blocks)} if isinstance(blocks, list) else attachment
 
 
 def checked_metadata(call: Call) -> Json | None:

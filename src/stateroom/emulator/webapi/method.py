@@ -140,8 +140,9 @@ class Call:
 Handler = Callable[[Call], Json]
 
 
-# A bot's token, a person's own (as the Slack CLI has one), one that a person gave to an app, an app's id and secret.
-BOT, USER, GRANTED, CLIENT = "bot", "user", "granted", "client"
+# A bot's token, a person's own (as the Slack CLI has one), one that a person gave to an app, an app's id and secret,
+# an app-level token.
+BOT, USER, GRANTED, CLIENT, APP = "bot", "user", "granted", "client", "app"
 
 
 @dataclass(frozen=True, slots=True)
