@@ -106,7 +106,7 @@ def complaint(link: Import) -> str | None:
     ours, theirs = unit(link.source), unit(link.target)
     if unknown := {ours, theirs} - set(ORDER) - BESIDE:
         return f"unit {unknown.pop()} is not in ORDER"
-    if theirs in BESIDE - {ours} and ours != "cli":
+    if theirs in BESIDE - {ours} and ours != "cli" and (ours, theirs) != ("bolt", "sync"):
         return f"{theirs} is for users and cli alone"
     if ours not in BESIDE and theirs not in BESIDE and ORDER.index(ours) < ORDER.index(theirs):
         return f"rightwards: {ours} < {theirs}"

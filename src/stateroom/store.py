@@ -60,13 +60,14 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
 
 def own_definitions() -> tuple[Definition, ...]:
     """What Stateroom itself keeps in a store, layer by layer."""
-    from stateroom.layers import catalogue, inbox, installations, outbox, threads
+    from stateroom.layers import catalogue, inbox, installations, jobs, outbox, threads
 
     return (
         *threads.DEFINITIONS,
         *inbox.DEFINITIONS,
         *outbox.DEFINITIONS,
         *installations.DEFINITIONS,
+        *jobs.DEFINITIONS,
         *handle_once.DEFINITIONS,
         *catalogue.DEFINITIONS,
     )

@@ -64,6 +64,7 @@ class LoopThread:
         """Stop the loop and its thread; a second time, and in a forked child, nothing."""
         if not self.usable:
             return
+        self.run(_cancelled())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -248,6 +249,15 @@ class _Block:
         return self._loop.run(_left(self._block, kind, error, trace))
 
 
+async def _cancelled() -> None:
+    """Let what else runs on the loop go."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
+
+
 async def _entered(block: AbstractAsyncContextManager[R]) -> R:
     return await block.__aenter__()
 
@@ -294,6 +304,10 @@ class Store(_Face):
     def transaction(self) -> _Block:
         """Several items of one team, read and written together: `with store.transaction() as tx`."""
         return _Block(self._inner.transaction(), self._opened())
+
+    def ask(self, work: Callable[[asynchronous.Store], Coroutine[Any, Any, R]]) -> R:
+        """What a coroutine function of the async store gives, run on this store's loop."""
+        return self._run(work(self._inner))
 
     migrate = _waiting(asynchronous.Store.migrate)
     everything = _waiting(asynchronous.Store.everything)

@@ -1,0 +1,26 @@
+"""What a request of Slack is, read from its payload: whether it becomes a job, whose it is, what to call it.
+
+Rules of this file: pure. Nothing it returns holds a word that a person wrote, so it may be logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+LOOKUPS: Final = frozenset({"block_suggestion", "dialog_suggestion"})  # nothing is done; the answer is the ack itself
+
+
+def is_job(body: Mapping[str, Any], team: str | None) -> bool:
+    """Whether a listener of this request is run from the inbox: whatever asks for something to be done."""
+    return bool(team) and body.get("type") not in LOOKUPS and what_of(body) != ""
+
+
+def what_of(body: Mapping[str, Any]) -> str:
+    """What was asked, for logs and lists: `event:app_mention`, `command:/ticket`, `block_actions`, ..."""
+    event = body.get("event")
+    if isinstance(event, Mapping):
+        return f"event:{event.get('type', '')}"
+    if "command" in body:
+        return f"command:{body['command']}"
+    return str(body.get("type") or "")

@@ -1,0 +1,170 @@
+"""Somebody's own Bolt app, to be started as a process and killed: `bolt_child.py sync|async http|socket`.
+
+Rules of this file: what a user would write, made durable by one line. Where a listener is to die, it kills its own
+process (SIGKILL) the first time it comes there, as DIE_AT says; it notes each run in the file RUNS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from stateroom.bolt import durable
+
+STORE = os.environ["STATEROOM_STORE"]
+TOKEN, SECRET, API = (os.environ[f"SLACK_{name}"] for name in ("BOT_TOKEN", "SIGNING_SECRET", "API_URL"))
+RUNS = Path(os.environ["RUNS"])
+DIE_AT = os.environ.get("DIE_AT", "")
+FAST: dict[str, Any] = {"lease_seconds": 1.0, "poll_seconds": 0.05, "call_seconds": 0.5}
+
+
+def note(word: str) -> None:
+    with RUNS.open("a") as file:
+        file.write(f"{word}\n")
+
+
+def come_by(place: str) -> None:
+    """Die here, the first time."""
+    marker = RUNS.with_suffix(f".{place}")
+    if place == DIE_AT and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sync_app() -> Any:
+    from slack_bolt import App
+    from slack_sdk import WebClient
+
+    app = App(client=WebClient(TOKEN, base_url=API), signing_secret=SECRET)
+    if os.environ.get("DURABLE", "1") == "1":
+        durable(app, STORE, **FAST)
+
+    @app.event("app_mention")
+    def mention(event: dict[str, Any], say: Any) -> None:
+        note("mention")
+        come_by("before")
+        say(text=f"first, run {len(RUNS.read_text().split())}", thread_ts=event["ts"])
+        come_by("between")
+        say(text="second", thread_ts=event["ts"])
+        come_by("after")
+
+    @app.command("/ticket")
+    def command(ack: Any, body: dict[str, Any], client: Any) -> None:
+        note("command")
+        come_by("unacked")
+        ack(f"noted: {body['text']}")
+        come_by("acked")
+        client.chat_postMessage(channel=body["channel_id"], text="ticket made")
+
+    @app.event({"type": "message"})
+    def message(event: dict[str, Any], say: Any) -> None:
+        if event.get("bot_id") or "flaky" not in event.get("text", ""):
+            return
+        note("message")
+        say("working")
+        if len(RUNS.read_text().split()) < 3:
+            raise ValueError("not yet")
+        say("worked")
+
+    @app.error
+    def sorry(error: Exception, say: Any) -> None:
+        say("sorry")
+
+    return app
+
+
+def async_app() -> Any:
+    from slack_bolt.async_app import AsyncApp
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    app = AsyncApp(client=AsyncWebClient(TOKEN, base_url=API), signing_secret=SECRET)
+    durable(app, STORE, **FAST)
+
+    @app.event("app_mention")
+    async def mention(event: dict[str, Any], say: Any) -> None:
+        note("mention")
+        come_by("before")
+        await say(text=f"first, run {len(RUNS.read_text().split())}", thread_ts=event["ts"])
+        come_by("between")
+        await say(text="second", thread_ts=event["ts"])
+        come_by("after")
+
+    @app.command("/ticket")
+    async def command(ack: Any, body: dict[str, Any], client: Any) -> None:
+        note("command")
+        come_by("unacked")
+        await ack(f"noted: {body['text']}")
+        come_by("acked")
+        await client.chat_postMessage(channel=body["channel_id"], text="ticket made")
+
+    return app
+
+
+def serve_http(app: Any) -> None:
+    """A few lines in place of a web framework: Bolt's adapters do just this."""
+    from slack_bolt import BoltRequest
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            told = app.dispatch(BoltRequest(body=body, headers=dict(self.headers)))
+            self.send_response(told.status)
+            for name, values in told.headers.items():
+                self.send_header(name, values[0])
+            self.end_headers()
+            self.wfile.write(told.body.encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(f"ready http://127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()
+
+
+async def serve_async_http() -> None:
+    from aiohttp import web
+    from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+
+    app = async_app()
+
+    async def handle(request: web.Request) -> web.Response:
+        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+
+    server = web.Application()
+    server.router.add_post("/slack/events", handle)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(f"ready http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+def serve_socket(app: Any) -> None:
+    from slack_bolt.adapter.socket_mode import SocketModeHandler
+
+    SocketModeHandler(app, os.environ["SLACK_APP_TOKEN"]).connect()
+    print("ready socket", flush=True)
+    signal.pause()
+
+
+async def serve_async_socket() -> None:
+    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+
+    await AsyncSocketModeHandler(async_app(), os.environ["SLACK_APP_TOKEN"]).connect_async()
+    print("ready socket", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    face, transport = sys.argv[1:3]
+    if face == "sync":
+        (serve_http if transport == "http" else serve_socket)(sync_app())
+    else:
+        asyncio.run(serve_async_http() if transport == "http" else serve_async_socket())
