@@ -60,7 +60,7 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
 
 def own_definitions() -> tuple[Definition, ...]:
     """What Stateroom itself keeps in a store, layer by layer."""
-    from stateroom.layers import catalogue, inbox, installations, jobs, outbox, threads
+    from stateroom.layers import assistant, catalogue, inbox, installations, jobs, outbox, threads
 
     return (
         *threads.DEFINITIONS,
@@ -68,6 +68,7 @@ def own_definitions() -> tuple[Definition, ...]:
         *outbox.DEFINITIONS,
         *installations.DEFINITIONS,
         *jobs.DEFINITIONS,
+        *assistant.DEFINITIONS,
         *handle_once.DEFINITIONS,
         *catalogue.DEFINITIONS,
     )

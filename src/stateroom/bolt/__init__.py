@@ -6,11 +6,30 @@ Rules of this file: names only; each is imported on first use, so that a sync ap
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from stateroom.bolt.contexts import AssistantThreadContextStore, AsyncAssistantThreadContextStore
     from stateroom.bolt.durability import durable
+    from stateroom.bolt.installations import AsyncInstallationStore, InstallationStore
+    from stateroom.bolt.states import AsyncOAuthStateStore, OAuthStateStore
 
-_WHERE = {"durable": "durability"}
+_WHERE = {
+    "durable": "durability",
+    "InstallationStore": "installations",
+    "AsyncInstallationStore": "installations",
+    "OAuthStateStore": "states",
+    "AsyncOAuthStateStore": "states",
+    "AssistantThreadContextStore": "contexts",
+    "AsyncAssistantThreadContextStore": "contexts",
+}
 
-__all__ = ["durable"]
+__all__ = [
+    "AssistantThreadContextStore",
+    "AsyncAssistantThreadContextStore",
+    "AsyncInstallationStore",
+    "AsyncOAuthStateStore",
+    "InstallationStore",
+    "OAuthStateStore",
+    "durable",
+]
 
 
 def __getattr__(name: str) -> object:
