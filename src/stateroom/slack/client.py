@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from stateroom.model.errors import StateroomError, WrongUse
 from stateroom.slack.codes import BAD_RESPONSE, CONNECTION, TIMEOUT, error_of, error_of_answer
+from stateroom.slack.prompts import Prompt, as_json
 
 if TYPE_CHECKING:
     import aiohttp
@@ -67,7 +68,7 @@ class SlackClient:
 
         # retry_handlers: slack_sdk would post again after a cut connection, and so answer twice.
         self._web = AsyncWebClient(token=token, base_url=base_url, logger=_silent_logger(), retry_handlers=[])
-        if _is_loopback(parts.hostname):
+        if is_loopback(parts.hostname):
             self._web.proxy = None  # a proxy of the environment cannot reach this machine's own Slack
         self._host = parts.hostname
         self._clock = clock
@@ -221,6 +222,45 @@ class SlackClient:
             lambda web: web.assistant_threads_setStatus(channel_id=channel, thread_ts=thread_ts, status=status),
         )
 
+    async def set_session(
+        self, *, channel: str, thread_ts: str, status: str, deadline: float, title: str = "", user: str = ""
+    ) -> None:
+        """Set the status of an agent's session; `title` and `user` count for one that begins."""
+        await self._call(
+            "agents.sessions.setStatus",
+            deadline,
+            lambda web: web.api_call(
+                "agents.sessions.setStatus",
+                json={
+                    "channel_id": channel,
+                    "thread_ts": thread_ts,
+                    "status": status,
+                    **({"title": title} if title else {}),
+                    **({"initiator_user_id": user} if user else {}),
+                },
+            ),
+        )
+
+    async def set_title(self, *, channel: str, thread_ts: str, title: str, deadline: float) -> None:
+        """Name a conversation of the assistant pane."""
+        await self._call(
+            "assistant.threads.setTitle",
+            deadline,
+            lambda web: web.assistant_threads_setTitle(channel_id=channel, thread_ts=thread_ts, title=title),
+        )
+
+    async def set_prompts(
+        self, *, channel: str, thread_ts: str | None, prompts: Sequence[Prompt], deadline: float
+    ) -> None:
+        """Suggest prompts; `thread_ts` only in the assistant pane (an agent's call with it fails without a word)."""
+        await self._call(
+            "assistant.threads.setSuggestedPrompts",
+            deadline,
+            lambda web: web.assistant_threads_setSuggestedPrompts(
+                channel_id=channel, thread_ts=thread_ts, prompts=as_json(prompts)
+            ),
+        )
+
     # --- one call
 
     async def _call(
@@ -292,7 +332,8 @@ def _silent_logger() -> logging.Logger:
     return logger
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
     if host == "localhost":
         return True
     try:

@@ -5,6 +5,7 @@ Rules of this file: pure; Slack shows at most four, each a title and the message
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MOST: Final = 4
@@ -36,6 +37,6 @@ def write_prompts(prompts: tuple[Prompt, ...]) -> str:
     return " | ".join(p.title if p.title == p.message else f"{p.title} => {p.message}" for p in prompts)
 
 
-def as_json(prompts: tuple[Prompt, ...]) -> list[dict[str, str]]:
+def as_json(prompts: Sequence[Prompt]) -> list[dict[str, str]]:
     """As Slack's manifest and its Web API take them."""
     return [prompt._asdict() for prompt in prompts]
