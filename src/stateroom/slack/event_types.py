@@ -106,6 +106,28 @@ class Deleted(_Event, frozen=True, gc=False):
         return self.thread_ts or self.ts
 
 
+class Opened(_Event, frozen=True, gc=False):
+    """A person opened a conversation with us. `thread_ts` is None in the Messages tab, where threads come later."""
+
+    team: str
+    channel: str
+    thread_ts: str | None
+    user: str
+    at: str
+    event_id: str
+
+
+class Stopped(_Event, frozen=True, gc=False):
+    """A person stopped what we were saying in a thread, at Slack's time `at`."""
+
+    team: str
+    channel: str
+    thread_ts: str
+    user: str | None
+    at: str
+    event_id: str
+
+
 class Uninstalled(_Event, frozen=True, gc=False):
     """The app was removed from the team (or, org-wide, from the enterprise)."""
 
@@ -139,4 +161,15 @@ class Ignored(_Event, frozen=True, gc=False):
     kind: str = ""
 
 
-Event: TypeAlias = UrlVerification | Message | Edited | Deleted | Uninstalled | TokensRevoked | RateLimited | Ignored
+Event: TypeAlias = (
+    UrlVerification
+    | Message
+    | Edited
+    | Deleted
+    | Opened
+    | Stopped
+    | Uninstalled
+    | TokensRevoked
+    | RateLimited
+    | Ignored
+)

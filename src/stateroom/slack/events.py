@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NoReturn
 import msgspec
 
 from stateroom.model.errors import PayloadRefused
+from stateroom.slack.agent_events import AGENT_EVENTS
 from stateroom.slack.event_types import (
     Deleted,
     Edited,
@@ -21,8 +22,10 @@ from stateroom.slack.event_types import (
     FileRef,
     Ignored,
     Message,
+    Opened,
     RateLimited,
     Source,
+    Stopped,
     TokensRevoked,
     Uninstalled,
     UrlVerification,
@@ -55,8 +58,10 @@ __all__ = [
     "FileRef",
     "Ignored",
     "Message",
+    "Opened",
     "RateLimited",
     "Source",
+    "Stopped",
     "TokensRevoked",
     "Uninstalled",
     "UrlVerification",
@@ -91,6 +96,8 @@ class _Inner(msgspec.Struct):
     previous_message: Any = None
     deleted_ts: Any = None
     tokens: Any = None
+    tab: Any = None
+    assistant_thread: Any = None
 
 
 class _Envelope(msgspec.Struct):
@@ -186,6 +193,8 @@ def _callback(envelope: _Envelope) -> Event:
         return Uninstalled(place.team, _event_id(envelope, event.type), place.enterprise)
     if event.type == "tokens_revoked":
         return _tokens_revoked(envelope, event, place)
+    if event.type in AGENT_EVENTS:
+        return AGENT_EVENTS[event.type](event, place.team, _event_id(envelope, event.type))
     return Ignored("type", place.team, plain_name(event.type))
 
 
