@@ -9,7 +9,7 @@ from stateroom.engines.handle import table_of
 from stateroom.engines.memory import MemoryEngine
 from stateroom.layers import inbox
 from stateroom.layers.inbox import INBOX, Inbox
-from stateroom.slack.events import Deleted, Edited, FileRef, Message
+from stateroom.slack.events import Deleted, Edited, FileRef, Message, Opened
 
 NOW = 1_700_000_100.0
 TS = "1700000000.000100"
@@ -154,3 +154,55 @@ async def test_a_failed_turn_can_be_tried_again(engine: MemoryEngine, rows: Inbo
     assert await text(rows) == "first"
     assert [r.id for r in (await rows.due(limit=10))[0]] == [row.id]
     assert await inbox.retry(engine, lambda: NOW, "T00000001", "C00000001:1700000009.000000") is None
+
+
+LANE = f"C00000001:{TS}"
+LATER = "1700000050.000000"
+
+
+async def stopped(rows: Inbox, ts: str = TS) -> bool:
+    row = await rows.get("T00000001", f"C00000001:{ts}")
+    return row is not None and "stopped_at" in row.item
+
+
+async def test_a_stop_is_written_on_the_open_turns_of_its_conversation_once(engine: MemoryEngine, rows: Inbox) -> None:
+    await rows.accept(message())
+    await rows.accept(message(ts="1700000000.000300", thread_ts=None))
+    await claimed(engine, rows)
+    assert await rows.stop("T00000001", LANE, before=LATER) == 1
+    assert await stopped(rows)
+    assert not await stopped(rows, "1700000000.000300")
+    assert await rows.stop("T00000001", LANE, before=LATER) == 0
+    assert await rows.stop("T00000002", LANE, before=LATER) == 0
+
+
+async def test_a_stop_is_not_for_what_was_said_after_it(rows: Inbox) -> None:
+    await rows.accept(message(ts="1700000060.000000", thread_ts=TS))
+    assert await rows.stop("T00000001", LANE, before=LATER) == 0
+    assert not await stopped(rows, "1700000060.000000")
+
+
+async def test_one_persons_stop_is_for_what_is_said_to_them_there(rows: Inbox) -> None:
+    await rows.accept(message())
+    await rows.accept(message(ts="1700000000.000300", user="U00000002"))
+    await rows.accept(message(ts="1700000000.000400", channel="C00000002"))
+    assert await rows.stop_of("T00000001", "C00000001", "U00000001", before=LATER) == 1
+    assert await stopped(rows)
+    assert not await stopped(rows, "1700000000.000300")
+
+
+async def test_a_stopped_turn_that_is_over_stays_as_it_is(engine: MemoryEngine, rows: Inbox) -> None:
+    await rows.accept(message())
+    row = await rows.get("T00000001", f"C00000001:{TS}")
+    assert row is not None
+    await engine.commit([rows.close(row, "done")])
+    assert await rows.stop("T00000001", LANE, before=LATER) == 0
+
+
+async def test_an_opened_conversation_is_one_row_however_often_it_is_told(rows: Inbox) -> None:
+    event = Opened("T00000001", "D00000001", None, "U00000001", LATER, "Ev9")
+    assert await rows.opened(event)
+    assert not await rows.opened(event)
+    row = await rows.get("T00000001", f"D00000001:{LATER}:opened")
+    assert row is not None
+    INBOX.check(row.item)

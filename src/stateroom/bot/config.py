@@ -40,3 +40,8 @@ class BotConfig:
     offline_pace: float = 0.03  # between two words of the offline responder
     sweep_seconds: float = 300.0  # between two sweeps of what has expired; 0: the worker does not sweep
     kept_seconds: float = 7 * 86400.0  # how long a finished turn is remembered for dedup and `turns list`
+
+    @property
+    def surface(self) -> str:
+        """Where in Slack it shows that it is at work: `agent`, `assistant`, or empty for the line under a thread."""
+        return next((name for name in ("agent", "assistant") if name in self.features), "")

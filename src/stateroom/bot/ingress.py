@@ -1,8 +1,9 @@
-"""Ingress: Slack's requests over ASGI; signature, parse, one durable row, 200.
+"""Ingress: Slack's requests over ASGI, and its envelopes over sockets; signature, parse, one durable row, 200.
 
 Rules of this file: the order is the safety: size, signature over the raw bytes, parse, store, answer. Nothing here
 calls Slack or a model (invariant 10). A 200 is sent only after the commit returned (invariant 1); when the store
-cannot take the row the answer is 503, so that Slack redelivers. Plain ASGI, because this is the hot path.
+cannot take the row the answer is 503, so that Slack redelivers. Plain ASGI, because this is the hot path. An envelope
+needs no signature: it came over a socket that we opened to Slack; after that its way is the same.
 """
 
 from __future__ import annotations
@@ -11,15 +12,26 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from stateroom.bot.interactions import Interactions
 from stateroom.engines.port import Engine
 from stateroom.layers.inbox import Inbox
 from stateroom.layers.threads import THREADS
 from stateroom.model.errors import ItemTooLarge, PayloadRefused, SignatureRefused, StateroomError
-from stateroom.slack.events import Deleted, Edited, Event, Ignored, Message, UrlVerification, parse
+from stateroom.slack.events import Deleted, Edited, Event, Ignored, Message, Opened, Stopped, UrlVerification, parse
+from stateroom.slack.interactions import (
+    Acted,
+    Check,
+    Command,
+    command_payload,
+    interaction_payload,
+    parse_command,
+    parse_interaction,
+)
 from stateroom.slack.signing import Verifier
 
 Scope = Mapping[str, Any]
@@ -33,6 +45,7 @@ _YOUNG: Final = 10.0  # seconds since a thread's first message in which its ment
 _OVERTAKEN: Final = 1.0  # seconds that a reply waits for it
 _JSON: Final = b"application/json"
 _OK: Final = (200, _JSON, b'{"ok":true}')
+_NO_WORDS: Final = (200, b"text/plain", b"")  # a body would be shown to the person, or is refused
 _OK_START: Final[Mapping[str, Any]] = {
     "type": "http.response.start",
     "status": 200,
@@ -48,7 +61,11 @@ def error(status: int, code: str, detail: str) -> Reply:
 
 
 class Ingress:
-    """The ASGI application. `serves(team)`: True, False, or None while that is not settled; `wake` tells the worker."""
+    """The ASGI application. `serves(team)`: True, False, or None while that is not settled; `wake` tells the worker.
+
+    `secret` may be empty where everything comes over sockets: then no signature is right. `unready` says why Slack
+    cannot reach us, if so. `greets`: whether prompts are suggested where a conversation is opened.
+    """
 
     def __init__(
         self,
@@ -58,25 +75,39 @@ class Ingress:
         *,
         serves: Callable[[str], bool | None],
         wake: Callable[[], None] = lambda: None,
+        unready: Callable[[], str] = str,
+        greets: bool = False,
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._verifier = Verifier(secret)
+        self._verifier = Verifier(secret) if secret else None
         self._inbox = Inbox(engine, clock)
         self._serves = serves
         self._wake = wake
+        self._unready = unready
+        self._greets = greets
+        self._interactions = Interactions(self._inbox, clock)
         self._followed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         self._routes: Mapping[str, tuple[str, Callable[..., Awaitable[Reply]]]] = {
-            "/slack/events": ("POST", self._events),
+            "/slack/events": ("POST", partial(self._signed, self._event)),
+            "/slack/interactions": ("POST", partial(self._signed, partial(self._act, parse_interaction))),
+            "/slack/commands": ("POST", partial(self._signed, partial(self._act, parse_command))),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
             "/metrics": ("GET", self._metrics),
+        }
+        self._envelopes: Mapping[str, Callable[[bytes], Awaitable[Reply]]] = {
+            "events_api": self._event,
+            "interactive": partial(self._act, interaction_payload),
+            "slash_commands": partial(self._act, command_payload),
         }
         self._takers: Mapping[type[Any], Callable[[Any], Awaitable[str]]] = {
             Message: self._message,
             Edited: self._edited,
             Deleted: self._deleted,
+            Opened: self._opened,
+            Stopped: self._stopped,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,24 +129,73 @@ class Ingress:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    async def _events(self, scope: Scope, receive: Receive) -> Reply:
+    async def envelope(self, kind: str, payload: bytes) -> Mapping[str, Any] | None:
+        """One envelope of a socket: what to answer, once it is durable; None when Slack is to send it again."""
+        taker = self._envelopes.get(kind)
+        if taker is None:
+            self.counts["ignored"] += 1
+            return {}
+        status, _, body = await taker(payload)
+        if status >= 500:
+            return None
+        return {} if status != 200 or body == _OK[2] or not body else msgspec.json.decode(body, type=dict)
+
+    async def _signed(self, then: Callable[[bytes], Awaitable[Reply]], scope: Scope, receive: Receive) -> Reply:
+        """What is proven to come from Slack goes on."""
         body = await _body(scope["headers"], receive)
         if body is None:
             return error(413, "too_large", f"a body has at most {BODY_LIMIT} bytes")
         try:
+            if self._verifier is None:
+                raise SignatureRefused("there is no signing secret: this app is reached over Socket Mode")
             self._verifier.verify(scope["headers"], body, self._clock())
-            event = parse(body)
         except SignatureRefused as refused:
             self.counts["refused"] += 1
             log.warning("request refused: %s", refused.reason)
             return error(401, "invalid_signature", refused.reason)
+        return await then(body)
+
+    async def _event(self, body: bytes) -> Reply:
+        try:
+            event = parse(body)
         except PayloadRefused as refused:
-            self.counts["malformed"] += 1
-            log.warning("payload refused: %s", refused)
-            return error(refused.status, refused.code, refused.detail)
+            return self._malformed(refused)
         if isinstance(event, UrlVerification):
             return 200, _JSON, msgspec.json.encode({"challenge": event.challenge})
         return await self._take(event)
+
+    async def _act(self, read: Callable[[bytes], Acted | Command | Check], body: bytes) -> Reply:
+        """An interaction or a command, and what Slack is told in its answer."""
+        try:
+            found = read(body)
+        except PayloadRefused as refused:
+            return self._malformed(refused)
+        if isinstance(found, Check):
+            return _NO_WORDS
+        if self._serves(found.team) is False:
+            return self._dropped(found.team)
+        try:
+            acts = self._interactions
+            said = await (acts.acted(found) if isinstance(found, Acted) else acts.command(found))
+        except StateroomError as failed:
+            return self._unavailable(failed)
+        self.counts["interactions"] += 1
+        return (200, _JSON, msgspec.json.encode(said)) if said else _NO_WORDS
+
+    def _malformed(self, refused: PayloadRefused) -> Reply:
+        self.counts["malformed"] += 1
+        log.warning("payload refused: %s", refused)
+        return error(refused.status, refused.code, refused.detail)
+
+    def _dropped(self, team: str | None) -> Reply:
+        self.counts["dropped"] += 1
+        log.warning("event dropped: team %s is not installed", team)
+        return _OK
+
+    def _unavailable(self, failed: StateroomError) -> Reply:
+        self.counts["unavailable"] += 1
+        log.error("event not stored, Slack will redeliver: %s", failed)
+        return error(503, "unavailable", "the store cannot take the event now")
 
     async def _take(self, event: Event) -> Reply:
         taker = self._takers.get(type(event))
@@ -125,18 +205,14 @@ class Ingress:
             return _OK
         team = event.team  # type: ignore[union-attr]
         if self._serves(team or "") is False:
-            self.counts["dropped"] += 1
-            log.warning("event dropped: team %s is not installed", team)
-            return _OK
+            return self._dropped(team)
         try:
             outcome = await taker(event)
         except ItemTooLarge:
             self.counts["malformed"] += 1
             return error(400, "too_large", "the message is larger than the store keeps")
         except StateroomError as failed:
-            self.counts["unavailable"] += 1
-            log.error("event not stored, Slack will redeliver: %s", failed)
-            return error(503, "unavailable", "the store cannot take the event now")
+            return self._unavailable(failed)
         self.counts[outcome] += 1
         return _OK
 
@@ -165,6 +241,16 @@ class Ingress:
         if outcome == "tombstone":
             self._wake()
         return f"delete_{outcome}"
+
+    async def _opened(self, event: Opened) -> str:
+        if not self._greets or not await self._inbox.opened(event):
+            return "ignored"
+        self._wake()
+        return "opened"
+
+    async def _stopped(self, event: Stopped) -> str:
+        told = await self._inbox.stop(event.team, f"{event.channel}:{event.thread_ts}", before=event.at)
+        return "stopped" if told else "ignored"
 
     async def _is_for_us(self, event: Message, lane: tuple[str, str]) -> bool:
         """Whether the thread is followed. Slack does not order deliveries: a reply to a message that is seconds old
@@ -205,6 +291,8 @@ class Ingress:
         except StateroomError as failed:
             log.error("not ready: %s", failed)
             return error(503, "unavailable", "the store cannot be read")
+        if why := self._unready():
+            return error(503, "disconnected", why)
         return _OK
 
     async def _metrics(self, _scope: Scope, _receive: Receive) -> Reply:

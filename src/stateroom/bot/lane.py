@@ -11,14 +11,15 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stateroom.bot.asking import listen
 from stateroom.bot.config import BotConfig
-from stateroom.bot.responder import Answer, Ask, Responder
+from stateroom.bot.responder import Answer, Ask, Responder, exchange, prompt_of
 from stateroom.bot.speaker import Slack, Speaker
+from stateroom.bot.surface import PATIENCE, Surface
 from stateroom.bot.turn import backoff, step
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Engine, Row, Write
@@ -46,6 +47,8 @@ HELP: Final = (
     "I remember what was said in this thread."
 )
 SORRY: Final = "Sorry, I could not answer this one. Please try again in a few minutes."
+STOPPED: Final[dict[str, Any]] = {"text": "Stopped, before I had said anything.", "stopped": True}
+GREETED: Final = 3600.0  # seconds that an opened conversation is remembered: Slack redelivers for minutes
 NOTICE: Final = "I was already answering your first version. Please send what you changed as a new message."
 _SLACK_TRIES: Final = 5  # times `max_attempts`: an outage of Slack is waited out longer than one of the model
 _CLAIMS: Final = 25  # a turn that was begun this often in a row and never ended kills its worker: give up and say so
@@ -87,7 +90,13 @@ class Lane:
         self._identity = identity
         self._responder = responder
         self._inbox = Inbox(tools.engine, tools.clock)
-        self._kinds = {"message": self._message, "edit": self._notice, "deleted": self._tombstone}
+        self._surface = Surface(slack, tools.config, lambda: min(tools.clock() + PATIENCE, lease.until))
+        self._kinds = {
+            "message": self._message,
+            "edit": self._notice,
+            "deleted": self._tombstone,
+            "opened": self._opened,
+        }
 
     async def run(self) -> None:
         """Every turn that is due, until the head of the line has to wait."""
@@ -116,7 +125,7 @@ class Lane:
         except _FAILURES as failed:
             await self._failed(row, failed)
 
-    # --- the three kinds of rows
+    # --- the kinds of rows
 
     async def _message(self, row: Row) -> None:
         if "user" not in row.item:  # `erase` took the person and their words: there is nobody to answer
@@ -132,13 +141,12 @@ class Lane:
         await speaker.load()
         if prepared is None:
             row = await self._move(row, step(row.item["state"], "intend"))
-            prepared = await self._ask(row, text, speaker)
+            prepared = STOPPED if "stopped_at" in row.item else await self._ask(row, text, speaker)
             row = await self._prepare(row, kind, prepared)
         elif row.item["state"] == "claimed":
             row = await self._move(row, step(row.item["state"], "intend"))
         await speaker.settle(str(prepared["text"]))
-        if speaker.mended:
-            await self._status(row, "")
+        await self._surface.end(row, mended=speaker.mended)
         if row.item["state"] == "answering":
             row = await self._move(row, step("answering", "post"))
         await self._finish(row, kind, prepared, speaker.rows)
@@ -156,11 +164,16 @@ class Lane:
         await self._thread(row).tombstone(message)
         await self._close(row, "finish", "tombstone", *await self._inbox.forget_words(row.team, message))
 
+    async def _opened(self, row: Row) -> None:
+        await self._surface.greet(row)
+        state = step(row.item["state"], "finish")
+        await self.commit(self._inbox.close(row, state, "prompts", kept=GREETED))
+
     # --- the steps
 
     async def _ask(self, row: Row, text: str, speaker: Speaker) -> dict[str, Any]:
         """The model's answer, streamed while it grows."""
-        await self._status(row, "is thinking…")
+        await self._surface.begin(row, text)
         thread, config = self._thread(row), self._tools.config
         window = await thread.messages(max_tokens=config.window_tokens, limit=config.window_limit)
         first = await thread.first()
@@ -172,28 +185,50 @@ class Lane:
             files=[str(f.get("name", "")) for f in row.item.get("files", [])],
             now=self._tools.clock(),
         )
+        if ask.turns == 0:
+            await self._surface.name(row, text)
         result = Answer()
-        try:
-            async with asyncio.timeout(config.model_seconds), aclosing(self._responder.answer(ask, result)) as growing:
-                async for grown in growing:
-                    await speaker.grow(grown)
-        except TimeoutError:
-            raise ModelError("timeout", retryable=True) from None
+        cut = await self._listen(row, self._responder.answer(ask, result), speaker)
+        if cut is not None:
+            # What the person saw is what was said; before the first word, one sentence is the outcome.
+            result.text, result.messages = cut, exchange(prompt_of(ask), cut, ask.now, config.model)
+            if not cut.strip():
+                return STOPPED
         if not result.text.strip():
             raise ModelError("empty", retryable=True)
-        return {"text": result.text, "messages": codec.encode(result.messages).decode()}
+        ended = {"stopped": True} if cut is not None else {}
+        return {"text": result.text, "messages": codec.encode(result.messages).decode(), **ended}
 
-    async def _status(self, row: Row, status: str) -> None:
-        """Comfort: a failure costs nothing. Slack takes the line away by itself when a new message comes."""
+    async def _listen(self, row: Row, growing: AsyncGenerator[str, None], speaker: Speaker) -> str | None:
+        """Stream what grows; None when it came to its end, else what it was when a person stopped it."""
+        stopped = asyncio.Event()
+
+        async def say(grown: str) -> None:
+            await speaker.grow(grown)
+            if speaker.stopped:
+                stopped.set()
+
+        watching = asyncio.create_task(self._watch(row, stopped))
         try:
-            await self._slack.set_status(
-                channel=row.item["channel"],
-                thread_ts=row.item["thread_ts"],
-                status=status,
-                deadline=min(self._tools.clock() + 2.0, self._lease.until),
-            )
-        except (SlackError, Throttled) as failed:
-            log.debug("no status line: %s", failed)
+            async with asyncio.timeout(self._tools.config.model_seconds):
+                return await listen(growing, say, stopped)
+        except TimeoutError:
+            raise ModelError("timeout", retryable=True) from None
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _watch(self, row: Row, stopped: asyncio.Event) -> None:
+        """The row says so when somebody stopped the turn; whichever process heard of it wrote it there."""
+        while not stopped.is_set():
+            await asyncio.sleep(self._tools.config.poll_seconds)
+            try:
+                fresh = await self._inbox.get(row.team, row.id)
+            except StateroomError as failed:
+                log.debug("cannot see whether the turn is stopped: %s", failed)
+                continue
+            if fresh is not None and "stopped_at" in fresh.item:
+                stopped.set()
 
     async def _prepare(self, row: Row, kind: str, answer: dict[str, Any]) -> Row:
         """The whole answer is durable before Slack shows the end of it."""
@@ -204,14 +239,14 @@ class Lane:
         """History, outbox and inbox in one commit: the turn is over."""
         until = self._tools.clock() + self._tools.config.kept_seconds
         writes: list[Write] = [outbox.aged(r, until) for r in rows]
-        if kind == "answer":
+        if "messages" in answer:
             messages = codec.decode(answer["messages"], f"{row.id} answer")
             user = row.item.get("user")
             writes += self._thread(row).writes(messages, turn_id=row.id, author=user, ts=row.item["ts"])
         else:
             writes.append(self._thread(row).follow())
         event, reason = ("fail", str(row.item.get("reason", "model"))) if kind == "failed" else ("finish", "")
-        await self._close(row, event, reason or kind, *writes)
+        await self._close(row, event, reason or ("stopped" if "stopped" in answer else kind), *writes)
 
     async def _failed(self, row: Row, failed: StateroomError) -> None:
         """Try again later, or tell the person that it ends here."""

@@ -28,6 +28,7 @@ from stateroom.store import Store
 
 if TYPE_CHECKING:
     from stateroom.bot.worker import Worker
+    from stateroom.slack.socket import SocketMode
 
 GRACE: Final = 5.0  # seconds for open requests and lanes after a SIGTERM; the whole stop takes at most 10
 _SWITCH: Final = 0.0005  # seconds between threads' turns; the default of 5 ms makes the commit thread wait for the loop
@@ -43,15 +44,19 @@ async def serve(config: BotConfig, *, host: str, port: int, worker: bool, on_rea
     async with Store(config.store, content=config.content, keys=config.keys) as store:
         _must_hold_inbox(store)
         async with _worker(config, store, stop) if worker else _nobody() as working:
+            socket = _SocketDoor(config)
             app = Ingress(
                 store.engine,
                 time.time,
                 config.signing_secret,
+                unready=socket.unready,
+                greets=bool(config.prompts),
                 # Without a worker here nobody asks Slack which team the token is for; the worker elsewhere drops.
                 serves=working.serves if working else lambda _: None if config.bot_token else False,
                 wake=working.wake if working else lambda: None,
             )
-            await _listen(app, host, port, on_ready, stop)
+            async with socket.open(app, stop):
+                await _listen(app, host, port, on_ready, stop)
 
 
 async def work(config: BotConfig, *, port: int | None, host: str, on_ready: Ready, stop: asyncio.Event) -> None:
@@ -65,6 +70,39 @@ async def work(config: BotConfig, *, port: int | None, host: str, on_ready: Read
                 return
             app = Ingress(store.engine, time.time, config.signing_secret or "unused", serves=lambda _: False)
             await _listen(_without_slack(app), host, port, on_ready, stop)
+
+
+class _SocketDoor:
+    """Socket Mode beside HTTP, where there is an app-level token."""
+
+    def __init__(self, config: BotConfig) -> None:
+        self._config = config
+        self._sockets: SocketMode | None = None
+
+    def unready(self) -> str:
+        """Why Slack cannot reach us; empty when it can."""
+        if not self._config.app_token:
+            return ""
+        connected = self._sockets is not None and self._sockets.connected
+        return "" if connected else "Slack is not connected: the log says why"
+
+    @asynccontextmanager
+    async def open(self, app: Ingress, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Take envelopes while the block runs; its end lets those in work finish."""
+        if not self._config.app_token:
+            yield
+            return
+        from stateroom.slack.socket import SocketMode
+
+        self._sockets = SocketMode(self._config.app_token, self._config.slack_api_url, app.envelope)
+        ending = asyncio.Event()
+        task = asyncio.create_task(self._sockets.run(ending))
+        task.add_done_callback(lambda _: stop.set())  # a defect ends the process, visibly
+        try:
+            yield
+        finally:
+            ending.set()
+            await task
 
 
 def _must_hold_inbox(store: Store) -> None:

@@ -15,13 +15,15 @@ from stateroom.engines.leases import Lease
 from stateroom.engines.port import Engine, Row, Write
 from stateroom.layers import outbox
 from stateroom.model.errors import SlackError, Throttled
+from stateroom.slack.prompts import Prompt
 from stateroom.slack.split import LIMIT, LOOKAHEAD, split
 from stateroom.slack.text import neutralise, stable_prefix
 
 _HELD_BACK: Final = 600  # characters of a growing part that wait until its end is known
 _BLANK: Final = "…"  # in place of a part that the answer no longer has
 _SLACK_OF_FENCES: Final = 200  # what a reopened fence may add to a part
-_OVER: Final = frozenset({"message_not_in_streaming_state", "streaming_state_conflict", "stopped_by_user"})
+STOPPED_BY_USER: Final = "stopped_by_user"
+_OVER: Final = frozenset({"message_not_in_streaming_state", "streaming_state_conflict", STOPPED_BY_USER})
 
 
 class Slack(Protocol):
@@ -49,6 +51,19 @@ class Slack(Protocol):
 
     async def set_status(self, *, channel: str, thread_ts: str, status: str, deadline: float) -> None:
         """The line under the thread."""
+
+    async def set_session(
+        self, *, channel: str, thread_ts: str, status: str, deadline: float, title: str = "", user: str = ""
+    ) -> None:
+        """An agent's session: its status, and at its beginning its title and whose it is."""
+
+    async def set_title(self, *, channel: str, thread_ts: str, title: str, deadline: float) -> None:
+        """The name of a conversation in the assistant pane."""
+
+    async def set_prompts(
+        self, *, channel: str, thread_ts: str | None, prompts: Sequence[Prompt], deadline: float
+    ) -> None:
+        """What a person may click instead of writing."""
 
     async def replies(self, *, channel: str, thread_ts: str, oldest: str, deadline: float) -> list[dict[str, Any]]:
         """The thread's messages with all metadata."""
@@ -90,6 +105,7 @@ class Speaker:
         self._shown: dict[int, str] = {}  # what Slack shows of streams that this run began
         self._refused: set[int] = set()  # parts whose stream Slack refused: nothing was posted for them
         self._live = True
+        self.stopped = False  # a person stopped the stream in Slack
         self.mended = False  # an earlier run's messages were brought to the answer, so none of them is new
         self._last = 0.0
         self._part = 0
@@ -224,7 +240,8 @@ class Speaker:
                 await self._slack.append_stream(
                     channel=row.item["channel"], ts=row.item["ts"], markdown=rest, deadline=deadline
                 )
-            except SlackError:
+            except SlackError as failed:
+                self.stopped = failed.code == STOPPED_BY_USER
                 del self._shown[number]  # it may have been applied: the end sets the whole text
                 self._live = False
                 return

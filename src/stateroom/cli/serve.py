@@ -7,6 +7,7 @@ model or a person needs is imported on the way: `serve --no-worker` is ready in 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import click
 
@@ -25,19 +26,32 @@ _ephemeral = click.option(
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="Port; 0: a free one.")
 @_host
+@click.option(
+    "--socket/--no-socket",
+    default=None,
+    help="Take events over Socket Mode. Default: where SLACK_APP_TOKEN is set.",
+)
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Also answer, in the same process.")
 @_ephemeral
 @store_option
 @_supervised
-def serve(*, port: int, host: str, worker: bool, allow_ephemeral: bool, store: str | None, supervised: bool) -> None:
-    """Take Slack's events over HTTP, make them durable, acknowledge them, and answer them.
+def serve(
+    *,
+    port: int,
+    host: str,
+    socket: bool | None,
+    worker: bool,
+    allow_ephemeral: bool,
+    store: str | None,
+    supervised: bool,
+) -> None:
+    """Take Slack's events over HTTP or Socket Mode, make them durable, acknowledge them, and answer them.
 
-    Slack's request URL is /slack/events. Needs SLACK_SIGNING_SECRET. Prints `ready http://HOST:PORT`; logs go to
-    stderr; on SIGTERM it finishes or hands back what it holds within 10 s.
+    With SLACK_APP_TOKEN, or --socket, events come over Socket Mode: no public address is needed. Else Slack's request
+    URL is /slack/events, and SLACK_SIGNING_SECRET proves who calls. Prints `ready http://HOST:PORT`, where /readyz
+    tells whether Slack is connected; logs go to stderr; on SIGTERM it finishes or hands back what it holds within 10 s.
     """
-    found = settings.load(store=store)
-    if not found.slack_signing_secret:
-        raise WrongUse("set SLACK_SIGNING_SECRET: your app's page at api.slack.com/apps, Basic Information")
+    found = transport(settings.load(store=store), socket)
     check_store(found, allow_ephemeral=allow_ephemeral, alone=worker)
     check_model(found, worker=worker)
     logs.set_up(found.log_level, found.log_format)
@@ -75,6 +89,19 @@ def worker(*, port: int | None, host: str, allow_ephemeral: bool, store: str | N
         await server.work(config, port=port, host=host, on_ready=running.ready, stop=stop)
 
     running.run(work, supervised=supervised)
+
+
+def transport(found: Settings, socket: bool | None) -> Settings:
+    """The settings with the way that events take: WrongUse when it lacks its secret."""
+    if socket and not found.slack_app_token:
+        raise WrongUse("set SLACK_APP_TOKEN (xapp-…): your app's page, Basic Information, App-Level Tokens")
+    chosen = found if socket is not False else replace(found, slack_app_token="")
+    if not chosen.slack_app_token and not chosen.slack_signing_secret:
+        raise WrongUse(
+            "set SLACK_SIGNING_SECRET: your app's page at api.slack.com/apps, Basic Information; "
+            "or SLACK_APP_TOKEN for Socket Mode"
+        )
+    return chosen
 
 
 def check_model(found: Settings, *, worker: bool) -> None:

@@ -20,18 +20,19 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import ConditionFailed
-from stateroom.slack.events import Deleted, Edited, FileRef, Message
+from stateroom.slack.events import Deleted, Edited, FileRef, Message, Opened
 
 OPEN: Final = ("received", "claimed", "answering", "posted")
 CLOSED: Final = ("done", "failed", "refused")
+_STOPS: Final = 50  # turns of one conversation, or of one person in a channel, that one stop ends
 _CONTENT: Final = ("text", "files", "answer")  # what goes when a turn is done with
 
 INBOX: Final = Definition(
     name="sr_inbox",
     key="id",
     attributes={
-        "id": Attribute("string", required=True),  # <channel>:<ts>, with :edit or :deleted for the side rows
-        "kind": Attribute("string", required=True),  # message | edit | deleted
+        "id": Attribute("string", required=True),  # <channel>:<ts>, with :edit, :deleted or :opened for side rows
+        "kind": Attribute("string", required=True),  # message | edit | deleted | opened
         "state": Attribute("string", required=True),
         "channel": Attribute("slack#/types/channel_id", required=True),
         "thread_ts": Attribute("slack#/types/message_ts", required=True),
@@ -51,6 +52,7 @@ INBOX: Final = Definition(
         "answer": Attribute("object", personal=True),  # what was prepared but is not known to be in Slack yet
         "answer_kind": Attribute("string"),
         "closed_at": Attribute("number"),
+        "stopped_at": Attribute("number"),  # a person wants no more of the answer
     },
     indexes=(
         Index("due_at", across_teams=True),
@@ -136,6 +138,37 @@ class Inbox:
         await self._engine.commit([self._side(row.team, row.item, "deleted", lane=_lane(row.item))])
         return "tombstone"
 
+    async def opened(self, event: Opened) -> bool:
+        """A conversation was opened: a worker shall suggest prompts there. False when that is on record."""
+        thread = event.thread_ts or event.at
+        about = {"channel": event.channel, "thread_ts": thread, "ts": event.at, "user": event.user}
+        done = await self._engine.commit([self._side(event.team, about, "opened", lane=_lane(about))])
+        return done[0].changed
+
+    async def stop(self, team: str, lane: str, *, before: str) -> int:
+        """A person wants no more of what is said in a conversation: how many open turns of messages from `before` it
+        is told to. A turn that began later goes on, so that a stop that comes twice does not end the next answer."""
+        query = Query(INBOX.name, team, _STOPS, index="lane_ts", equals=(lane,), condition=_unstopped(before))
+        return await self._stop((await self._engine.query(query)).rows)
+
+    async def stop_of(self, team: str, channel: str, user: str, *, before: str) -> int:
+        """As `stop`, for all that is said to one person in a channel."""
+        theirs = _unstopped(before) & (attr("channel") == channel) & (attr("user") == user)
+        query = Query(INBOX.name, team, _STOPS, index="due_at", condition=theirs)
+        return await self._stop((await self._engine.query(query)).rows)
+
+    async def _stop(self, rows: Sequence[Row]) -> int:
+        told = 0
+        for row in rows:
+            change = {"stopped_at": normalise(self._clock())}
+            write = Update(INBOX.name, row.team, row.id, set=change, condition=attr("lane").exists())
+            try:
+                await self._engine.commit([write])
+            except ConditionFailed:
+                continue  # it ended just now
+            told += 1
+        return told
+
     async def get(self, team: str, turn_id: str) -> Row | None:
         """One row."""
         (row,) = await self._engine.get(INBOX.name, team, [turn_id])
@@ -219,6 +252,11 @@ class Inbox:
             return  # it is being answered without them
 
 
+def _unstopped(before: str) -> Condition:
+    """Turns of messages that were written before a moment of Slack's clock, and are not to stop yet."""
+    return (attr("kind") == "message") & (attr("ts") <= before) & ~attr("stopped_at").exists()
+
+
 def _change(row: Row, body: Mapping[str, Any], condition: Condition) -> Update:
     filled = {k: v for k, v in body.items() if v not in (None, [])}
     gone = tuple(k for k, v in body.items() if v == [] and k in row.item)
@@ -269,7 +307,7 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: 
     state = row.item["state"] if row.item["state"] in OPEN else "received"
     body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
     body["claims"] = min(int(row.item.get("claims", 0)), 1) if state == row.item["state"] else 0
-    remove = ("closed_at", "reason", "answer", "answer_kind") if state != row.item["state"] else ()
+    remove = ("closed_at", "reason", "answer", "answer_kind", "stopped_at") if state != row.item["state"] else ()
     write = Update(INBOX.name, team, turn_id, set=body, remove=remove, expires_at=None, if_version=row.version)
     (done,) = await engine.commit([write])
     return None if done.row is None else describe(done.row)

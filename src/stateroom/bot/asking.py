@@ -1,0 +1,45 @@
+"""Listening to a responder: what it says is passed on as it grows, until it ends or a person wants no more.
+
+Rules of this file: the responder runs in a task of its own, so it is cut off between two words of ours, and never while
+one is on its way to Slack. It waits until what it said was passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+Say = Callable[[str], Awaitable[None]]
+
+
+async def listen(growing: AsyncGenerator[str, None], say: Say, stopped: asyncio.Event) -> str | None:
+    """Pass every text to `say`. The last one when `stopped` came first, else None; the responder fails through here."""
+    news: asyncio.Queue[str] = asyncio.Queue(1)
+    said = ""
+
+    async def read() -> None:
+        async with aclosing(growing):
+            async for text in growing:
+                news.put_nowait(text)
+                await news.join()
+
+    reading, stopping = asyncio.create_task(read()), asyncio.create_task(stopped.wait())
+    try:
+        while not stopped.is_set():
+            getting = asyncio.create_task(news.get())
+            await asyncio.wait({reading, stopping, getting}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done() and not stopped.is_set():
+                said = getting.result()
+                await say(said)
+                news.task_done()
+                continue
+            getting.cancel()
+            if reading.done() and news.empty() and not stopped.is_set():
+                await reading
+                return None
+        return said
+    finally:
+        for task in (reading, stopping):
+            task.cancel()
+        await asyncio.wait({reading, stopping})

@@ -1,0 +1,56 @@
+"""What the assistant does when a person acts: stops an answer, says what it can; all else is acknowledged.
+
+Rules of this file: a table of what is offered; no call of Slack (invariant 10): what is asked for is durable before the
+answer to Slack, and a worker does it. What we do not know is no error: other code of the same app may have made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from stateroom.layers.inbox import Inbox
+from stateroom.slack.app_manifest import COMMAND, STOP_SHORTCUT
+from stateroom.slack.interactions import Acted, Command
+
+Answer = Mapping[str, Any]
+NOTHING: Final[Answer] = {}
+HELP: Final = (
+    f"Write to me directly, or name me in a channel; I answer in the thread. `{COMMAND} stop` ends what I am writing "
+    "for you here; so does the message shortcut “Stop this answer”."
+)
+STOPPING: Final = "I am stopping."
+IDLE: Final = "I am not writing anything for you here."
+
+
+class Interactions:
+    """Takes interactions and commands; each method gives the body of the answer to Slack."""
+
+    def __init__(self, inbox: Inbox, clock: Callable[[], float]) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._words: Mapping[str, Callable[[Command], Awaitable[str]]] = {"help": self._help, "stop": self._stop}
+
+    async def acted(self, event: Acted) -> Answer:
+        """A press, a shortcut, a modal."""
+        if STOP_SHORTCUT in event.names and event.channel and event.thread:
+            await self._inbox.stop(event.team, f"{event.channel}:{event.thread}", before=event.at or self._now())
+        # A select that asks for options would show an error without them; we offer none.
+        return {"options": []} if event.kind == "block_suggestion" else NOTHING
+
+    async def command(self, command: Command) -> Answer:
+        """`/stateroom …`; whatever else is typed gets help."""
+        word = command.text.strip().lower().partition(" ")[0]
+        text = await self._words.get(word, self._help)(command)
+        return {"response_type": "ephemeral", "text": text}
+
+    async def _help(self, _command: Command) -> str:
+        return HELP
+
+    async def _stop(self, command: Command) -> str:
+        stopped = await self._inbox.stop_of(command.team, command.channel, command.user, before=self._now())
+        return STOPPING if stopped else IDLE
+
+    def _now(self) -> str:
+        """As Slack writes times."""
+        return f"{self._clock():.6f}"
