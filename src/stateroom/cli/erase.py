@@ -18,6 +18,7 @@ from stateroom.cli.output import json_option, note, print_json, print_table, sto
 from stateroom.cli.progress import live
 from stateroom.engines import leases
 from stateroom.engines.handle import table_of
+from stateroom.engines.handle_sealing import plainly
 from stateroom.engines.port import Table, changes_table
 from stateroom.layers import catalogue
 from stateroom.layers.retention_erase import Erased, Eraser, erase_team, stays, targets
@@ -69,7 +70,7 @@ def erase(
 
             if user is None:
                 return [await erase_team(opened.engine, opened.clock, str(team), t, hear) for t in tables(everything)]
-            eraser = Eraser(opened.engine, opened.clock, user, team=team, told=hear)
+            eraser = Eraser(plainly(opened.engine, opened.keys, everything), opened.clock, user, team=team, told=hear)
             versions = await catalogue.known(opened.engine)
             return [await eraser.run(target) for target in targets(everything, versions)]
 

@@ -145,7 +145,9 @@ async def _backfill(opened: Store, definition: Definition, rate: float | None) -
 
         while True:
             try:
-                return await backfill(opened.engine, Pace(opened.clock, rate=rate), definition, hear)
+                return await backfill(
+                    opened.engine, Pace(opened.clock, rate=rate), definition, hear, keyring=opened.keys
+                )
             except BackfillRuns:
                 if time.monotonic() > ends:
                     raise

@@ -4,12 +4,13 @@ Rules of this file: it stands in the engine's place for definitions that need it
 for no other, so that they cost nothing. What a handle sees is plain, what an engine sees is sealed: rows, changes of
 attributes, results, what a refused write found, deleted items, remembered results and logs of changes. All copies of an
 item are sealed for the item's own place (team, datastore, key, attribute). A value that should be sealed and is not is
-refused, except in rows of older versions of the definition: that one may not have encrypted it.
+refused, except in rows of older versions of the definition: that one may not have encrypted it. Stateroom's own walks
+(erase) are tolerant: what they cannot open they leave as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from stateroom.engines.port import (
     Page,
     Put,
     Query,
+    Rewrite,
     Row,
     Table,
     Update,
@@ -35,7 +37,7 @@ from stateroom.model.errors import (
     StateroomError,
     UniqueViolation,
 )
-from stateroom.model.sealing import Keyring, Place, key_id
+from stateroom.model.sealing import Keyring, Place, Unread, key_id
 from stateroom.model.upgrades import VERSION
 
 ONCE: Final = "sr_once"  # what remembers results (handle_once.py)
@@ -48,9 +50,10 @@ Turn = Callable[[Any, Place], Any]  # seals or opens one value
 class Secrets:
     """Seals and opens the items of one definition."""
 
-    def __init__(self, definition: Definition, keyring: Keyring | None) -> None:
+    def __init__(self, definition: Definition, keyring: Keyring | None, *, tolerant: bool = False) -> None:
         self.definition = definition
         self.keyring = keyring
+        self._tolerant = tolerant
 
     def sealed(self, item: Item, team: str, id: str) -> dict[str, Any]:
         """The item, or some attributes of one, as an engine may have it. KeyMissing."""
@@ -64,12 +67,22 @@ class Secrets:
 
     def seal(self, value: Any, place: Place) -> str:
         """One value. KeyMissing without keys."""
+        if isinstance(value, Unread):
+            return value.sealed
         if self.keyring is None:
             raise KeyMissing(place.datastore, place.attribute)
         return self.keyring.seal(encode(value), place)
 
     def open(self, value: Any, place: Place) -> Any:
         """One value. KeyMissing without its key, SealBroken when it is not sealed, or not here."""
+        try:
+            return self._open(value, place)
+        except (KeyMissing, SealBroken):
+            if not self._tolerant or not isinstance(value, str):
+                raise
+            return Unread(value)
+
+    def _open(self, value: Any, place: Place) -> Any:
         if key_id(value) is None:
             raise SealBroken(place.words, "is encrypted and a stored value is not; `stateroom keys rotate` seals it")
         if self.keyring is None:
@@ -98,19 +111,24 @@ class Secrets:
 class SealingEngine:
     """An engine as handles of definitions with secrets see it: the port, with plain items on this side."""
 
-    def __init__(self, engine: Engine, keyring: Keyring | None, secrets: Mapping[str, Secrets]) -> None:
+    def __init__(
+        self, engine: Engine, keyring: Keyring | None, secrets: Mapping[str, Secrets], *, tolerant: bool = False
+    ) -> None:
         self._engine = engine
         self._keyring = keyring
+        self._tolerant = tolerant
         self._secrets = dict(secrets)
         self._changes = {changes_table(name): one for name, one in secrets.items()}
         self.capabilities = engine.capabilities
         self.open, self.close = engine.open, engine.close
 
-    def with_definition(self, definition: Definition) -> SealingEngine:
-        """The same, for one definition more."""
-        made = Secrets(definition, self._keyring)
-        names = (definition.name, f"{TRASH_PREFIX}{definition.name}")
-        return SealingEngine(self._engine, self._keyring, {**self._secrets, **dict.fromkeys(names, made)})
+    def with_definitions(self, *definitions: Definition) -> SealingEngine:
+        """The same, for these definitions, too."""
+        found = dict(self._secrets)
+        for one in definitions:
+            names = (one.name, f"{TRASH_PREFIX}{one.name}")
+            found |= dict.fromkeys(names, Secrets(one, self._keyring, tolerant=self._tolerant))
+        return SealingEngine(self._engine, self._keyring, found, tolerant=self._tolerant)
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         return await self._engine.apply(tables, dry_run=dry_run)
@@ -143,6 +161,8 @@ class SealingEngine:
     def _sealed(self, write: Write) -> Write:
         if isinstance(write, Put):
             return replace(write, item=self._sealed_item(write))
+        if isinstance(write, Rewrite):
+            return self._sealed_entry(write)
         one = self._secrets.get(write.table)
         if one is None or not isinstance(write, Update):
             return write
@@ -158,6 +178,12 @@ class SealingEngine:
         one = self._secrets.get(write.table)
         return write.item if one is None else one.sealed(write.item, write.team, write.id)
 
+    def _sealed_entry(self, write: Rewrite) -> Rewrite:
+        told, entry = self._changes.get(write.table), write.item
+        if told is None or "item" not in entry:
+            return write
+        return replace(write, item={**entry, "item": told.sealed(entry["item"], write.team, entry["id"])})
+
     def _note(self, write: Put) -> Item:
         one = self._secrets.get(write.id.partition("/")[0])
         if one is None:
@@ -168,11 +194,11 @@ class SealingEngine:
         return item
 
     def _opened(self, table: str, row: Row) -> Row:
+        if table == ONCE:
+            return self._opened_note(row)
         one = self._secrets.get(table)
         if one is not None:
             return row._replace(item=one.opened(row.item, row.team, row.id))
-        if table == ONCE:
-            return self._opened_note(row)
         told = self._changes.get(table)
         if told is None or "item" not in row.item:
             return row
@@ -210,4 +236,10 @@ def sealing(engine: Engine, keyring: Keyring | None, definition: Definition) -> 
     if not definition.encrypted and (keyring is None or definition.version == 1):
         return engine
     base = engine if isinstance(engine, SealingEngine) else SealingEngine(engine, keyring, {})
-    return base.with_definition(definition)
+    return base.with_definitions(definition)
+
+
+def plainly(engine: Engine, keyring: Keyring | None, definitions: Iterable[Definition]) -> Engine:
+    """The engine for walks over all of `definitions` that must see what is sealed, as far as the keys go."""
+    companions = [one for one in definitions if not one.name.startswith(TRASH_PREFIX)]
+    return SealingEngine(engine, keyring, {}, tolerant=True).with_definitions(*companions)

@@ -21,6 +21,7 @@ from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work, failed
 from stateroom.layers.walking import BATCH, EVERYWHERE, Clock, Pace, empty, pages
 from stateroom.model.definition import Definition
 from stateroom.model.errors import FormatTooNew, MigrationRefused, StoreUnavailable
+from stateroom.model.sealing import key_id
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def _without(step: Step, definition: Definition) -> Work:
 
     def change(row: Row) -> Mapping[str, Any] | None:
         value = row.item.get(step.name)
-        if value is None or (attribute is not None and attribute.fault(value) is None):
+        fits = attribute is not None and key_id(value) is None and attribute.fault(value) is None
+        if value is None or fits:  # of what is sealed nobody can tell
             return None
         return {name: value for name, value in row.item.items() if name != step.name}
 

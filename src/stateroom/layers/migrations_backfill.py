@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from stateroom.engines import leases
+from stateroom.engines.handle_sealing import Secrets
 from stateroom.engines.handle_trash import trash_of
 from stateroom.engines.port import Engine, Query, Row
 from stateroom.expr.tree import Compare, Condition, Exists, Literal, Or, Path
@@ -20,6 +21,7 @@ from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work
 from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages
 from stateroom.model.definition import Definition
 from stateroom.model.errors import FormatTooNew, StateroomError, StoreUnavailable
+from stateroom.model.sealing import Keyring
 from stateroom.model.upgrades import VERSION, version_of
 
 LEASE: Final = 5.0  # seconds; renewed with every page, so a killed backfill holds up the next one so long
@@ -40,24 +42,30 @@ def older(definition: Definition) -> Condition:
     return Or((Exists(path, True), Compare(path, "<", Literal(definition.version))))
 
 
-def upgrading(definition: Definition) -> Work:
-    """The walk that leads the rows of older versions to `definition`."""
+def upgrading(definition: Definition, keyring: Keyring | None = None) -> Work:
+    """The walk that leads the rows of older versions to `definition`; its steps see secrets in plain."""
+    secrets = Secrets(definition, keyring)
 
     def change(row: Row) -> Mapping[str, Any] | None:
-        item, changed = definition.upgrade(row.item)
+        item, changed = definition.upgrade(secrets.opened(row.item, row.team, row.id))
         if not changed:
             return None
         shown = definition.visible(item)
         definition.check(shown)
         if definition.model is not None:
             definition.model.load(shown)  # what new code could not read must not take the place of what old code can
-        return item
+        return secrets.sealed(item, row.team, row.id)
 
     return Work(f"backfill:{definition.name}", definition, older(definition), change)
 
 
 async def backfill(
-    engine: Engine, pace: Pace, definition: Definition, told: Callable[[Progress], None] = lambda _: None
+    engine: Engine,
+    pace: Pace,
+    definition: Definition,
+    told: Callable[[Progress], None] = lambda _: None,
+    *,
+    keyring: Keyring | None = None,
 ) -> Progress:
     """Rewrite every row of an older version, also of deleted ones that are kept.
 
@@ -73,11 +81,11 @@ async def backfill(
     batch = BATCH if pace.rate is None else max(1, min(BATCH, int(pace.rate)))  # a page takes a second at most
     paced = _Renewing(pace, lease)
     try:
-        done = await Rewriter(engine, paced, upgrading(definition), told=told, batch=batch).run()
+        done = await Rewriter(engine, paced, upgrading(definition, keyring), told=told, batch=batch).run()
         deleted = trash_of(definition)  # it can be restored, also when the steps are gone
         if deleted is None or not await has(engine, deleted, older(deleted), pace.clock()):
             return done
-        kept = await Rewriter(engine, paced, upgrading(deleted), told=told, batch=batch).run()
+        kept = await Rewriter(engine, paced, upgrading(deleted, keyring), told=told, batch=batch).run()
         sums = {name: getattr(done, name) + getattr(kept, name) for name in ("seen", "rewritten", "failed")}
         return replace(done, **sums)
     finally:

@@ -61,6 +61,17 @@ class Sealer(NamedTuple):
     form: str = VALUE
 
 
+class Unread(str):
+    """What a walk sees of a sealed value that it cannot open: no text, and the value to put back as it was."""
+
+    sealed: str
+
+    def __new__(cls, sealed: str) -> Unread:
+        made = super().__new__(cls, "")
+        made.sealed = sealed
+        return made
+
+
 class Keyring:
     """Keys by id. Made by `Keyring.parse` from the text of STATEROOM_KEYS, or from bytes, first one first."""
 
@@ -161,6 +172,17 @@ def key_id(value: object) -> str | None:
     """The id of the key that a stored value is sealed with; None when it is no sealed value."""
     found = _SEALED.fullmatch(value) if isinstance(value, str) and value.startswith(VALUE) else None
     return None if found is None else found[1]
+
+
+def hidden(name: str) -> str:
+    """Under which name the words of an attribute are stored when they are sealed (layers/keys_words.py)."""
+    return f"${name}"
+
+
+def check_readable(item: Mapping[str, object], name: str, datastore: str) -> None:
+    """KeyMissing where words are sealed that nobody opened, since the store was given no keys."""
+    if hidden(name) in item:
+        raise KeyMissing(datastore, name)
 
 
 def _check_id(id: str, number: int) -> None:
