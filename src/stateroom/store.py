@@ -31,6 +31,7 @@ from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
     from stateroom.layers.installations import Installations
+    from stateroom.layers.keys import DataKeys, KeyService
     from stateroom.layers.threads import Thread, Threads
     from stateroom.model.datastore import Datastore as Model
 
@@ -58,9 +59,18 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
     raise WrongUse("a store URL begins with memory:// or sqlite:///")
 
 
+def service_of(url: str) -> KeyService:
+    """The key service for `url`: aws://region/key-id?endpoint=. WrongUse for others."""
+    if urlsplit(url).scheme == "aws":
+        from stateroom.engines.kms_aws import AwsKms
+
+        return AwsKms.of(url)
+    raise WrongUse("a key service is aws://region/key-id, with ?endpoint=URL for another address")
+
+
 def own_definitions() -> tuple[Definition, ...]:
     """What Stateroom itself keeps in a store, layer by layer."""
-    from stateroom.layers import assistant, catalogue, inbox, installations, jobs, outbox, threads
+    from stateroom.layers import assistant, catalogue, inbox, installations, jobs, keys, outbox, threads
 
     return (
         *threads.DEFINITIONS,
@@ -71,6 +81,7 @@ def own_definitions() -> tuple[Definition, ...]:
         *assistant.DEFINITIONS,
         *handle_once.DEFINITIONS,
         *catalogue.DEFINITIONS,
+        *keys.DEFINITIONS,
     )
 
 
@@ -115,7 +126,7 @@ class Team:
     def _handle(self, definition: Definition, idempotency_seconds: float) -> Datastore[Any]:
         store = self._store
         return Datastore(
-            store.engine,
+            store.raw,
             definition,
             self.id,
             prepare=store.preparer(definition),
@@ -155,7 +166,11 @@ class TransactionStore:
 
 
 class Store:
-    """A store by URL; `async with` opens and closes it. `.engine` is the port underneath."""
+    """A store by URL; `async with` opens and closes it. `.engine` is the port underneath.
+
+    `keys` seals encrypted attributes; `encrypt_content` people's words too, with data keys that the keys wrap, or
+    the key service `kms` (docs/keys.md). `.raw` is the port that sees all of that sealed.
+    """
 
     def __init__(
         self,
@@ -167,13 +182,17 @@ class Store:
         surroundings: Surroundings | None = None,
         migrating: bool = False,
         keys: Keyring | str | None = None,
+        encrypt_content: bool = False,
+        kms: str | KeyService | None = None,
     ) -> None:
         self.url = url
         self.keys = Keyring.parse(keys) if isinstance(keys, str) else keys
         self.clock = clock
         self.surroundings = surroundings or Surroundings(clock)
         self.content = content
-        self.engine = engine_of(url, clock) if engine is None else engine
+        self.raw = engine_of(url, clock) if engine is None else engine
+        self.data_keys = self._data_keys(service_of(kms) if isinstance(kms, str) else kms)
+        self.engine = self._worded(encrypt_content=encrypt_content)
         self._migrating = migrating
         self._tables: set[Table] = set()
         self._hosted: dict[str, Definition] = {}  # those that are to fit one app on Slack's own datastores
@@ -216,7 +235,7 @@ class Store:
         Nothing is locked. Leaving the block writes everything if every row it looked at is as it was, else
         TransactionConflict (retryable): run the block again. A block that raises writes nothing.
         """
-        transaction = Transaction(self.engine, self.surroundings, self._prepare, self.keys)
+        transaction = Transaction(self.raw, self.surroundings, self._prepare, self.keys)
         try:
             yield TransactionStore(transaction)
             await transaction.commit()
@@ -263,6 +282,24 @@ class Store:
             self._hosted[definition.name] = definition
         return partial(self._prepare, definition)
 
+    def _data_keys(self, service: KeyService | None) -> DataKeys | None:
+        if self.keys is None and service is None:
+            return None
+        from stateroom.layers.keys import DataKeys
+
+        return DataKeys(self.raw, self.clock, self.keys, service)
+
+    def _worded(self, *, encrypt_content: bool) -> Engine:
+        """The engine as the layers see it: with words in plain."""
+        if self.data_keys is None:
+            if encrypt_content:
+                raise WrongUse("encrypting content needs keys: give STATEROOM_KEYS or STATEROOM_KMS (docs/keys.md)")
+            return self.raw
+        from stateroom.layers import inbox, threads
+        from stateroom.layers.keys_words import WordsEngine
+
+        return WordsEngine(self.raw, self.data_keys, threads.WORDS | inbox.WORDS, seals=encrypt_content)
+
     async def _prepare(self, definition: Definition) -> None:
         from stateroom.layers import catalogue
 
@@ -277,12 +314,16 @@ def open(
     content: Content = FULL,
     migrating: bool = False,
     keys: Keyring | str | None = None,
+    encrypt_content: bool = False,
+    kms: str | None = None,
 ) -> Store:
     """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`.
 
-    `keys`: a keyring, or the text of one, for encrypted attributes (default $STATEROOM_KEYS). `migrating`: a server's
-    store opens although it lacks tables, for `migrate` to make them.
+    `keys`: a keyring, or the text of one, for encrypted attributes (default $STATEROOM_KEYS). `encrypt_content`: seal
+    people's words as well; `kms`: a key service that wraps the keys for that (default $STATEROOM_KMS). `migrating`: a
+    server's store opens although it lacks tables, for `migrate` to make them.
     """
     found = url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL
     ring = keys or os.environ.get("STATEROOM_KEYS") or None
-    return Store(found, content=content, migrating=migrating, keys=ring)
+    service = kms or os.environ.get("STATEROOM_KMS") or None
+    return Store(found, content=content, migrating=migrating, keys=ring, encrypt_content=encrypt_content, kms=service)

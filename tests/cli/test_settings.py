@@ -44,6 +44,8 @@ def test_every_setting_reaches_the_bot() -> None:
     environ = {
         "STATEROOM_STORE": "sqlite:///x.db",
         "STATEROOM_CONTENT": "ttl:30d",
+        "STATEROOM_KMS": "aws://eu-central-1/key",
+        "STATEROOM_ENCRYPT_CONTENT": "true",
         "STATEROOM_MODEL": "test",
         "STATEROOM_MODELS": "test, other",
         "STATEROOM_LEASE_SECONDS": "5",
@@ -62,6 +64,8 @@ def test_every_setting_reaches_the_bot() -> None:
     assert load(environ).bot_config() == BotConfig(
         store="sqlite:///x.db",
         content=Content("ttl", 30 * 86400),
+        kms="aws://eu-central-1/key",
+        encrypt_content=True,
         model="test",
         models=("test", "other"),
         lease_seconds=5,
@@ -77,6 +81,13 @@ def test_every_setting_reaches_the_bot() -> None:
         signing_secret="s",
         slack_api_url="http://127.0.0.1:1/api/",
     )
+
+
+def test_keys_reach_the_bot_and_are_shown_by_no_repr() -> None:
+    found = load({"STATEROOM_KEYS": f"k1:{'A' * 43}="})
+    assert found.keys is not None
+    assert found.bot_config().keys is found.keys
+    assert "AAAA" not in repr((found, found.bot_config()))
 
 
 def test_an_empty_variable_means_unset() -> None:
@@ -107,6 +118,8 @@ WRONG: list[tuple[Mapping[str, str], str]] = [
     ({"STATEROOM_CONCURRENCY": "0"}, "STATEROOM_CONCURRENCY: give a whole number"),
     ({"STATEROOM_LEASE_SECONDS": "nan"}, "STATEROOM_LEASE_SECONDS: give a number from 1 to 60"),
     ({"STATEROOM_POLL_SECONDS": "inf"}, "STATEROOM_POLL_SECONDS: give a number"),
+    ({"STATEROOM_KEYS": "k1:SECRET"}, "STATEROOM_KEYS: give keys: key 1 is not 32 bytes"),
+    ({"STATEROOM_ENCRYPT_CONTENT": "SECRET"}, "STATEROOM_ENCRYPT_CONTENT: give true or false"),
     ({"STATEROOM_LOG_LEVEL": "SECRET"}, "STATEROOM_LOG_LEVEL: give one of debug, info"),
     ({"STATEROOM_LOG_FORMAT": "xml"}, "STATEROOM_LOG_FORMAT: give one of json, text"),
     ({"STATEROOM_CONTENT": "SECRET"}, "STATEROOM_CONTENT: give full, none or ttl:"),

@@ -19,6 +19,8 @@ class BotConfig:
 
     store: str = "sqlite:///stateroom.db"
     keys: Keyring | None = field(default=None, repr=False)  # for encrypted attributes
+    kms: str = ""  # the key service for the keys of people's words
+    encrypt_content: bool = False
     content: Content = FULL
     signing_secret: str = field(default="", repr=False)
     bot_token: str = field(default="", repr=False)  # empty: installed teams only

@@ -41,7 +41,7 @@ Ready = Callable[[str], None]
 async def serve(config: BotConfig, *, host: str, port: int, worker: bool, on_ready: Ready, stop: asyncio.Event) -> None:
     """Ingress on host:port, and a worker beside it unless told otherwise, until `stop`."""
     sys.setswitchinterval(_SWITCH)
-    async with Store(config.store, content=config.content, keys=config.keys) as store:
+    async with _store(config) as store:
         _must_hold_inbox(store)
         async with _worker(config, store, stop) if worker else _nobody() as working:
             socket = _SocketDoor(config)
@@ -61,7 +61,7 @@ async def serve(config: BotConfig, *, host: str, port: int, worker: bool, on_rea
 
 async def work(config: BotConfig, *, port: int | None, host: str, on_ready: Ready, stop: asyncio.Event) -> None:
     """A worker alone; with a port it also answers /healthz, /readyz and /metrics."""
-    async with Store(config.store, content=config.content, keys=config.keys) as store:
+    async with _store(config) as store:
         _must_hold_inbox(store)
         async with _worker(config, store, stop):
             if port is None:
@@ -103,6 +103,17 @@ class _SocketDoor:
         finally:
             ending.set()
             await task
+
+
+def _store(config: BotConfig) -> Store:
+    """The store as the bot uses it."""
+    return Store(
+        config.store,
+        content=config.content,
+        keys=config.keys,
+        kms=config.kms or None,
+        encrypt_content=config.encrypt_content,
+    )
 
 
 def _must_hold_inbox(store: Store) -> None:

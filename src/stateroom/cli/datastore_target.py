@@ -73,7 +73,7 @@ class Target:
         if self.any_state and self.known.lifecycle is not None:
             free = replace(self.known, lifecycle=None)
             prepare = self.store.preparer(self.known)
-            return Datastore(self.store.engine, free, self.team, prepare=prepare, keyring=self.store.keys)
+            return Datastore(self.store.raw, free, self.team, prepare=prepare, keyring=self.store.keys)
         return team.items(self.known) if model is None else team.datastore(model.cls)
 
     @property

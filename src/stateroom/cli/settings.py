@@ -85,6 +85,12 @@ def _content(text: str) -> Content:
         raise ValueError("full, none or ttl:<number><s|m|h|d>, for example ttl:30d") from None
 
 
+def _yes(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError("true or false")
+    return text.lower() in ("true", "1", "yes")
+
+
 def _keys(text: str) -> Keyring:
     try:
         return Keyring.parse(text)
@@ -126,6 +132,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Keys of encrypted attributes: `id:base64-of-32-bytes,older:…`; the first seals, all open (docs/keys.md).",
         _keys,
         secret=True,
+    ),
+    Setting(
+        "STATEROOM_KMS",
+        "",
+        "A key service that wraps the keys of people's words: `aws://region/key-id?endpoint=` (docs/keys.md).",
+    ),
+    Setting(
+        "STATEROOM_ENCRYPT_CONTENT",
+        "false",
+        "Whether people's words are sealed, too: `true` or `false`; needs keys or a key service.",
+        _yes,
     ),
     Setting("STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", _content),
     Setting("STATEROOM_MODEL", "offline", "The model that answers: a pydantic-ai model string, or `offline`."),
@@ -203,6 +220,8 @@ class Settings:
 
     store: str = "sqlite:///stateroom.db"
     keys: Keyring | None = None  # shows its ids alone
+    kms: str = ""
+    encrypt_content: bool = False
     content: Content = FULL
     model: str = "offline"
     models: tuple[str, ...] = ()
@@ -237,6 +256,8 @@ class Settings:
         return BotConfig(
             store=self.store,
             keys=self.keys,
+            kms=self.kms,
+            encrypt_content=self.encrypt_content,
             content=self.content,
             signing_secret=self.slack_signing_secret,
             bot_token=self.slack_bot_token,

@@ -27,7 +27,14 @@ def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = 
         check_there(found.store)
 
     async def whole() -> R:
-        async with Store(found.store, content=found.content, keys=found.keys, migrating=migrating) as store:
+        async with Store(
+            found.store,
+            content=found.content,
+            keys=found.keys,
+            kms=found.kms or None,
+            encrypt_content=found.encrypt_content,
+            migrating=migrating,
+        ) as store:
             return await job(store)
 
     return asyncio.run(whole())

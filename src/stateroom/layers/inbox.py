@@ -20,6 +20,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import ConditionFailed
+from stateroom.model.sealing import check_readable
 from stateroom.slack.events import Deleted, Edited, FileRef, Message, Opened
 
 OPEN: Final = ("received", "claimed", "answering", "posted")
@@ -63,6 +64,7 @@ INBOX: Final = Definition(
     on_erase="clear",  # the id stays as long as Slack may redeliver the message, or it would be answered again
 )
 DEFINITIONS: Final = (INBOX,)
+WORDS: Final[dict[str, tuple[str, ...]]] = {INBOX.name: _CONTENT}  # what `encrypt_content` seals
 
 
 def arrival(message: Message, now: float) -> Put:
@@ -186,7 +188,10 @@ class Inbox:
     async def lane(self, team: str, lane: str, *, limit: int = 20) -> list[Row]:
         """The open rows of one conversation, oldest message first."""
         query = Query(INBOX.name, team, limit, index="lane_ts", equals=(lane,))
-        return (await self._engine.query(query)).rows
+        rows = (await self._engine.query(query)).rows
+        for row in rows:
+            check_readable(row.item, "text", INBOX.name)
+        return rows
 
     def move(self, row: Row, state: str, *, due_at: float, **changes: Any) -> Update:
         """Go to another open state. Add the lease's check to the same commit."""

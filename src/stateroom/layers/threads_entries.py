@@ -16,6 +16,7 @@ from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import CorruptData, InvalidValue
 from stateroom.model.ids import check_id, check_turn_id
 from stateroom.model.messages import FORMAT, VERSION, check_format, from_text
+from stateroom.model.sealing import check_readable
 
 THREADS: Final = Definition(
     name="sr_threads",
@@ -47,6 +48,7 @@ ENTRIES: Final = Definition(
     on_erase="clear",  # numbers have no gaps, so what goes leaves a tombstone
 )
 DEFINITIONS: Final = (THREADS, ENTRIES)
+WORDS: Final[dict[str, tuple[str, ...]]] = {ENTRIES.name: ("messages",)}  # what `encrypt_content` seals
 T = TypeVar("T")
 FAR_FUTURE: Final = 1e11  # the year 5138: what is beyond was given in milliseconds
 
@@ -125,6 +127,7 @@ def messages_of(row: Row, read: Callable[[object], T]) -> T | None:
     try:
         return read(item.get("messages"))
     except InvalidValue as error:
+        check_readable(item, "messages", ENTRIES.name)
         raise CorruptData(place_in_words(row), str(error)) from None
 
 
