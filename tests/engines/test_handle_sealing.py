@@ -290,5 +290,5 @@ async def test_a_definition_without_secrets_meets_no_sealing(sealed: Store) -> N
     class Plain(sr.Datastore, name="plain"):
         id: str = sr.key()
 
-    assert sealed.team(TEAM).datastore(Plain)._raw is sealed.engine
+    assert sealed.team(TEAM).datastore(Plain)._raw is sealed.raw
     assert isinstance(sealed.team(TEAM).datastore(App)._raw, SealingEngine)
