@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from stateroom.engines.port import Check, Engine, Put, Query, Row
 from stateroom.expr.builder import attr
@@ -18,10 +18,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
 from stateroom.model.errors import ConditionFailed, KeyMissing, SealBroken
-from stateroom.model.sealing import KEY_BYTES, Keyring, Place, Sealer, cipher_of, key_id
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from stateroom.model.sealing import KEY_BYTES, Cipher, Keyring, Place, Sealer, cipher_of, key_id
 
 WORDS: Final = "sr-words:1:"  # how sealed words begin; the data key's id follows, and a colon
 SERVICE: Final = "sr-kms:1:"  # how a data key that a service wrapped begins; the service's name follows, and a colon
@@ -57,7 +54,7 @@ class KeyService(Protocol):
 class _Held(NamedTuple):
     """An unwrapped key in memory, and until when by the clock."""
 
-    cipher: AESGCM
+    cipher: Cipher
     until: float
 
 
@@ -92,7 +89,7 @@ class DataKeys:
             id, held = await self._load(team)
         return Sealer(id, held.cipher, WORDS)
 
-    async def opener(self, team: str, id: str) -> AESGCM:
+    async def opener(self, team: str, id: str) -> Cipher:
         """The cipher of one data key. KeyMissing when the team has no such key (any more)."""
         held = self._fresh(team, id)
         if held is None:

@@ -15,12 +15,9 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from stateroom.model.errors import KeyMissing, SealBroken, WrongUse
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VALUE: Final = "sr-sealed:1:"  # how a sealed attribute begins; the key's id follows, and a colon
 KEY_BYTES: Final = 32
@@ -32,6 +29,13 @@ _SEALED: Final = re.compile(r"sr-sealed:1:([A-Za-z0-9][A-Za-z0-9_.-]{0,63}):([A-
 _HOW: Final = "write STATEROOM_KEYS as id:base64-of-32-bytes,older:…; `openssl rand -base64 32` makes one"
 
 Random = Callable[[int], bytes]
+
+
+class Cipher(Protocol):
+    """What cryptography's AESGCM does for us."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
 
 
 class Place(NamedTuple):
@@ -57,7 +61,7 @@ class Sealer(NamedTuple):
     """What seals: a key's id, its cipher, and how what it seals begins."""
 
     id: str
-    cipher: AESGCM
+    cipher: Cipher
     form: str = VALUE
 
 
@@ -118,26 +122,26 @@ class Keyring:
         """What was sealed. KeyMissing when its key is not here, SealBroken when it was changed or moved."""
         return read(text, self._find, place)
 
-    def _find(self, id: str, place: Place) -> AESGCM:
+    def _find(self, id: str, place: Place) -> Cipher:
         if id not in self._keys:
             raise KeyMissing(place.datastore, place.attribute, id)
         return self._ciphers(id)
 
-    def _ciphers(self, id: str) -> AESGCM:
+    def _ciphers(self, id: str) -> Cipher:
         if id not in self._made:
             self._made[id] = cipher_of(self._keys[id])
         return self._made[id]
 
     @cached_property
-    def _cipher(self) -> AESGCM:
+    def _cipher(self) -> Cipher:
         return self._ciphers(self.first)
 
     @cached_property
-    def _made(self) -> dict[str, AESGCM]:
+    def _made(self) -> dict[str, Cipher]:
         return {}
 
 
-def cipher_of(key: bytes) -> AESGCM:
+def cipher_of(key: bytes) -> Cipher:
     """The cipher of one key of 32 bytes."""
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -153,7 +157,7 @@ def write(by: Sealer, value: bytes, place: Place, random: Random = os.urandom) -
     return f"{by.form}{by.id}:{urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
 
 
-def read(text: str, find: Callable[[str, Place], AESGCM], place: Place, form: str = VALUE) -> bytes:
+def read(text: str, find: Callable[[str, Place], Cipher], place: Place, form: str = VALUE) -> bytes:
     """What was sealed; `find` gives the cipher of a key id. SealBroken for text that is none."""
     from cryptography.exceptions import InvalidTag
 
