@@ -24,7 +24,7 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 
 # Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
-    "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging"},
+    "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging", "tables"},
     "layers": {"__init__", "walking", "catalogue"},
     "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions", "progress"},
 }

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 DEFAULT_URL = "sqlite:///stateroom.db"
-_LATER = {"postgresql", "postgres", "dynamodb", "s3", "gs", "az", "file", "slack"}
+_LATER = {"dynamodb", "s3", "gs", "az", "file", "slack"}
 
 
 def engine_of(url: str, clock: Callable[[], float]) -> Engine:
-    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db. WrongUse for others."""
+    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://. Else WrongUse."""
     parts = urlsplit(url)
     if parts.scheme == "memory":
         from stateroom.engines.memory import MemoryEngine
@@ -54,9 +54,13 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
         if parts.netloc or not parts.path.strip("/"):
             raise WrongUse("give a path: sqlite:///relative.db has three slashes, sqlite:////absolute.db has four")
         return SqliteEngine(parts.path[1:], clock)
+    if parts.scheme in ("postgresql", "postgres"):
+        from stateroom.engines.postgresql import PostgresEngine
+
+        return PostgresEngine(url, clock)
     if parts.scheme in _LATER:
         raise WrongUse(f"{parts.scheme}:// is planned and not there yet; use sqlite:///state.db for now")
-    raise WrongUse("a store URL begins with memory:// or sqlite:///")
+    raise WrongUse("a store URL begins with memory://, sqlite:/// or postgresql://")
 
 
 def service_of(url: str) -> KeyService:

@@ -11,31 +11,42 @@ import pytest
 from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Engine
+from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.store import Store
 from support.handles import Frozen, opened
+from support.postgres import drop_schema, fresh_schema
 from support.reduced_engine import Reduced
 
 for module in ("changes", "conditions", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
     pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
 
 ENGINES = {
+    "postgresql": PostgresEngine.capabilities,
     "memory": MemoryEngine.capabilities,
     "sqlite": SqliteEngine.capabilities,
     "reduced": Reduced.capabilities,
 }
 
 
+SERVERS = {"postgresql": (fresh_schema, drop_schema)}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_case" in metafunc.fixturenames:
-        metafunc.parametrize("engine_case", select(metafunc.function, ENGINES), indirect=True)
+        names = select(metafunc.function, ENGINES)
+        chosen = [pytest.param(n, marks=pytest.mark.service if n in SERVERS else ()) for n in names]
+        metafunc.parametrize("engine_case", chosen, indirect=True)
 
 
 @pytest.fixture
 async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineCase]:
     clock = Clock()
     path = str(tmp_path / "case.db")
+    server = SERVERS.get(request.param)
+    url = server[0]() if server else ""
     makers = {
+        "postgresql": lambda: PostgresEngine(url, clock),
         "memory": lambda: MemoryEngine(clock),
         "sqlite": lambda: SqliteEngine(path, clock),
         "reduced": lambda: Reduced(clock),
@@ -56,10 +67,18 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         opened.append(engine)
         return engine
 
-    recipe = ("stateroom.engines.sqlite:SqliteEngine", path) if request.param == "sqlite" else None
-    yield EngineCase(await make(), clock, again=make, recipe=recipe, sound=sound if recipe else None)
+    recipes = {
+        "sqlite": ("stateroom.engines.sqlite:SqliteEngine", path),
+        "postgresql": ("stateroom.engines.postgresql:PostgresEngine", url),
+    }
+    is_file = request.param == "sqlite"
+    yield EngineCase(
+        await make(), clock, again=make, recipe=recipes.get(request.param), sound=sound if is_file else None
+    )
     for engine in opened:
         await engine.close()
+    if server:
+        server[1](url)
 
 
 @pytest.fixture

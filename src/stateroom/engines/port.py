@@ -46,6 +46,7 @@ class Capabilities:
     changes: bool = True  # keeps a log of committed changes, in the same commit
     processes: bool = False  # several processes may share the store
     holds_inbox: bool = True
+    names_in_order: bool = True  # a map comes back with its names in the order given
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
 
 

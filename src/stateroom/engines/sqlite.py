@@ -24,9 +24,10 @@ from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
 from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, is_bare, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
-from stateroom.engines.sqlite_tables import Layout, check, steps
+from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.engines.sqlite_writer import POLL, Writer, outcome
+from stateroom.engines.tables import steps
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 from stateroom.model.ids import check_key
 

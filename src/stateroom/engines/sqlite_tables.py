@@ -21,6 +21,7 @@ import msgspec
 
 from stateroom.engines.decide import index_key, with_changes
 from stateroom.engines.port import Table, TableIndex
+from stateroom.engines.tables import merged
 from stateroom.model.codec import decode
 from stateroom.model.errors import CorruptData, FormatTooNew, InvalidDefinition
 
@@ -202,34 +203,6 @@ def read_catalogue(connection: sqlite3.Connection, path: str) -> dict[str, Table
         except (msgspec.DecodeError, msgspec.ValidationError):
             raise CorruptData(path, f"the definition of table {name} cannot be read") from None
     return found
-
-
-def merged(old: Table | None, new: Table) -> Table:
-    """`new` and what only `old` has: code of an older version may still read by it."""
-    if old is None:
-        return new
-    if old.log != new.log:
-        raise InvalidDefinition(new.name, None, "was a log and cannot become items (or the other way); choose a name")
-    names = {i.name for i in new.indexes}
-    indexes = new.indexes + tuple(i for i in old.indexes if i.name not in names)
-    return Table(new.name, new.log, indexes, expires=new.expires or old.expires, changes=new.changes or old.changes)
-
-
-def steps(have: Mapping[str, Table], tables: Sequence[Table]) -> list[str]:
-    """What `apply` would do, one line each."""
-    lines: list[str] = []
-    for table in with_changes(tables):
-        old = have.get(table.name)
-        merged(old, table)
-        if old is None:
-            lines.append(f"make table {table.name}")
-        if table.expires and (old is None or not old.expires):
-            lines.append(f"make index of expiry of {table.name}")
-        if table.changes and old is not None and not old.changes:
-            lines.append(f"log the changes of {table.name}")
-        known = set() if old is None else set(old.indexes)
-        lines += [f"make index {i.name} of {table.name}" for i in table.indexes if i not in known]
-    return lines
 
 
 def make(connection: sqlite3.Connection, have: Mapping[str, Table], tables: Sequence[Table]) -> dict[str, Table]:

@@ -40,7 +40,8 @@ async def test_a_row_comes_back_as_it_was_put(engine_case: EngineCase) -> None:
     assert row is not None
     assert row == done.row
     assert (row.id, row.item, row.team) == ("a", item, TEAM)
-    assert list(row.item) == list(item)
+    if engine_case.capabilities.names_in_order:
+        assert list(row.item) == list(item)
 
 
 async def test_a_missing_row_is_none_and_order_of_ids_is_kept(engine_case: EngineCase) -> None:

