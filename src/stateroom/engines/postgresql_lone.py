@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import next_version
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
-from stateroom.engines.postgresql_conditions import clause_of
+from stateroom.engines.postgresql_conditions import clause_of, quoted
 from stateroom.engines.postgresql_tables import ITEM_LIMIT, Layout
 from stateroom.expr.evaluate import evaluate
 from stateroom.expr.tree import Condition
 from stateroom.model.codec import decode, encode
+
+WHOLE: Final = 10**18  # whole numbers below it add up to one that is exact and plain in JSON
 
 
 class Lone(NamedTuple):
@@ -70,21 +72,35 @@ def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
 
 
 def _update(layout: Layout, write: Update, text: str | None, now: float) -> Lone | None:
-    """Only of a row that is there: an insert needs its defaults, a sum its digits checked."""
-    if write.add or write.append:
+    """Only of a row that is there, since an insert needs its defaults; and sums of whole numbers of few digits."""
+    if write.append or not all(
+        type(n) is int and abs(n) < WHOLE and name not in write.set for name, n in write.add.items()
+    ):
         return None
     where, given = _there(layout, write, now)
     same = write.expires_at == "same"
     expires = None if same else write.expires_at
     change = encode(write.set)
-    values = (same, expires, change.decode(), list(write.remove), *given, ITEM_LIMIT - len(change))
+    sql, values = layout.change, list[Any]((same, expires, change.decode()))
+    for name, amount in write.add.items():
+        sql += f" || jsonb_build_object({quoted(name)}, {_number(name)} + %s)"
+        values.append(amount)
+        where += f" AND coalesce(jsonb_typeof(t.item->{quoted(name)}), 'number') = 'number'"
+        where += f" AND abs({_number(name)}) < {WHOLE} AND scale({_number(name)}) = 0"
+    values += [list(write.remove), *given, ITEM_LIMIT - len(change) - 40 * len(write.add)]
 
     def read(found: Sequence[Any]) -> Written:
         return Written(Row(write.id, decode(found[2], write.table), found[0], found[1], write.team), True)
 
     # A row that might become too large is for who can say so.
-    sql = f"{layout.change}{where} AND octet_length(t.item::text) <= %s RETURNING version, expires, item::text"
+    sql += f") - %s::text[]{where} AND octet_length(t.item::text) <= %s RETURNING version, expires, item::text"
     return Lone(sql, values, read, (layout.name, write.team, write.id))
+
+
+def _number(name: str) -> str:
+    """A number of the row, 0 where there is none; a CASE, so that no cast can fail."""
+    place = f"t.item->{quoted(name)}"
+    return f"(CASE jsonb_typeof({place}) WHEN 'number' THEN ({place})::numeric ELSE 0 END)"
 
 
 def _delete(layout: Layout, write: Delete, text: str | None, now: float) -> Lone | None:

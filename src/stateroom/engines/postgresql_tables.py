@@ -109,7 +109,7 @@ class Layout:
         self.over = f"UPDATE {self.sql} AS t SET version = t.version + 1, expires = %s, item = %s::jsonb"
         self.change = (
             f"UPDATE {self.sql} AS t SET version = t.version + 1, expires = CASE WHEN %s THEN t.expires ELSE %s END, "
-            "item = (t.item || %s::jsonb) - %s::text[]"
+            "item = (t.item || %s::jsonb"  # to be continued: sums, what is removed, where
         )
         self.delete = f"DELETE FROM {self.sql} AS t"
         self.place = " WHERE t.team = %s AND t.id = %s"
