@@ -19,7 +19,7 @@ from stateroom.emulator.world import TS_PATTERN, Room, World
 from stateroom.model.errors import StateroomError
 
 TEXT_LIMIT = 40_000
-LATER_ACTIONS = ("submit", "shortcut", "stop", "open_home")
+LATER_ACTIONS = ("stop",)
 
 
 class Denied(StateroomError):

@@ -20,6 +20,7 @@ from stateroom.emulator.manifests import part
 from stateroom.emulator.payloads import Scene
 from stateroom.emulator.records import App, Hook, Json, User
 from stateroom.emulator.workspace import Workspace
+from stateroom.model.errors import StateroomError
 
 # From what an attempt came to, to the word of the control plane and what to do about it.
 _PROBLEMS = {
@@ -28,6 +29,7 @@ _PROBLEMS = {
     "connection_failed": ("app_offline", "nothing takes connections for this app; start it, or register its address"),
     "http_error": ("http_error", "the app answered with an HTTP error; look at its log"),
 }
+NO_LINE = Outcome(None, "connection_failed", transport="")
 _STRANGE = ("http_error", "the app's answer could not be read; look at its log")
 
 
@@ -46,7 +48,8 @@ def scene(workspace: Workspace, app: App, actor: Actor, view_id: str | None = No
     trigger_id = f"{int(now * 1000)}.{int(now)}.{uuid4().hex}"
     until = now + workspace.config.trigger_seconds
     workspace.world.hooks.add_trigger(Trigger(trigger_id, app.app_id, actor.team, actor.user.id, until, view_id))
-    return Scene(app, workspace.world.teams[actor.team], actor.user, trigger_id)
+    team = workspace.world.teams[actor.team]
+    return Scene(app, app.installs[actor.team], team, actor.user, trigger_id)
 
 
 def response_hook(workspace: Workspace, app: App, actor: Actor, channel: str, ts: str | None = None) -> Hook:
@@ -84,12 +87,31 @@ async def ask(workspace: Workspace, app: App, actor: Actor, ask: Ask) -> tuple[J
     """Send it; returns the control plane's answer and the outcome."""
     await workspace.settle()
     # An app that nothing leads to has no line to be broken: the same word, without an attempt.
-    outcome = Outcome(None, "connection_failed", transport="")
+    outcome = NO_LINE
     if workspace.lines.open_to(app):
         outcome = await workspace.lines.ask(app, ask)
         workspace.seen_online(app.app_id, outcome)
     _note(workspace, app, actor, ask, outcome)
     return verdict(outcome), outcome
+
+
+class Invalid(StateroomError):
+    """An answer of an app that makes no sense; `.code` and `.detail` for the control plane."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+def answer_of(outcome: Outcome) -> Any:
+    """What an app answered: JSON, or text; None when it said nothing."""
+    return _readable(outcome.body)
+
+
+def spoiled(answer: Json, problem: Invalid) -> Json:
+    """The control plane's answer when the app took it and then said something that makes no sense."""
+    return {**answer, "ok": False, "error": problem.code, "detail": problem.detail}
 
 
 def verdict(outcome: Outcome) -> Json:

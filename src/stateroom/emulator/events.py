@@ -152,7 +152,7 @@ def for_one(world: World, addressed: Addressed, new_id: Callable[[str], str], no
     app = world.apps.get(addressed.app_id)
     if app is None or not app.listens or not subscribed(app, addressed.event):
         return []
-    outer = envelope(app, addressed.install, addressed.event, new_id("Ev"), int(now))
+    outer = envelope(app, addressed.install, addressed.event, addressed.event_id or new_id("Ev"), int(now))
     place = (addressed.install.team, addressed.channel, addressed.ts)
     return [_pending(app, place, outer, now + addressed.delay)]
 

@@ -1,29 +1,27 @@
-"""What people do that an app must answer at once: commands and presses.
+"""What every act has in common that an app must answer at once, and pressing things.
 
 Rules of this file: a request is checked against the world, the app is asked, its answer is carried out. A request that
 cannot be is `Denied`; an app that does not answer is an answer, too: `{"ok": false, "error", "detail", "delivered"}`.
-Slack tells the person itself, as Slackbot, when a command comes to nothing.
+An element acts in a message, a modal or a Home tab alike; a `Spot` is one of them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from stateroom.emulator import acts, asking, commands, elements, payloads, responses, speech
+from stateroom.emulator import acts, asking, elements, payloads, surfaces
 from stateroom.emulator.acts import Denied
-from stateroom.emulator.asking import Actor, interactive_problem
-from stateroom.emulator.elements import Place
-from stateroom.emulator.lines import Ask, Outcome, interactivity_url, nearby
-from stateroom.emulator.records import App, Hook, Json, Message
+from stateroom.emulator.asking import Actor, Invalid, interactive_problem
+from stateroom.emulator.elements import Place, Values
+from stateroom.emulator.lines import Ask, Outcome, interactivity_url, options_url
+from stateroom.emulator.payloads import Scene
+from stateroom.emulator.records import App, Json, Message, View
 from stateroom.emulator.workspace import Workspace
 from stateroom.emulator.world import Room, World
-
-_WHOLE = re.compile(r"#([a-z0-9][a-z0-9._-]*)", re.IGNORECASE)
 
 
 class Act(msgspec.Struct, kw_only=True):
@@ -33,29 +31,31 @@ class Act(msgspec.Struct, kw_only=True):
     user: str | None = None
 
 
-class CommandRequest(Act, kw_only=True):
-    channel: str
-    command: str
-    text: str = ""
-    thread_ts: str | None = None
-
-
-class PressRequest(Act, kw_only=True):
-    """`selected` is the action's own part (`{"selected_option": {...}}`); `values` what else is filled in."""
+class ElementRequest(Act, kw_only=True):
+    """An element of a message (`channel`, `ts`) or of a view (`view_id`)."""
 
     action_id: str
     channel: str = ""
     ts: str = ""
     view_id: str | None = None
     block_id: str | None = None
+
+
+class PressRequest(ElementRequest, kw_only=True):
+    """`selected` is the action's own part (`{"selected_option": {...}}`); `values` what else is filled in."""
+
     value: str | None = None
     selected: Json | None = None
     values: Json = {}
 
 
+class SuggestRequest(ElementRequest, kw_only=True):
+    value: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One kind of action: the shape of its request, and what it does."""
+    """One kind of action: the shape of its request, and what it does with it and this server's address."""
 
     shape: type[Any]
     do: Callable[[Workspace, Any, str], Awaitable[Json]]
@@ -81,114 +81,6 @@ def installed(world: World, app_id: str | None, team: str) -> App:
     return app
 
 
-# ---- commands
-
-
-def escaped(world: World, team: str, text: str) -> str:
-    """`@ada` and `#general` as Slack writes them for a command with `should_escape`."""
-    people = {user.name.lower(): user for user in world.members_of(team)}
-    rooms = {channel.name: channel for channel in world.channels_of(team) if not channel.is_im}
-
-    def person(match: re.Match[str]) -> str:
-        user = people.get(match.group(1).lower())
-        return match.group(0) if user is None else f"<@{user.id}|{user.name}>"
-
-    def room(match: re.Match[str]) -> str:
-        channel = rooms.get(match.group(1).lower())
-        return match.group(0) if channel is None else f"<#{channel.id}|{channel.name}>"
-
-    return _WHOLE.sub(room, speech.AT_NAME.sub(person, text))
-
-
-async def command(workspace: Workspace, request: CommandRequest, base_url: str) -> Json:
-    """A slash command, as typed into the composer."""
-    world, actor = workspace.world, actor_of(workspace, request, base_url)
-    room = room_for(workspace, actor, request.channel)
-    name = "/" + request.command.strip().removeprefix("/")
-    if request.thread_ts is not None:
-        detail = "Slack takes no app's commands in a thread; write it in the channel"
-        return await _told(workspace, actor, room, name, asking.refusal("not_supported_in_threads", detail))
-    found = commands.find(world, actor.team, name)
-    if found is None:
-        detail = f"no app declares {name[:40]}; add it to features.slash_commands of the app's manifest"
-        return await _told(workspace, actor, room, name, asking.refusal("unknown_command", detail))
-    app, declared = found
-    text = escaped(world, actor.team, request.text) if declared.get("should_escape") else request.text
-    hook = asking.response_hook(workspace, app, actor, room.channel.id)
-    scene = asking.scene(workspace, app, actor)
-    payload = payloads.command(scene, room.channel, name, text, asking.response_url(hook, actor))
-    question = Ask("slash_commands", name, payload, nearby(app, declared.get("url")), wants_answer=True)
-    answer, outcome = await asking.ask(workspace, app, actor, question)
-    if not outcome.taken:
-        return await _told(workspace, actor, room, name, answer)
-    return answer | await _said(workspace, hook, outcome)
-
-
-_SLACKS_WORDS = {
-    "unknown_command": "`{name}` is not a valid command.",
-    "not_supported_in_threads": "`{name}` is not supported in threads. Sorry!",
-    "no_ack": "`{name}` failed with the error `operation_timeout`",
-    "app_offline": "`{name}` failed with the error `dispatch_failed`",
-    "http_error": "`{name}` failed with the error `dispatch_failed`",
-}
-
-
-async def _told(workspace: Workspace, actor: Actor, room: Room, name: str, answer: Json) -> Json:
-    """Slackbot tells the one person why nothing happened."""
-    words = _SLACKS_WORDS[answer["error"]].format(name=name)
-    now = workspace.clock()
-    line = responses.by_slackbot(workspace.world, room, actor.user.id, words, now)
-    await workspace.settle()
-    return {**answer, "ts": line.ts}
-
-
-async def _said(workspace: Workspace, hook: Hook, outcome: Outcome) -> Json:
-    """What the acknowledgement says is shown; one that cannot be read is a warning."""
-    more: Json = {}
-    try:
-        said = responses.read(outcome.body, is_json=outcome.content_type == "application/json")
-        if said is not None and not said.empty:
-            shown = responses.carry_out(workspace.world, hook, said, workspace.clock())
-            more = {"ts": shown.ts} if shown is not None else {}
-    except responses.Unusable as problem:
-        more = {"warning": problem.code}
-    await workspace.settle()
-    return more
-
-
-# ---- presses
-
-
-async def press(workspace: Workspace, request: PressRequest, base_url: str) -> Json:
-    """A button, a choice, a date: any element of a message that acts."""
-    actor = actor_of(workspace, request, base_url)
-    room = room_for(workspace, actor, request.channel)
-    message = message_for(room, request.ts, actor)
-    place = element_of(blocks_of(message), request)
-    app = installed(workspace.world, message.app_id, actor.team)
-    problem = interactive_problem(app)
-    if problem is not None:
-        return problem
-    chosen = elements.chosen(place.element, request.value, request.selected)
-    values = touched(workspace, message, actor, [request.values, {place.block_id: {place.action_id: chosen}}])
-    scene, hook = asking.scene(workspace, app, actor), asking.response_hook(workspace, app, actor, *_spot(message))
-    url = asking.response_url(hook, actor)
-    base = payloads.on_message(scene, message, workspace.world.slack_view(message), room.channel, url)
-    payload = payloads.block_actions(base, values, [payloads.action(place, chosen, room.next_ts(workspace.clock()))])
-    return await interactive(workspace, app, actor, place.action_id, payload)
-
-
-def _spot(message: Message) -> tuple[str, str]:
-    return message.channel, message.ts
-
-
-async def interactive(workspace: Workspace, app: App, actor: Actor, name: str, payload: Json) -> Json:
-    """Send an interaction whose answer says nothing."""
-    question = Ask("interactive", name, payload, interactivity_url(app), wants_answer=False)
-    answer, _ = await asking.ask(workspace, app, actor, question)
-    return answer
-
-
 def message_for(room: Room, ts: str, actor: Actor) -> Message:
     """A message that the person sees."""
     message = room.messages.get(ts)
@@ -197,31 +89,127 @@ def message_for(room: Room, ts: str, actor: Actor) -> Message:
     return message
 
 
-def blocks_of(message: Message) -> list[Any]:
+def view_for(world: World, view_id: str, actor: Actor) -> View:
+    """A modal or a Home tab that the person has open."""
+    view = world.surfaces.by_id(actor.team, view_id)
+    if view is None or view.user != actor.user.id:
+        raise Denied(404, "view_not_found", "this person has no such view open; GET /_sim/views lists them")
+    return view
+
+
+async def interactive(workspace: Workspace, app: App, actor: Actor, payload: Json, name: str) -> tuple[Json, Outcome]:
+    """Send an interaction; a submission and a suggestion are answered in the acknowledgement."""
+    answered = payload["type"] in ("view_submission", "block_suggestion")
+    url = options_url(app) if payload["type"] == "block_suggestion" else interactivity_url(app)
+    return await asking.ask(workspace, app, actor, Ask("interactive", name, payload, url, answered))
+
+
+# ---- elements, wherever they are
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A message or a view that a person looks at."""
+
+    workspace: Workspace
+    actor: Actor
+    app: App
+    room: Room | None = None
+    message: Message | None = None
+    view: View | None = None
+
+    @property
+    def blocks(self) -> list[Any]:
+        if self.view is not None:
+            blocks: list[Any] = self.view.content["blocks"]
+            return blocks
+        return _blocks_of(self.message) if self.message is not None else []
+
+    def fill(self, given: list[Json]) -> Values:
+        """`state.values` as this person has left them, with what is filled in now."""
+        key = (self.message.key if self.message is not None else "", self.actor.user.id)
+        before = self.view.values if self.view is not None else self.workspace.world.touched.get(key, {})
+        values = elements.kept_values(self.blocks, before)
+        for one in given:
+            values = elements.filled(values, one)
+        if self.view is not None:
+            self.view.values = values
+            self.workspace.world.surfaces.remember(self.view)
+        elif values:
+            self.workspace.world.touched[key] = values
+        return values
+
+    def scene(self) -> Scene:
+        view_id = self.view.id if self.view is not None else None
+        return asking.scene(self.workspace, self.app, self.actor, view_id)
+
+    def payload(self) -> Json:
+        """What every payload about this spot says."""
+        if self.view is not None:
+            return payloads.on_view(self.scene(), surfaces.shown(self.view))
+        assert self.message is not None
+        assert self.room is not None
+        hook = asking.response_hook(self.workspace, self.app, self.actor, self.message.channel, self.message.ts)
+        shown, url = self.workspace.world.slack_view(self.message), asking.response_url(hook, self.actor)
+        return payloads.on_message(self.scene(), self.message, shown, self.room.channel, url)
+
+
+def _blocks_of(message: Message) -> list[Any]:
     """A message's blocks, also those in its attachments."""
     inner = [block for one in message.attachments if isinstance(one, dict) for block in one.get("blocks") or ()]
     return [*message.blocks, *inner]
 
 
-def element_of(blocks: list[Any], request: PressRequest) -> Place:
-    place = elements.find(blocks, request.action_id, request.block_id)
+def spot_of(workspace: Workspace, actor: Actor, request: ElementRequest, app: App | None = None) -> Spot:
+    """Where a request points to, for the app that it belongs to, or for another one that acts on it."""
+    if request.view_id is not None:
+        view = view_for(workspace.world, request.view_id, actor)
+        return Spot(workspace, actor, installed(workspace.world, view.app_id, actor.team), view=view)
+    room = room_for(workspace, actor, request.channel)
+    message = message_for(room, request.ts, actor)
+    owner = app or installed(workspace.world, message.app_id, actor.team)
+    return Spot(workspace, actor, owner, room, message)
+
+
+def _element(spot: Spot, request: ElementRequest) -> Place:
+    place = elements.find(spot.blocks, request.action_id, request.block_id)
     if place is None:
         raise Denied(404, "action_not_found", f"nothing here has the action_id {request.action_id[:60]}")
     return place
 
 
-def touched(workspace: Workspace, message: Message, actor: Actor, given: list[Json]) -> elements.Values:
-    """`state.values` of a message as this person has left it, with what is filled in now."""
-    states, key = workspace.world.touched, (message.key, actor.user.id)
-    values = elements.kept_values(blocks_of(message), states.get(key, {}))
-    for one in given:
-        values = elements.filled(values, one)
-    if values:
-        states[key] = values
-    return values
+async def press(workspace: Workspace, request: PressRequest, base_url: str) -> Json:
+    """A button, a choice, a date. An input that does not dispatch is filled in, and its app hears of it later."""
+    spot = spot_of(workspace, actor_of(workspace, request, base_url), request)
+    place = _element(spot, request)
+    problem = interactive_problem(spot.app)
+    if problem is not None:
+        return problem
+    chosen = elements.chosen(place.element, request.value, request.selected)
+    values = spot.fill([request.values, {place.block_id: {place.action_id: chosen}}])
+    if place.block.get("type") == "input" and place.block.get("dispatch_action") is not True:
+        await workspace.settle()
+        return {"ok": True, "delivered": None}
+    state = {} if spot.view is not None else {"state": {"values": values}}
+    action = payloads.action(place, chosen, f"{workspace.clock():.6f}")
+    payload = {**spot.payload(), **state, "actions": [action]}
+    answer, _ = await interactive(workspace, spot.app, spot.actor, payload, place.action_id)
+    return answer
 
 
-DEEDS = {
-    "command": Deed(CommandRequest, command),
-    "press": Deed(PressRequest, press),
-}
+async def suggest(workspace: Workspace, request: SuggestRequest, base_url: str) -> Json:
+    """A person types into an external select; answers with `options` or `option_groups`."""
+    spot = spot_of(workspace, actor_of(workspace, request, base_url), request)
+    place = _element(spot, request)
+    payload = payloads.suggestion(spot.payload(), place, request.value)
+    answer, outcome = await interactive(workspace, spot.app, spot.actor, payload, place.action_id)
+    if not outcome.taken:
+        return answer
+    said = asking.answer_of(outcome)
+    for name in ("options", "option_groups"):
+        if isinstance(said, dict) and isinstance(said.get(name), list):
+            return {**answer, name: said[name]}
+    return asking.spoiled(answer, Invalid("invalid_response", "answer block_suggestion with options or option_groups"))
+
+
+DEEDS = {"press": Deed(PressRequest, press), "suggest": Deed(SuggestRequest, suggest)}

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from stateroom.emulator import responses
+from stateroom.emulator import acts, responses, surfaces
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.records import Json
@@ -77,6 +77,15 @@ async def interactions(request: Request) -> Response:
     return Response(page, media_type="application/json")
 
 
+async def list_views(request: Request) -> Response:
+    """A person's stack of modals, the one on top last, and the Home tabs published for them."""
+    workspace, query = _workspace(request), request.query_params
+    team = acts.team_of(workspace.world, query.get("team"))
+    user, known = acts.user_of(workspace.world, team, query.get("user")).id, workspace.world.surfaces
+    found = {"views": known.stack(team, user), "homes": known.homes(team, user)}
+    return _json({name: [surfaces.shown(view) for view in views] for name, views in found.items()})
+
+
 async def list_sockets(request: Request) -> Response:
     return _json({"sockets": _workspace(request).hub.listed()})
 
@@ -101,6 +110,7 @@ async def disturb_sockets(request: Request) -> Response:
 ROUTES = [
     Route("/response/{hook_id}", respond, methods=["POST"]),
     Route("/_sim/interactions", interactions, methods=["GET"]),
+    Route("/_sim/views", list_views, methods=["GET"]),
     Route("/_sim/sockets", list_sockets, methods=["GET"]),
     Route("/_sim/sockets", disturb_sockets, methods=["POST"]),
 ]

@@ -153,6 +153,12 @@ def interactivity_url(app: App) -> str | None:
     return nearby(app, part(app.manifest, ("settings", "interactivity", "request_url")))
 
 
+def options_url(app: App) -> str | None:
+    """Where an external select asks for its options."""
+    url = part(app.manifest, ("settings", "interactivity", "message_menu_options_url"))
+    return nearby(app, url) if url else interactivity_url(app)
+
+
 def nearby(app: App, url: object) -> str | None:
     """An address of a manifest as it is reached from here.
 

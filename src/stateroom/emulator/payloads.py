@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stateroom.emulator.elements import Place, Values
+from stateroom.emulator.elements import Place
 from stateroom.emulator.events import VERIFICATION_TOKEN
-from stateroom.emulator.records import App, Channel, Json, Message, Team, User
+from stateroom.emulator.records import App, Channel, Install, Json, Message, Team, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Scene:
     """Who acts in which team, for which app, with which trigger."""
 
     app: App
+    install: Install
     team: Team
     user: User
     trigger_id: str
@@ -32,9 +33,14 @@ class Scene:
             "token": VERIFICATION_TOKEN,
             "trigger_id": self.trigger_id,
             "team": {"id": self.team.id, "domain": self.team.domain},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "enterprise": self.enterprise,
+            "is_enterprise_install": self.install.org_wide,
         }
+
+    @property
+    def enterprise(self) -> Json | None:
+        enterprise = self.install.enterprise
+        return None if enterprise is None else {"id": enterprise, "name": enterprise}
 
 
 def channel_name(channel: Channel) -> str:
@@ -58,7 +64,8 @@ def command(scene: Scene, channel: Channel, name: str, text: str, response_url: 
         "command": name,
         "text": text,
         "api_app_id": scene.app.app_id,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": "true" if scene.install.org_wide else "false",
+        **({} if scene.install.enterprise is None else {"enterprise_id": scene.install.enterprise}),
         "response_url": response_url,
         "trigger_id": scene.trigger_id,
     }
@@ -86,14 +93,9 @@ def on_message(scene: Scene, message: Message, view: Json, channel: Channel, res
     return {**scene.common("block_actions"), **place, "response_url": response_url}
 
 
-def block_actions(base: Json, values: Values, actions: list[Json]) -> Json:
-    return {**base, "state": {"values": values}, "actions": actions}
-
-
-def on_view(scene: Scene, view: Json, kind: str = "block_actions") -> Json:
-    """What concerns a modal or a Home tab."""
-    container = {"type": "view", "view_id": view["id"]}
-    return {**scene.common(kind), **({"container": container} if kind.startswith("block") else {}), "view": view}
+def on_view(scene: Scene, view: Json) -> Json:
+    """What `block_actions` and `block_suggestion` in a modal or a Home tab share."""
+    return {**scene.common("block_actions"), "container": {"type": "view", "view_id": view["id"]}, "view": view}
 
 
 def suggestion(base: Json, place: Place, value: str) -> Json:

@@ -226,6 +226,28 @@ class Hook(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"hook/{self.id}"
 
 
+class View(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A modal that a person has open, or (`depth` -1) the Home tab that an app shows them. `depth` is its place in the
+    stack, `content` what the app said, `values` what is filled in.
+    """
+
+    id: str
+    team: str
+    app_id: str
+    user: str
+    bot_id: str
+    root: str
+    depth: int = 0
+    previous: str | None = None
+    content: Json = {}
+    values: Json = {}
+    hash: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"view/{self.team}/{self.id}"
+
+
 class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One item of an app's datastore. `n` numbers items over all apps, since an id may be any text; `size` in bytes
     as DynamoDB counts. Never changed in place: an answer that is still to be written may hold `item`.
@@ -243,7 +265,7 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"item/{self.n}"
 
 
-Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | Token
+Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Token
 
 KINDS: dict[str, type[Record]] = {
     "enterprise": Enterprise,
@@ -254,6 +276,7 @@ KINDS: dict[str, type[Record]] = {
     "app": App,
     "pending": Pending,
     "hook": Hook,
+    "view": View,
     "item": Item,
     "token": Token,
 }

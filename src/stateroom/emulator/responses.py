@@ -67,9 +67,10 @@ def _decoded(text: str) -> Any:
 
 
 def from_payload(payload: Any) -> Said:
-    """A response from decoded JSON. Raises Unusable("invalid_payload")."""
+    """A response from decoded JSON; null counts as absent. Raises Unusable("invalid_payload")."""
+    given = {name: value for name, value in payload.items() if value is not None} if isinstance(payload, dict) else None
     try:
-        return msgspec.convert(payload, Said)
+        return msgspec.convert(given, Said)
     except msgspec.ValidationError:
         raise Unusable("invalid_payload") from None
 

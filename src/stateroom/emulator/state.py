@@ -59,6 +59,8 @@ def _app(workspace: Workspace, app: App) -> Json:
         "online": workspace.online.get(app.app_id) if transport is not None else None,
         "transport": transport,
         "commands": [commands.shown(one) for one in commands.declared(app)],
+        "shortcuts": commands.shortcuts(app),
+        "features": commands.features(app),
     }
 
 

@@ -55,6 +55,7 @@ class Workspace:
         self._scribe = Scribe(self._journal)
         self.hub = Hub(clock, config.scaled, self._socket_changed)
         self.lines = Lines(self.hub, config.ack_seconds, clock)
+        self.awaited: dict[str, asyncio.Future[Outcome]] = {}
         self._deliverer = Deliverer(self, self.lines, clock)
         self._delivered: OrderedDict[tuple[str, str, str], list[Pending]] = OrderedDict()
 
@@ -187,6 +188,9 @@ class Workspace:
     async def settle_attempt(self, pending: Pending, outcome: Outcome) -> bool:
         """Record an attempt. True: another one follows at `pending.due`."""
         pending.sent += 1
+        waiting = self.awaited.get(pending.event_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
         self._record_delivery(pending, outcome)
         self.seen_online(pending.app_id, outcome)
         if outcome.taken:

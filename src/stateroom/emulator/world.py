@@ -34,8 +34,10 @@ from stateroom.emulator.records import (
     Team,
     Token,
     User,
+    View,
     encode,
 )
+from stateroom.emulator.surfaces import Surfaces
 
 NewId = Callable[[str], str]
 
@@ -72,6 +74,7 @@ class Addressed:
     channel: str = ""
     ts: str = ""
     delay: float = 0.0
+    event_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -151,6 +154,7 @@ class World:
         self.datastores = Datastores(self.keep, self.forget)
         self.grants = Grants(self.keep, self.forget)
         self.hooks = Hooks(self.keep, self.forget)
+        self.surfaces = Surfaces(self.keep, self.forget, self.tell)
         self._effects = Effects()
 
     # ---- effects
@@ -204,6 +208,8 @@ class World:
                 items.append(record)
             elif isinstance(record, Pending):
                 self.pending[record.key] = record
+            elif isinstance(record, View):
+                self.surfaces.load(record)
             elif isinstance(record, Hook):
                 self.hooks.load(record)
             elif isinstance(record, Message):
@@ -320,6 +326,7 @@ class World:
         self.statuses.clear()
         self.streams.clear()
         self.touched.clear()
+        self.surfaces.forget_all()
         for collection in self.datastores.all():
             self.datastores.clear(collection)
         self.tell("reset")

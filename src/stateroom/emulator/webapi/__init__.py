@@ -19,13 +19,14 @@ from stateroom.emulator.webapi import (
     reactions,
     sockets,
     streaming,
+    views,
 )
 from stateroom.emulator.webapi.method import Method
 
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, oauth, people, reactions, sockets, streaming),
+        *(apps, assistant, chat, conversations, oauth, people, reactions, sockets, streaming, views),
         *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS
