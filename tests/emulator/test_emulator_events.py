@@ -50,10 +50,11 @@ async def test_a_reply_names_its_thread_and_a_file_comes_with_the_message_alone(
 ) -> None:
     root = slack.say("root")
     slack.say(f"<@{BOT}> look", thread_ts=root, files=[{"name": "a.txt", "mimetype": "text/plain"}])
-    await eventually(lambda: len(app.received) == 3)
+    await eventually(lambda: len(app.received) == 5)
     reply = next(event for event in app.events("message") if event.get("subtype") == "file_share")
     assert (reply["thread_ts"], reply["parent_user_id"], reply["files"][0]["name"]) == (root, ADA, "a.txt")
     assert "files" not in app.events("app_mention")[0]
+    assert {event["file_id"] for event in app.events("file_shared")} == {reply["files"][0]["id"]}
 
 
 async def test_edits_and_deletions_tell_what_was_there(slack: LocalSlack, app: EventApp) -> None:

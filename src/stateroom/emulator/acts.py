@@ -6,14 +6,12 @@ Rules of this file: it checks a request against the world and changes the world;
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from uuid import uuid4
 
 import msgspec
 
-from stateroom.emulator import speech
+from stateroom.emulator import files, shares, speech
 from stateroom.emulator.records import Json, Message, User
 from stateroom.emulator.world import TS_PATTERN, Room, World
 from stateroom.model.errors import StateroomError
@@ -93,6 +91,7 @@ def say(world: World, request: SayRequest, now: float, new_id: Callable[[str], s
     _check_say(request, room, user)
     # A deleted parent is still a thread; a parent that never was is a mistake of the caller.
     thread_ts = speech.thread_root(room, request.thread_ts)
+    shared = [shares.said(world, team, user.id, one, (now, new_id)) for one in request.files]
     message = Message(
         team=team,
         channel=room.channel.id,
@@ -104,9 +103,11 @@ def say(world: World, request: SayRequest, now: float, new_id: Callable[[str], s
         text=speech.resolve_names(world, team, request.text),
         subtype=request.subtype or ("file_share" if request.files else None),
         client_msg_id=request.client_msg_id or str(uuid4()),
-        files=[_file(one, user.id, now, new_id) for one in request.files],
+        files=[files.view(file) for file in shared],
     )
-    return speech.post(world, message)
+    speech.post(world, message)
+    shares.note(world, shared, message, now)
+    return message
 
 
 def _check_say(request: SayRequest, room: Room, user: User) -> None:
@@ -120,35 +121,6 @@ def _check_say(request: SayRequest, room: Room, user: User) -> None:
         raise Denied(403, "not_in_channel", f"{user.id} is no member of {room.channel.id}")
     if request.ts is not None and request.ts in room.messages:
         raise Denied(409, "ts_taken", "another message of this channel has that ts")
-
-
-def _file(given: Json, user: str, now: float, new_id: Callable[[str], str]) -> Json:
-    """A file object as in Slack's events; the local Slack keeps what is said about a file, not its content."""
-    name = str(given.get("name") or "file.txt")
-    file_id = str(given.get("id") or new_id("F"))
-    return {
-        "id": file_id,
-        "created": int(now),
-        "timestamp": int(now),
-        "name": name,
-        "title": str(given.get("title") or name),
-        "mimetype": str(given.get("mimetype") or "text/plain"),
-        "filetype": name.rsplit(".", 1)[-1],
-        "user": user,
-        "size": given.get("size") if isinstance(given.get("size"), int) else _size(given.get("content")),
-        "mode": "hosted",
-        "is_external": False,
-        "url_private": f"http://127.0.0.1/files-pri/{file_id}/{name}",
-    }
-
-
-def _size(content: object) -> int:
-    if not isinstance(content, str):
-        return 0
-    try:
-        return len(base64.b64decode(content, validate=True))
-    except (binascii.Error, ValueError):
-        return len(content.encode())
 
 
 def act(world: World, request: ActRequest, now: float) -> Message:

@@ -84,12 +84,17 @@ def _reaction(event: Happening, channel: Channel, install: Install) -> Iterator[
     }
 
 
+def _file(event: Happening, channel: Channel, install: Install) -> Iterator[Json]:
+    yield event.message
+
+
 _INNER: dict[str, Callable[[Happening, Channel, Install], Iterator[Json]]] = {
     "said": _said,
     "changed": _changed,
     "deleted": _deleted,
     "reaction_added": _reaction,
     "reaction_removed": _reaction,
+    "file": _file,
 }
 
 

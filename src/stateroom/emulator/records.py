@@ -120,6 +120,43 @@ class Enterprise(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"enterprise/{self.id}"
 
 
+class File(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`complete`: it can be seen; `ticket` is the secret part of its upload address. `shares` are its messages."""
+
+    id: str
+    team: str
+    user: str
+    name: str
+    created: int
+    title: str = ""
+    mimetype: str = ""
+    alt_txt: str = ""
+    app_id: str = ""
+    size: int = 0
+    ticket: str = ""
+    uploaded: bool = False
+    complete: bool = False
+    channels: list[str] = []
+    shares: dict[str, list[Json]] = {}
+
+    @property
+    def key(self) -> str:
+        return f"file/{self.team}/{self.id}"
+
+
+class Blob(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A piece of a file's bytes."""
+
+    team: str
+    file: str
+    number: int
+    data: bytes
+
+    @property
+    def key(self) -> str:
+        return f"blob/{self.team}/{self.file}/{self.number}"
+
+
 class Install(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An app's bot in one team; an org-wide install is one of these for each team, all with one bot and token."""
 
@@ -265,7 +302,7 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"item/{self.n}"
 
 
-Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Token
+Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Token | File | Blob
 
 KINDS: dict[str, type[Record]] = {
     "enterprise": Enterprise,
@@ -279,6 +316,8 @@ KINDS: dict[str, type[Record]] = {
     "view": View,
     "item": Item,
     "token": Token,
+    "file": File,
+    "blob": Blob,
 }
 _exactly: Final = msgspec.json.Decoder(Item, float_hook=Decimal)
 

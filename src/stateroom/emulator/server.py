@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from stateroom.emulator import authorize, control, control_apps, interact_routes
+from stateroom.emulator import authorize, control, control_apps, interact_routes, transfer
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.config import LOOPBACK_HOSTS, EmulatorConfig
 from stateroom.emulator.door import Door
@@ -75,6 +75,7 @@ ROUTES = [
     Route("/page/{file}", _page, methods=["GET"]),
     *authorize.ROUTES,
     *control_apps.ROUTES,
+    *transfer.ROUTES,
     *control.ROUTES,
     *interact_routes.ROUTES,
     *interact_routes.SOCKET_ROUTES,
@@ -93,6 +94,7 @@ class _Life:
         workspace = self._make()
         self._app.state.workspace = workspace
         self._keeper = Housekeeper(workspace)
+        workspace.world.base_url = getattr(self._app.state, "base_url", workspace.world.base_url)
         await workspace.start()
         self._keeper.start()
 
@@ -164,6 +166,7 @@ class Server(uvicorn.Server):
 
     async def run_on(self, sock: socket.socket) -> None:
         """Serve until told to end. What goes wrong before the first request is raised, not logged away."""
+        self._app.state.base_url = address(sock)
         async with self._app.router.lifespan_context(self._app):
             await self.serve(sockets=[sock])
 

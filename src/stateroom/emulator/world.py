@@ -17,13 +17,16 @@ from operator import attrgetter
 from stateroom.emulator import views
 from stateroom.emulator.datastores import Datastores
 from stateroom.emulator.elements import Values
+from stateroom.emulator.files import Files, absolute
 from stateroom.emulator.grants import Grants
 from stateroom.emulator.hooks import Hooks
 from stateroom.emulator.manifests import definitions_of
 from stateroom.emulator.records import (
     App,
+    Blob,
     Channel,
     Enterprise,
+    File,
     Hook,
     Install,
     Item,
@@ -155,6 +158,8 @@ class World:
         self.grants = Grants(self.keep, self.forget)
         self.hooks = Hooks(self.keep, self.forget)
         self.surfaces = Surfaces(self.keep, self.forget, self.tell)
+        self.files = Files(self.keep, self.forget)
+        self.base_url = "http://127.0.0.1"
         self._effects = Effects()
 
     # ---- effects
@@ -191,6 +196,8 @@ class World:
             User: self._load_user,
             Channel: self._load_channel,
             Token: self.grants.load,
+            File: self.files.load,
+            Blob: self.files.load,
         }
         late = []
         for record in records:
@@ -296,7 +303,10 @@ class World:
     def slack_view(self, message: Message, *, metadata: bool = False) -> Json:
         room = self.rooms[message.team, message.channel]
         parent = room.messages.get(message.thread_ts) if message.thread_ts else None
-        return views.slack_message(message, parent, room.replies(message.ts), metadata=metadata)
+        view = views.slack_message(message, parent, room.replies(message.ts), metadata=metadata)
+        if message.files:
+            view["files"] = [absolute(file, self.base_url) for file in message.files]
+        return view
 
     def sim_view(self, message: Message) -> Json:
         room = self.rooms[message.team, message.channel]
@@ -312,7 +322,7 @@ class World:
     # ---- reset
 
     def forget_messages(self) -> None:
-        """Messages, streams, status lines, pending events and datastore items go; teams, people and apps stay."""
+        """What was said, stored and begun goes, with events on their way; teams, people and apps stay."""
         for room in self.rooms.values():
             for message in room.messages.values():
                 self.forget(message.key)
@@ -327,6 +337,7 @@ class World:
         self.streams.clear()
         self.touched.clear()
         self.surfaces.forget_all()
+        self.files.clear()
         for collection in self.datastores.all():
             self.datastores.clear(collection)
         self.tell("reset")

@@ -14,6 +14,7 @@ from stateroom.emulator.webapi import (
     datastore,
     datastore_bulk,
     datastore_query,
+    files,
     oauth,
     people,
     reactions,
@@ -26,7 +27,7 @@ from stateroom.emulator.webapi.method import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, oauth, people, reactions, sockets, streaming, views),
+        *(apps, assistant, chat, conversations, files, oauth, people, reactions, sockets, streaming, views),
         *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS
