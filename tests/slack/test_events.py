@@ -257,11 +257,11 @@ def test_a_deleted_root_that_keeps_its_replies_is_a_deletion() -> None:
 
 
 def test_uninstalling_and_revoking_are_told() -> None:
-    assert read(envelope({"type": "app_uninstalled"})) == Uninstalled(TEAM, "Ev0000001")
+    assert read(envelope({"type": "app_uninstalled"})) == Uninstalled(TEAM, "Ev0000001", event_time=1_700_000_000)
     revoked = {"type": "tokens_revoked", "tokens": {"oauth": ["U00000002"], "bot": [OWN]}}
-    assert read(envelope(revoked)) == TokensRevoked(TEAM, ("U00000002",), (OWN,), "Ev0000001")
+    assert read(envelope(revoked)) == TokensRevoked(TEAM, ("U00000002",), (OWN,), "Ev0000001", event_time=1_700_000_000)
     only_bot = {"type": "tokens_revoked", "tokens": {"bot": [OWN]}}
-    assert read(envelope(only_bot)) == TokensRevoked(TEAM, (), (OWN,), "Ev0000001")
+    assert read(envelope(only_bot)) == TokensRevoked(TEAM, (), (OWN,), "Ev0000001", event_time=1_700_000_000)
 
 
 def test_the_two_outer_payloads() -> None:

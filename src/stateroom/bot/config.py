@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from stateroom.model.content import FULL, Content
 from stateroom.model.sealing import Keyring
-from stateroom.slack.features import LEAST
+from stateroom.slack.features import LEAST, scopes
 from stateroom.slack.prompts import Prompt
 
 
@@ -28,6 +28,12 @@ class BotConfig:
     features: tuple[str, ...] = LEAST
     prompts: tuple[Prompt, ...] = ()  # suggested where a conversation is opened
     slack_api_url: str = "https://slack.com/api/"
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scopes: tuple[str, ...] = tuple(scopes(LEAST))  # that an install asks for
+    user_scopes: tuple[str, ...] = ()
+    public_url: str = ""  # where browsers reach us; empty: the address they asked, on this machine alone
+    uninstall_seconds: float = 0.0  # between an uninstall and the erase of everything of the workspace
     model: str = "offline"
     models: tuple[str, ...] = ()  # the allow-list; empty: only `model`
     lease_seconds: float = 10.0  # a crash delays an answer by at most 30 s: lease, poll, answer again

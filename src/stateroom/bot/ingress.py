@@ -13,16 +13,30 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from stateroom.bot.directory import Directory
 from stateroom.bot.interactions import Interactions
 from stateroom.engines.port import Engine
 from stateroom.layers.inbox import Inbox
 from stateroom.layers.threads import THREADS
 from stateroom.model.errors import ItemTooLarge, PayloadRefused, SignatureRefused, StateroomError
-from stateroom.slack.events import Deleted, Edited, Event, Ignored, Message, Opened, Stopped, UrlVerification, parse
+from stateroom.slack.events import (
+    Deleted,
+    Edited,
+    Event,
+    Ignored,
+    Message,
+    Opened,
+    Stopped,
+    TokensRevoked,
+    Uninstalled,
+    UrlVerification,
+    parse,
+)
 from stateroom.slack.interactions import (
     Acted,
     Check,
@@ -37,7 +51,9 @@ from stateroom.slack.signing import Verifier
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Reply = tuple[int, bytes, bytes]  # status, content type, body
+Header = tuple[bytes, bytes]
+Reply = tuple[int, bytes, bytes] | tuple[int, bytes, bytes, list[Header]]  # status, content type, body, more headers
+Handler = Callable[..., Awaitable[Reply]]
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
 _REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
@@ -61,7 +77,7 @@ def error(status: int, code: str, detail: str) -> Reply:
 
 
 class Ingress:
-    """The ASGI application. `serves(team)`: True, False, or None while that is not settled; `wake` tells the worker.
+    """The ASGI application. `teams` says which are ours; `wake` tells the worker; `pages` are further routes.
 
     `secret` may be empty where everything comes over sockets: then no signature is right. `unready` says why Slack
     cannot reach us, if so. `greets`: whether prompts are suggested where a conversation is opened.
@@ -73,8 +89,9 @@ class Ingress:
         clock: Callable[[], float],
         secret: str,
         *,
-        serves: Callable[[str], bool | None],
+        teams: Directory,
         wake: Callable[[], None] = lambda: None,
+        pages: Mapping[str, tuple[str, Handler]] = MappingProxyType({}),
         unready: Callable[[], str] = str,
         greets: bool = False,
     ) -> None:
@@ -82,14 +99,15 @@ class Ingress:
         self._clock = clock
         self._verifier = Verifier(secret) if secret else None
         self._inbox = Inbox(engine, clock)
-        self._serves = serves
+        self._teams = teams
         self._wake = wake
         self._unready = unready
         self._greets = greets
         self._interactions = Interactions(self._inbox, clock)
         self._followed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
-        self._routes: Mapping[str, tuple[str, Callable[..., Awaitable[Reply]]]] = {
+        self._routes: Mapping[str, tuple[str, Handler]] = {
+            **pages,
             "/slack/events": ("POST", partial(self._signed, self._event)),
             "/slack/interactions": ("POST", partial(self._signed, partial(self._act, parse_interaction))),
             "/slack/commands": ("POST", partial(self._signed, partial(self._act, parse_command))),
@@ -109,23 +127,31 @@ class Ingress:
             Opened: self._opened,
             Stopped: self._stopped,
         }
+        self._leavers: Mapping[type[Any], Callable[[Any], Awaitable[str]]] = {
+            Uninstalled: teams.uninstalled,
+            TokensRevoked: teams.revoked,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        method, handler = self._routes.get(scope["path"], _NOWHERE)
-        if scope["method"] == method:
-            reply = await handler(scope, receive)
-        elif handler is _nothing:
-            reply = await _nothing(scope, receive)
+        route = self._routes.get(scope["path"])
+        if route is None:
+            reply = error(404, "not_found", "there is nothing at this address")
+        elif scope["method"] != route[0]:
+            reply = error(405, "method_not_allowed", f"use {route[0]}")
         else:
-            reply = error(405, "method_not_allowed", f"use {method}")
+            reply = await route[1](scope, receive)
         if reply is _OK:
             await send(_OK_START)
             await send(_OK_BODY)
         else:
-            status, kind, body = reply
-            headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+            status, kind, body, *more = reply
+            headers = [
+                (b"content-type", kind),
+                (b"content-length", str(len(body)).encode()),
+                *(more[0] if more else ()),
+            ]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
@@ -135,7 +161,7 @@ class Ingress:
         if taker is None:
             self.counts["ignored"] += 1
             return {}
-        status, _, body = await taker(payload)
+        status, _, body, *_more = await taker(payload)
         if status >= 500:
             return None
         return {} if status != 200 or body == _OK[2] or not body else msgspec.json.decode(body, type=dict)
@@ -172,9 +198,9 @@ class Ingress:
             return self._malformed(refused)
         if isinstance(found, Check):
             return _NO_WORDS
-        if self._serves(found.team) is False:
-            return self._dropped(found.team)
         try:
+            if not await self._is_ours(found.team, getattr(found, "enterprise", None)):
+                return self._dropped(found.team)
             acts = self._interactions
             said = await (acts.acted(found) if isinstance(found, Acted) else acts.command(found))
         except StateroomError as failed:
@@ -199,13 +225,29 @@ class Ingress:
 
     async def _take(self, event: Event) -> Reply:
         taker = self._takers.get(type(event))
+        leaver = None if taker is not None else self._leavers.get(type(event))
+        if leaver is not None:  # whatever is known of the team, what is kept of it is to go
+            return await self._stored(leaver, event)
         if taker is None:
             self.counts["ignored"] += 1
             log.debug("event ignored: %s", event.reason if isinstance(event, Ignored) else type(event).__name__)
             return _OK
         team = event.team  # type: ignore[union-attr]
-        if self._serves(team or "") is False:
-            return self._dropped(team)
+        try:
+            if not await self._is_ours(team or "", getattr(event, "enterprise", None)):
+                return self._dropped(team)
+        except StateroomError as failed:
+            return self._unavailable(failed)
+        return await self._stored(taker, event)
+
+    async def _is_ours(self, team: str, enterprise: str | None) -> bool:
+        """Whether we serve the team; yes while Slack has not said whom SLACK_BOT_TOKEN is for: the worker decides."""
+        served = self._teams.serves(team, enterprise)
+        if served is None:
+            served = await self._teams.look(team, enterprise)
+        return served is not False
+
+    async def _stored(self, taker: Callable[[Any], Awaitable[str]], event: Event) -> Reply:
         try:
             outcome = await taker(event)
         except ItemTooLarge:
@@ -302,13 +344,6 @@ class Ingress:
         ]
         lines += [f'stateroom_events_total{{outcome="{name}"}} {count}' for name, count in sorted(self.counts.items())]
         return 200, b"text/plain; version=0.0.4", ("\n".join(lines) + "\n").encode()
-
-
-async def _nothing(_scope: Scope, _receive: Receive) -> Reply:
-    return error(404, "not_found", "there is nothing at this address")
-
-
-_NOWHERE: Final = ("", _nothing)
 
 
 async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:

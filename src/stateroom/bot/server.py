@@ -11,14 +11,17 @@ import gc
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from stateroom.bot.config import BotConfig
+from stateroom.bot.directory import Directory
 from stateroom.bot.ingress import Ingress, Receive, Scope, Send
+from stateroom.bot.install_pages import InstallPages
 from stateroom.bot.protocol import Protocol
 from stateroom.engines import leases
 from stateroom.engines.handle import table_of
@@ -28,11 +31,13 @@ from stateroom.store import Store
 
 if TYPE_CHECKING:
     from stateroom.bot.worker import Worker
+    from stateroom.slack.client import SlackClient
     from stateroom.slack.socket import SocketMode
 
 GRACE: Final = 5.0  # seconds for open requests and lanes after a SIGTERM; the whole stop takes at most 10
 _SWITCH: Final = 0.0005  # seconds between threads' turns; the default of 5 ms makes the commit thread wait for the loop
 
+_CALL: Final = 15.0  # seconds that Slack gets to exchange a token
 _GARBAGE: Final = 10_000  # new containers between looks for cycles; 700 is a look every ten requests
 
 Ready = Callable[[str], None]
@@ -43,17 +48,19 @@ async def serve(config: BotConfig, *, host: str, port: int, worker: bool, on_rea
     sys.setswitchinterval(_SWITCH)
     async with _store(config) as store:
         _must_hold_inbox(store)
-        async with _worker(config, store, stop) if worker else _nobody() as working:
+        teams = _directory(config, store)
+        async with _worker(config, store, teams, stop) if worker else _nobody() as working:
             socket = _SocketDoor(config)
+            pages = InstallPages(config, teams.installations, time.time, partial(_slack, config), installed=teams.came)
             app = Ingress(
                 store.engine,
                 time.time,
                 config.signing_secret,
                 unready=socket.unready,
                 greets=bool(config.prompts),
-                # Without a worker here nobody asks Slack which team the token is for; the worker elsewhere drops.
-                serves=working.serves if working else lambda _: None if config.bot_token else False,
+                teams=teams,
                 wake=working.wake if working else lambda: None,
+                pages=pages.routes,
             )
             async with socket.open(app, stop):
                 await _listen(app, host, port, on_ready, stop)
@@ -63,12 +70,13 @@ async def work(config: BotConfig, *, port: int | None, host: str, on_ready: Read
     """A worker alone; with a port it also answers /healthz, /readyz and /metrics."""
     async with _store(config) as store:
         _must_hold_inbox(store)
-        async with _worker(config, store, stop):
+        teams = _directory(config, store)
+        async with _worker(config, store, teams, stop):
             if port is None:
                 on_ready("worker")
                 await stop.wait()
                 return
-            app = Ingress(store.engine, time.time, config.signing_secret or "unused", serves=lambda _: False)
+            app = Ingress(store.engine, time.time, config.signing_secret or "unused", teams=teams)
             await _listen(_without_slack(app), host, port, on_ready, stop)
 
 
@@ -123,27 +131,72 @@ def _must_hold_inbox(store: Store) -> None:
         )
 
 
-@asynccontextmanager
-async def _worker(config: BotConfig, store: Store, stop: asyncio.Event) -> AsyncIterator[Worker]:
-    """A running worker; leaving the block waits until it handed back what it held."""
-    from stateroom.bot.lane import Tools
-    from stateroom.bot.worker import Worker, responder_of
+def _directory(config: BotConfig, store: Store) -> Directory:
+    """Which teams are ours. Without a worker here nobody asks Slack whom the token is for; a worker elsewhere drops."""
+    kept = store.installations(client_id=config.client_id, erase_after=config.uninstall_seconds)
+    return Directory(kept, time.time, fallback=lambda _: None if config.bot_token else False)
+
+
+def _slack(config: BotConfig, token: str | None) -> SlackClient:
+    """A client for a token; without one for what the app itself asks."""
     from stateroom.slack.client import SlackClient
 
+    return SlackClient(token, config.slack_api_url, clock=time.time)
+
+
+@asynccontextmanager
+async def _worker(config: BotConfig, store: Store, teams: Directory, stop: asyncio.Event) -> AsyncIterator[Worker]:
+    """A running worker; leaving the block waits until it handed back what it held."""
+    from stateroom.bot.lane import Tools
+    from stateroom.bot.removal import Removal
+    from stateroom.bot.voices import Own, Voices
+    from stateroom.bot.worker import Worker, responder_of
+
     tools = Tools(config, store.engine, time.time)
-    slack = SlackClient(config.bot_token, config.slack_api_url, clock=time.time) if config.bot_token else None
-    working = Worker(tools, slack, responder_of(tools))
+    own = Own(_slack(config, config.bot_token) if config.bot_token else None, time.time)
+    voices = Voices(teams, own, partial(_slack, config), _refresh(config))
+    working = Worker(tools, teams, voices, own, responder_of(tools))
+    removal = Removal(store.engine, time.time, store.everything, in_use=own.confirm)
+    teams.fallback = own.serves
+
+    def leave(team: str) -> None:
+        own.left(team)
+        working.leave(team)
+        removal.wake()
+
+    teams.gone = leave
     task = asyncio.create_task(working.run(stop))
     task.add_done_callback(lambda _: stop.set())  # a worker that ended by a defect ends the process, visibly
     sweeping = asyncio.create_task(_sweep(config, store, stop))
+    removing = asyncio.create_task(removal.run())
     try:
         yield working
     finally:
         stop.set()
+        removing.cancel()
         await task
         await sweeping
-        if slack is not None:
-            await slack.close()
+        await asyncio.wait({removing})
+        await voices.close()
+        if own.slack is not None:
+            await own.slack.close()
+
+
+def _refresh(config: BotConfig) -> Callable[[str], Awaitable[Mapping[str, Any]]] | None:
+    """How a refresh token is exchanged; None where the app's secret is not known."""
+    if not config.client_id or not config.client_secret:
+        return None
+
+    async def refresh(token: str) -> Mapping[str, Any]:
+        async with _slack(config, None) as slack:
+            return await slack.oauth_access(
+                client_id=config.client_id,
+                client_secret=config.client_secret,
+                refresh_token=token,
+                deadline=time.time() + _CALL,
+            )
+
+    return refresh
 
 
 async def _sweep(config: BotConfig, store: Store, stop: asyncio.Event) -> None:

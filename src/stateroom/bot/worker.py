@@ -1,8 +1,9 @@
 """The worker: finds conversations with something due, takes their lease, and lets `Lane` work.
 
 Rules of this file: finding work is only a hint; the lease decides. Leases are renewed while a lane works, and the
-work is cancelled at once when a renewal says that somebody else has it. A defect in one lane ends that lane's task,
-is logged without content, and the turn is taken up again when the lease has run out.
+work is cancelled at once when a renewal says that somebody else has it, or when the app was removed from the team. A
+defect in one lane ends that lane's task, is logged without content, and the turn is taken up again when the lease has
+run out.
 """
 
 from __future__ import annotations
@@ -11,88 +12,73 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from stateroom.bot.lane import Identity, Lane, Tools
+from stateroom.bot.directory import Directory
+from stateroom.bot.lane import Lane, Tools
 from stateroom.bot.responder import Responder
-from stateroom.bot.speaker import Slack
-from stateroom.bot.turn import backoff, step
+from stateroom.bot.turn import step
+from stateroom.bot.voices import Own, Voice, Voices
 from stateroom.engines import leases
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Row
 from stateroom.layers.inbox import Inbox, waits
-from stateroom.model.errors import LeaseLost, SlackError, StateroomError, Throttled
+from stateroom.model.errors import LeaseLost, StateroomError
 
 _PAGE: Final = 50
 _PAGES: Final = 20  # how far a poll looks past conversations that others hold
 log = logging.getLogger("stateroom.worker")
 
 
-class Tester(Slack, Protocol):
-    """A Slack client that can also say who it is."""
-
-    async def auth_test(self, *, deadline: float) -> dict[str, Any]:
-        """Slack's `auth.test`."""
-
-
 class Worker:
     """Answers what is due. One a process is enough; any number of processes may run."""
 
-    def __init__(self, tools: Tools, slack: Tester | None, responder: Responder) -> None:
+    def __init__(self, tools: Tools, directory: Directory, voices: Voices, own: Own, responder: Responder) -> None:
         self._tools = tools
-        self._slack = slack
+        self._directory = directory
+        self._voices = voices
+        self._own = own
         self._responder = responder
         self._inbox = Inbox(tools.engine, tools.clock)
         self._holder = secrets.token_hex(6)
         self._lanes: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._after: tuple[Any, ...] | None = None  # where the last look ended, if before the end
-        self.identity: Identity | None = None
 
     def wake(self) -> None:
         """There may be something to do now."""
         self._wake.set()
 
-    def serves(self, team: str) -> bool | None:
-        """Whether the team is ours; None while Slack has not said who we are."""
-        if self._slack is None:
-            return False
-        return None if self.identity is None else self.identity.team == team
+    def leave(self, team: str) -> None:
+        """The app was removed from the team, or its token revoked: whatever is being said there ends."""
+        for key, task in self._lanes.items():
+            if key[0] == team:
+                task.cancel()
+        self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then lanes get a moment to end, and what is left is handed back."""
         stopping = asyncio.create_task(stop.wait())
+        settling = asyncio.create_task(self._own.settle(self.wake))
+        settling.add_done_callback(lambda done: _end_by_defect(done, stop))
         try:
-            await self._settle(stopping)
             while not stop.is_set():
                 self._wake.clear()
                 busy = await self._look()
                 await self._pause(stopping, 0.0 if busy else self._tools.config.poll_seconds)
         finally:
             stopping.cancel()
+            settling.cancel()
             await self._hand_back()
+            await asyncio.wait({settling})
+        if not settling.cancelled():
+            settling.result()  # a defect ends the process, visibly
 
-    async def _settle(self, stopping: asyncio.Task[Any]) -> None:
-        """Learn from `auth.test` which team the token is for; until then events only queue."""
-        tries = 0
-        while self._slack is not None and self.identity is None and not stopping.done():
-            tries += 1
-            try:
-                said = await self._slack.auth_test(deadline=self._tools.clock() + 10.0)
-            except (SlackError, Throttled) as failed:
-                wait = backoff(tries, 0.5, self._tools.chance, asked=getattr(failed, "retry_after", 0.0), cap=30.0)
-                log.warning("Slack does not say who we are: %s; next try in %.1f s", failed, wait)
-                await self._pause(stopping, wait, woken=False)
-                continue
-            self.identity = Identity(str(said["team_id"]), str(said["user_id"]), str(said.get("bot_id") or ""))
-            log.info("serving team %s as %s", self.identity.team, self.identity.user)
-
-    async def _pause(self, stopping: asyncio.Task[Any], seconds: float, *, woken: bool = True) -> None:
+    async def _pause(self, stopping: asyncio.Task[Any], seconds: float) -> None:
         """Until woken, stopped, or `seconds` later."""
-        waking = asyncio.create_task(self._wake.wait()) if woken else stopping
+        waking = asyncio.create_task(self._wake.wait())
         await asyncio.wait({stopping, waking}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if woken:
-            waking.cancel()
+        waking.cancel()
 
     async def _look(self) -> bool:
         """Begin every due lane that is free, up to the limit; whether one was begun."""
@@ -118,11 +104,14 @@ class Worker:
         key = (row.team, str(row.item["lane"]))
         if key in self._lanes or len(self._lanes) >= self._tools.config.concurrency:
             return False
-        if self.serves(row.team) is not True:
-            await self._drop(row)
-            return False
         config = self._tools.config
         try:
+            served = self._directory.serves(row.team)
+            if served is None:
+                served = await self._directory.look(row.team)
+            if not served:
+                await self._drop(row, known=served is False)
+                return False
             head = await self._inbox.lane(*key, limit=1)
             if not head or waits(head[0], self._tools.clock()):
                 return False  # a lease would be two commits for nothing, at every look
@@ -135,7 +124,7 @@ class Worker:
                 seconds=config.lease_seconds,
             )
         except StateroomError as failed:
-            log.error("no lease: %s", failed)
+            log.error("not begun: %s", failed)
             return False
         if lease is None:
             return False
@@ -144,9 +133,9 @@ class Worker:
         task.add_done_callback(lambda done: self._ended(key, done))
         return True
 
-    async def _drop(self, row: Row) -> None:
-        """A team that is not installed: nothing is said, nothing is kept."""
-        if row.item["state"] != "received":
+    async def _drop(self, row: Row, *, known: bool) -> None:
+        """A team that is not installed: nothing is said, nothing is kept. It waits while that is not `known`."""
+        if row.item["state"] != "received" or not known:
             return
         log.warning("turn dropped: team %s is not installed", row.team)
         try:
@@ -156,20 +145,27 @@ class Worker:
             log.debug("not dropped: %s", failed)  # somebody else did, or the next look will
 
     async def _work(self, lease: Lease, name: str) -> None:
-        assert self._slack is not None
-        assert self.identity is not None
-        lane = Lane(self._tools, lease, name, slack=self._slack, identity=self.identity, responder=self._responder)
+        async with self._voices.of(lease.team) as voice:
+            if voice is None:
+                self._directory.forget(lease.team)  # it was uninstalled just now: the next look drops what waits
+            elif not await self._speak(lease, name, voice):
+                return
+        await lease.release()
+
+    async def _speak(self, lease: Lease, name: str, voice: Voice) -> bool:
+        """Let the lane work; False when somebody else has it."""
+        lane = Lane(self._tools, lease, name, slack=voice.slack, identity=voice.identity, responder=self._responder)
         work = asyncio.create_task(lane.run())
         try:
             await self._renew_while(work, lease)
             await work
         except LeaseLost as lost:
             log.warning("%s", lost)
-            return
+            return False
         finally:
             work.cancel()
             await asyncio.wait({work})
-        await lease.release()
+        return True
 
     async def _renew_while(self, work: asyncio.Task[None], lease: Lease) -> None:
         """Keep the lease as long as `work` runs; LeaseLost when it is gone."""
@@ -214,6 +210,11 @@ def responder_of(tools: Tools) -> Responder:
     from stateroom.bot.model import Agent
 
     return Agent(config)
+
+
+def _end_by_defect(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        stop.set()
 
 
 Clock = Callable[[], float]

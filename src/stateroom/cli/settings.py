@@ -113,6 +113,13 @@ def _prompts(text: str) -> tuple[Prompt, ...]:
     return parse_prompts(text)
 
 
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("an address without a query, for example https://bot.example.com")
+    return text.rstrip("/")
+
+
 def _api_url(text: str) -> str:
     """Clients append the method's name to it, so it ends in a slash."""
     url = text.rstrip("/") + "/"
@@ -200,6 +207,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Prompts suggested where a conversation is opened: `title => message | title | …`, at most four.",
         _prompts,
     ),
+    Setting(
+        "STATEROOM_PUBLIC_URL",
+        "",
+        "Where browsers reach `serve`, for installs, such as `https://bot.example.com`; empty: only on this machine.",
+        _public_url,
+    ),
+    Setting(
+        "STATEROOM_UNINSTALL_SECONDS",
+        "0",
+        "Seconds between an uninstall and the erase of everything of the workspace; an install before keeps it.",
+        _number(0, 90 * 86400),
+    ),
     Setting("STATEROOM_CONFIG", "stateroom.toml", "The settings file; only from the environment.", Path),
     Setting("SLACK_BOT_TOKEN", "", "Bot token of the one workspace served; empty: installed teams only.", secret=True),
     Setting(
@@ -209,6 +228,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         secret=True,
     ),
     Setting("SLACK_APP_TOKEN", "", "App-level token (`xapp-…`): `serve` uses Socket Mode then.", secret=True),
+    Setting("SLACK_CLIENT_ID", "", "The app's client id: lets people install it at `/slack/install`."),
+    Setting("SLACK_CLIENT_SECRET", "", "The app's client secret, which belongs to it.", secret=True),
+    Setting("SLACK_SCOPES", "", "Bot scopes that an install asks for; empty: those of the features.", _names),
+    Setting("SLACK_USER_SCOPES", "", "Scopes that an install asks of the person.", _names),
     Setting("SLACK_API_URL", "https://slack.com/api/", "Where Slack's Web API is; ends in `/api/`.", _api_url),
 )
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS if setting.name != "STATEROOM_CONFIG"}
@@ -244,7 +267,13 @@ class Settings:
     slack_bot_token: str = field(default="", repr=False)
     slack_signing_secret: str = field(default="", repr=False)
     slack_app_token: str = field(default="", repr=False)
+    slack_client_id: str = ""
+    slack_client_secret: str = field(default="", repr=False)
+    slack_scopes: tuple[str, ...] = ()
+    slack_user_scopes: tuple[str, ...] = ()
     slack_api_url: str = "https://slack.com/api/"
+    public_url: str = ""
+    uninstall_seconds: float = 0.0
     given: frozenset[str] = frozenset()
     ephemeral: str = ""
     has_display: bool = False
@@ -252,6 +281,7 @@ class Settings:
     def bot_config(self) -> BotConfig:
         """What the bot is told."""
         from stateroom.bot.config import BotConfig
+        from stateroom.slack.features import scopes
 
         return BotConfig(
             store=self.store,
@@ -265,6 +295,12 @@ class Settings:
             features=self.features,
             prompts=self.prompts,
             slack_api_url=self.slack_api_url,
+            client_id=self.slack_client_id,
+            client_secret=self.slack_client_secret,
+            scopes=self.slack_scopes or tuple(scopes(self.features)),
+            user_scopes=self.slack_user_scopes,
+            public_url=self.public_url,
+            uninstall_seconds=self.uninstall_seconds,
             model=self.model,
             models=self.models,
             lease_seconds=self.lease_seconds,

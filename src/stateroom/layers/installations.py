@@ -40,6 +40,7 @@ from stateroom.model.errors import ConditionFailed, StoreUnavailable, Transactio
 from stateroom.model.ids import check_id
 from stateroom.model.sealing import Keyring
 
+_PATIENCE: Final = 20.0  # seconds that an install waits for an erase to end
 DEFINITIONS: Final = (PLACES, PEOPLE, MEMBERS, oauth.STATES)
 State = states.State
 Item = Mapping[str, Any]
@@ -158,6 +159,12 @@ class Installations:
         (row,) = [None] if place is None else await self._raw.get(PLACES.name, place.team, [place.key])
         return "UNINSTALLED" if row is None else row.item["state"]
 
+    async def places_in(self, team: str) -> list[tuple[str | None, State]]:
+        """What is kept of this app under one team's or organisation's id: inside which organisation, in which state."""
+        low, high = f"{self.client_id}/", f"{self.client_id}0"
+        rows = (await self._raw.query(Query(PLACES.name, check_id("team", team), BATCH, low=low, high=high))).rows
+        return [(row.item.get("enterprise_id"), row.item["state"]) for row in rows]
+
     async def listed(self, *, every_client: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Every place of this app, or of all apps: ids, state, scopes and times; no tokens, so it needs no keys."""
         async for rows, _ in pages(self._raw, Query(PLACES.name, None, BATCH, whole=True)):
@@ -238,7 +245,7 @@ class Installations:
 
     async def _save(self, given: Given) -> None:
         async for _ in attempts(self._around):
-            row = await self._place(given.place)
+            row = await self._unheld(given.place)
             person = None if given.person is None else await self._person(given.place, given.person["user_id"])
             writes = self._writes(given, row, person)
             try:
@@ -250,9 +257,6 @@ class Installations:
 
     def _writes(self, given: Given, row: Row | None, person: Row | None) -> list[Write]:
         before: Item = {"id": given.place.key} if row is None else row.item
-        if float(before.get("erasing_until", 0)) > self._clock():
-            words = "what was uninstalled is being erased; install again in a minute"
-            raise StoreUnavailable(PLACES.name, "busy", words, retryable=True)
         after = with_bot(before, given.bot)
         same = person is not None and person.item["installed_at"] == given.installed_at
         state: State = before.get("state", "UNINSTALLED")
@@ -270,13 +274,25 @@ class Installations:
                 writes.append(_put(PEOPLE, given.place, own, person))
         return [_put(PLACES, given.place, after, row), *writes]
 
+    async def _unheld(self, place: Place) -> Row | None:
+        """The place's row, once nobody is erasing what hangs from it: an install meanwhile would be erased, too."""
+        ends = self._clock() + _PATIENCE
+        while True:
+            row = await self._place(place)
+            if row is None or float(row.item.get("erasing_until", 0)) <= self._clock():
+                return row
+            if self._clock() >= ends:
+                words = "what was uninstalled is being erased; install again in a minute"
+                raise StoreUnavailable(PLACES.name, "busy", words, retryable=True)
+            await self._around.sleep(0.05)
+
     async def _took(self, place: Place, event: str, at: float, event_id: str, *, absent_too: bool = False) -> bool:
         """Whether the event changed the place's row: it was not heard before and is not older than the last install."""
 
         def change(row: Row | None) -> dict[str, Any] | None:
             if row is None and not absent_too:
                 return None
-            old: Item = row.item if row is not None else {"id": place.key, "client_id": place.client}
+            old: Item = row.item if row is not None else place.named()
             installed = max(float(old.get("bot_installed_at", 0)), float(old.get("newest_at", 0)))
             if event_id in old.get("events", []) or at + 1 <= installed:  # Slack tells whole seconds
                 return None
@@ -290,25 +306,17 @@ class Installations:
 
         return await self._changed(place, change)
 
-    async def refused(self, place: Place, token: str) -> None:
-        """Slack takes neither the token any more nor its refresh token: the place is REVOKED."""
-
-        def change(row: Row | None) -> dict[str, Any] | None:
-            if row is None or row.item.get("bot_token") != token:
-                return None
-            state = states.step(row.item["state"], "revoke")
-            return without_bot(row.item) | {"state": state, "state_at": self._now()}
-
-        await self._changed(place, change)
-
     async def _each(self, place: Place | None, change: Callable[[Row | None], dict[str, Any] | None]) -> None:
         if place is not None:
             await self._changed(place, change)
 
     async def _changed(self, place: Place, change: Callable[[Row | None], dict[str, Any] | None]) -> bool:
-        """Make the place's row what `change` says (None: nothing); one of which nothing is left goes."""
+        """Make the place's row what `change` says (None: nothing); one of which nothing is left goes.
+
+        What stays sealed is written as it was read: to forget needs no keys.
+        """
         async for _ in attempts(self._around):
-            row = await self._place(place)
+            (row,) = await self._raw.get(PLACES.name, place.team, [place.key])
             item = change(row)
             if item is None:
                 return False
@@ -317,7 +325,7 @@ class Installations:
             if empty and row is not None:
                 write = Delete(PLACES.name, place.team, place.key, if_version=row.version)
             try:
-                await self._engine.commit([write])
+                await self._raw.commit([write])
             except ConditionFailed:
                 continue
             return True
@@ -335,7 +343,7 @@ class Installations:
 
     async def _forget_person(self, place: Place, user: str) -> None:
         await self._raw.commit([Delete(PEOPLE.name, place.team, place.person(user))])
-        next_one = await self._newest(place)
+        next_one = await self._newest(place, sealed=True)
 
         def change(row: Row | None) -> dict[str, Any] | None:
             item = self._forget_newest(row)
@@ -363,10 +371,10 @@ class Installations:
         (row,) = await engine.get(PEOPLE.name, place.team, [place.person(user)])
         return row
 
-    async def _newest(self, place: Place) -> Row | None:
+    async def _newest(self, place: Place, *, sealed: bool = False) -> Row | None:
         rows = [row async for row in self._people(place)]
         newest = max(rows, key=lambda row: float(row.item["installed_at"]), default=None)
-        return None if newest is None else await self._person(place, newest.item["user_id"])
+        return None if newest is None else await self._person(place, newest.item["user_id"], sealed=sealed)
 
     async def _people(self, place: Place) -> AsyncIterator[Row]:
         low, high = place.people

@@ -138,6 +138,12 @@ class Place(NamedTuple):
     client: str
     enterprise: str | None
 
+    def named(self) -> dict[str, Any]:
+        """What the place's row says of where it is."""
+        own = {"id": self.key, "client_id": self.client, "is_enterprise_install": self.team == self.enterprise}
+        inside = {} if self.enterprise is None else {"enterprise_id": self.enterprise}
+        return {**own, **inside, **({} if self.team == self.enterprise else {"team_id": self.team})}
+
     def person(self, user: str) -> str:
         """The key of somebody's row."""
         return f"{self.key}/{user}"

@@ -57,9 +57,12 @@ _progress: ContextVar[_Progress] = ContextVar("stateroom_slack_progress")
 class SlackClient:
     """One bot token's calls. `clock` gives seconds on the scale of every `deadline`. Close it, or use `async with`."""
 
-    def __init__(self, token: str, base_url: str, *, clock: Callable[[], float]) -> None:
-        """Raise WrongUse for a token or an address that cannot be one (the message shows neither)."""
-        if not _TOKEN.fullmatch(token):
+    def __init__(self, token: str | None, base_url: str, *, clock: Callable[[], float]) -> None:
+        """Raise WrongUse for a token or an address that cannot be one (the message shows neither).
+
+        Without a token (None) only the calls of OAuth can be made, which are the app's own.
+        """
+        if token is not None and not _TOKEN.fullmatch(token):
             raise WrongUse("the Slack token is empty or holds blanks or control characters; copy it again")
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -122,6 +125,36 @@ class SlackClient:
         """Return the user's object."""
         said = await self._call("users.info", deadline, lambda web: web.users_info(user=user))
         return _inner("users.info", said, "user")
+
+    # --- tokens
+
+    async def oauth_access(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        deadline: float,
+        code: str | None = None,
+        redirect_uri: str | None = None,
+        refresh_token: str | None = None,
+    ) -> dict[str, Any]:
+        """Exchange a browser's code, or a refresh token; each works once. Return Slack's answer."""
+        return await self._call(
+            "oauth.v2.access",
+            deadline,
+            lambda web: web.oauth_v2_access(
+                client_id=client_id,
+                client_secret=client_secret,
+                code=code,
+                redirect_uri=redirect_uri,
+                grant_type=None if refresh_token is None else "refresh_token",
+                refresh_token=refresh_token,
+            ),
+        )
+
+    async def auth_revoke(self, *, deadline: float) -> None:
+        """Make the token worthless."""
+        await self._call("auth.revoke", deadline, lambda web: web.auth_revoke())
 
     # --- messages
 

@@ -129,11 +129,12 @@ class Stopped(_Event, frozen=True, gc=False):
 
 
 class Uninstalled(_Event, frozen=True, gc=False):
-    """The app was removed from the team (or, org-wide, from the enterprise)."""
+    """The app was removed from the team (or, org-wide, from the enterprise). `event_time`: Unix seconds, 0 unknown."""
 
     team: str
     event_id: str
     enterprise: str | None = None
+    event_time: int = 0
 
 
 class TokensRevoked(_Event, frozen=True):
@@ -144,6 +145,7 @@ class TokensRevoked(_Event, frozen=True):
     bot: tuple[str, ...]
     event_id: str
     enterprise: str | None = None
+    event_time: int = 0
 
 
 class RateLimited(_Event, frozen=True, gc=False):

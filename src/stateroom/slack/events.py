@@ -190,7 +190,8 @@ def _callback(envelope: _Envelope) -> Event:
     if event.type == "app_mention":
         return _spoken(envelope, event, place, "mention")
     if event.type == "app_uninstalled":
-        return Uninstalled(place.team, _event_id(envelope, event.type), place.enterprise)
+        at = whole_number(envelope.event_time, 0)
+        return Uninstalled(place.team, _event_id(envelope, event.type), place.enterprise, at)
     if event.type == "tokens_revoked":
         return _tokens_revoked(envelope, event, place)
     if event.type in AGENT_EVENTS:
@@ -359,6 +360,7 @@ def _tokens_revoked(envelope: _Envelope, event: _Inner, place: _Place) -> Tokens
         bot=users_of(tokens.get("bot"), "event.tokens.bot"),
         event_id=_event_id(envelope, "tokens_revoked"),
         enterprise=place.enterprise,
+        event_time=whole_number(envelope.event_time, 0),
     )
 
 
