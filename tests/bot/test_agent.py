@@ -11,7 +11,7 @@ import pytest
 from stateroom.bot import worker
 from stateroom.bot.lane import STOPPED
 from stateroom.bot.responder import Answer, Ask, exchange
-from stateroom.layers.inbox import turns
+from stateroom.layers.inbox import Inbox, turns
 from stateroom.slack.prompts import Prompt
 from stateroom.store import Store
 from support.bot import MENTION, bot, children, envelope, environment, post_async
@@ -153,9 +153,13 @@ async def test_a_stop_that_comes_again_does_not_end_the_next_answer(
         stopped = stop(ts)
         await send(url, stopped)
         await until_done(store)
-        slack.say("again", thread_ts=ts)
+        later = slack.say("again", thread_ts=ts)
         await eventually(lambda: model.asked == 2)
         await send(url, stopped)
+        async with Store(store) as opened:
+            row = await Inbox(opened.engine, opened.clock).get(TEAM, f"{CHANNEL}:{later}")
+            assert row is not None
+            assert "stopped_at" not in row.item
         model.go.set()
         await eventually(lambda: shown(slack, ts, "the whole answer"))
         assert sorted(await until_done(store, 2)) == [("done", "answer"), ("done", "stopped")]

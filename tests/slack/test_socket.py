@@ -37,6 +37,7 @@ class FakeSlack:
 
     async def ticket(self, request: web.Request) -> web.Response:
         self.tokens.append(request.headers.get("Authorization", ""))
+        assert request.content_type == "application/x-www-form-urlencoded"
         self.opened += 1
         if self.refusals:
             return self.refusals.pop(0)

@@ -25,7 +25,7 @@ from stateroom.bot import server
 from stateroom.bot.config import BotConfig
 from stateroom.emulator.config import SEED_BOT_USER, SEED_SECRET, SEED_TEAM, SEED_TOKEN
 from stateroom.slack.signing import sign
-from support.local_slack import LocalSlack
+from support.local_slack import LocalSlack, eventually
 
 MENTION = f"<@{SEED_BOT_USER}>"
 LEASE = 2.0
@@ -49,7 +49,7 @@ def config(slack: LocalSlack, store: str, **more: Any) -> BotConfig:
 
 @contextlib.asynccontextmanager
 async def bot(slack: LocalSlack, store: str = "memory://", *, worker: bool = True, **more: Any) -> AsyncIterator[str]:
-    """A bot in this loop, registered with the local Slack; gives its address."""
+    """A bot in this loop, registered with the local Slack (over its sockets with `app_token`); gives its address."""
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     told = config(slack, store, **more)
     task = asyncio.create_task(
@@ -59,7 +59,10 @@ async def bot(slack: LocalSlack, store: str = "memory://", *, worker: bool = Tru
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
-        slack.register(f"{ready.result()}/slack/events")
+        if told.app_token:
+            await eventually(lambda: slack.sim("GET", "sockets")["sockets"])
+        else:
+            slack.register(f"{ready.result()}/slack/events")
         yield ready.result()
     finally:
         stop.set()

@@ -166,7 +166,7 @@ class SocketMode:
 
     async def _ticket(self, session: aiohttp.ClientSession) -> str:
         """The address of one connection, which serves once."""
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-www-form-urlencoded"}
         async with session.post(f"{self._base}{METHOD}", headers=headers) as answer:
             body = await answer.read()
             try:
