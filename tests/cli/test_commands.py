@@ -16,7 +16,7 @@ from stateroom.cli import COMMANDS, main
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("STATEROOM_STORE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN"):
+    for name in ("STATEROOM_STORE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -89,6 +89,42 @@ def test_serve_without_a_signing_secret_is_one_line_that_says_where_to_find_it()
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("stateroom: set SLACK_SIGNING_SECRET")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [("--socket",), ("--no-socket",)], ids=" ".join)
+def test_serve_names_the_token_that_the_chosen_way_lacks(args: tuple[str, ...]) -> None:
+    environ = {"SLACK_APP_TOKEN": "xapp-1"} if args == ("--no-socket",) else {"SLACK_SIGNING_SECRET": "s"}
+    result = run("serve", *args, **environ)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert ("SLACK_APP_TOKEN (xapp" in result.stderr) == (args == ("--socket",))
+
+
+@pytest.mark.parametrize("command", ["serve", "serve --no-worker", "worker"])
+def test_a_model_that_is_not_allowed_is_refused_at_the_start(command: str) -> None:
+    environ = {"SLACK_SIGNING_SECRET": "s", "STATEROOM_MODEL": "a:b", "STATEROOM_MODELS": "c:d"}
+    result = run(*command.split(), **environ)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("stateroom: STATEROOM_MODEL is not in STATEROOM_MODELS")
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("model", ["nonsense", "no-such-provider:x"])
+def test_an_unknown_model_is_refused_where_it_is_to_answer(command: str, model: str) -> None:
+    result = run(command, SLACK_SIGNING_SECRET="s", STATEROOM_MODEL=model)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"stateroom: STATEROOM_MODEL {model} cannot be used: Unknown model: {model}\n"
+
+
+@pytest.mark.service
+def test_ingress_alone_looks_at_the_list_of_models_and_imports_none_of_them() -> None:
+    code = (
+        "import sys; from stateroom.cli import serve, settings;"
+        "serve.check_model(settings.load({'STATEROOM_MODEL': 'no-such-provider:x'}), worker=False);"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert not HEAVY & set(done.stdout.split())
 
 
 def test_a_wrong_setting_is_one_line_and_2() -> None:

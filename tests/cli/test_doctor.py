@@ -89,6 +89,15 @@ def test_no_token_is_ever_shown(slack: LocalSlack) -> None:
 
 
 @pytest.mark.service
+def test_an_app_level_token_is_tried(slack: LocalSlack) -> None:
+    good = found(run("--json", **environ(slack, SLACK_APP_TOKEN="xapp-local-1")))["socket"]
+    assert good == {"check": "socket", "status": "ok", "found": "SLACK_APP_TOKEN opens sockets", "advice": ""}
+    assert slack.sim("GET", "sockets")["sockets"] == []
+    bad = found(run("--json", **environ(slack, SLACK_APP_TOKEN="xapp-other")))["socket"]
+    assert (bad["status"], "copy SLACK_APP_TOKEN again" in bad["found"]) == ("wrong", True)
+
+
+@pytest.mark.service
 def test_slack_out_of_reach_is_said(slack: LocalSlack) -> None:
     done = run("--json", **environ(slack, SLACK_API_URL="http://127.0.0.1:9/api/"))
     assert done.exit_code == 1

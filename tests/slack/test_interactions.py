@@ -75,7 +75,11 @@ def test_what_happens_on_no_message_has_no_place(kind: str) -> None:
 
 def test_an_org_wide_install_without_a_team_is_its_enterprise() -> None:
     given = {**BASE, "team": None, "enterprise": {"id": "E00000001"}}
-    assert parse_interaction(form(given)).team == "E00000001"
+    found = parse_interaction(form(given))
+    assert (found.team, found.enterprise) == ("E00000001", "E00000001")
+    assert parse_command(urlencode({**COMMAND, "enterprise_id": "E00000001"}).encode()) == Command(
+        "T00000001", "U00000001", "C00000001", "/stateroom", "stop it", "E00000001"
+    )
 
 
 @pytest.mark.parametrize(

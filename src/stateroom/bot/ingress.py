@@ -199,7 +199,7 @@ class Ingress:
         if isinstance(found, Check):
             return _NO_WORDS
         try:
-            if not await self._is_ours(found.team, getattr(found, "enterprise", None)):
+            if not await self._is_ours(found.team, found.enterprise):
                 return self._dropped(found.team)
             acts = self._interactions
             said = await (acts.acted(found) if isinstance(found, Acted) else acts.command(found))

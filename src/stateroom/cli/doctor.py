@@ -59,6 +59,7 @@ async def everything(given: Settings) -> list[Finding]:
         *doctor_here.keys(given),
         *doctor_here.model(given),
         *await doctor_slack.slack(given, scopes_only=False),
+        *await doctor_slack.socket_mode(given),
     ]
 
 

@@ -56,6 +56,24 @@ async def slack(found: Settings, *, scopes_only: bool) -> list[Finding]:
     return [who, *granted, *subscriptions(found.features), *clock_skew(standing.date)]
 
 
+async def socket_mode(found: Settings) -> list[Finding]:
+    """Whether the app-level token opens sockets; none is opened."""
+    if not found.slack_app_token.startswith("xapp-"):
+        return []
+    from stateroom.slack.socket import SocketMode, advice
+
+    async def nothing(_kind: str, _payload: bytes) -> None:
+        return None
+
+    try:
+        await SocketMode(found.slack_app_token, found.slack_api_url, nothing).check()
+    except WrongUse as refused:
+        return [Finding("socket", "wrong", str(refused), "copy SLACK_APP_TOKEN again")]
+    except (SlackError, Throttled) as failed:
+        return [Finding("socket", "wrong", advice(failed), "see the app's page: Socket Mode, App-Level Tokens")]
+    return [Finding("socket", "ok", "SLACK_APP_TOKEN opens sockets")]
+
+
 def host(found: Settings) -> str:
     """Where the Web API is; never with credentials."""
     return urlsplit(found.slack_api_url).hostname or "?"

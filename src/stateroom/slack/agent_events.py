@@ -13,7 +13,7 @@ from stateroom.slack.event_types import Ignored, Opened, Stopped
 from stateroom.slack.fields import CHANNEL, PERSON, TIMESTAMP, as_object, checked, refuse
 
 
-def _stopped(event: Any, team: str, event_id: str) -> Stopped | Ignored:
+def _stopped(event: Any, team: str, event_id: str, enterprise: str | None) -> Stopped | Ignored:
     if event.thread_ts is None:
         return Ignored("type", team, "agent_session_stopped")  # a session that is no thread: we have none
     return Stopped(
@@ -23,10 +23,11 @@ def _stopped(event: Any, team: str, event_id: str) -> Stopped | Ignored:
         user=None if event.user is None else checked(PERSON, event.user, "event.user"),
         at=checked(TIMESTAMP, event.event_ts, "event.event_ts"),
         event_id=event_id,
+        enterprise=enterprise,
     )
 
 
-def _home(event: Any, team: str, event_id: str) -> Opened | Ignored:
+def _home(event: Any, team: str, event_id: str, enterprise: str | None) -> Opened | Ignored:
     """The Home tab is not ours; the Messages tab is where a conversation begins."""
     if event.tab != "messages":
         return Ignored("type", team, "app_home_opened")
@@ -37,10 +38,11 @@ def _home(event: Any, team: str, event_id: str) -> Opened | Ignored:
         user=checked(PERSON, event.user, "event.user"),
         at=checked(TIMESTAMP, event.event_ts, "event.event_ts"),
         event_id=event_id,
+        enterprise=enterprise,
     )
 
 
-def _pane(event: Any, team: str, event_id: str) -> Opened:
+def _pane(event: Any, team: str, event_id: str, enterprise: str | None) -> Opened:
     thread = as_object(event.assistant_thread, "event.assistant_thread")
     if thread is None:
         refuse("event.assistant_thread")
@@ -52,10 +54,11 @@ def _pane(event: Any, team: str, event_id: str) -> Opened:
         user=checked(PERSON, thread.get("user_id"), "event.assistant_thread.user_id"),
         at=started,
         event_id=event_id,
+        enterprise=enterprise,
     )
 
 
-AGENT_EVENTS: Final[Mapping[str, Callable[[Any, str, str], Opened | Stopped | Ignored]]] = {
+AGENT_EVENTS: Final[Mapping[str, Callable[[Any, str, str, str | None], Opened | Stopped | Ignored]]] = {
     "agent_session_stopped": _stopped,
     "app_home_opened": _home,
     "assistant_thread_started": _pane,

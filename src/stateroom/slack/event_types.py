@@ -115,6 +115,7 @@ class Opened(_Event, frozen=True, gc=False):
     user: str
     at: str
     event_id: str
+    enterprise: str | None = None
 
 
 class Stopped(_Event, frozen=True, gc=False):
@@ -126,6 +127,7 @@ class Stopped(_Event, frozen=True, gc=False):
     user: str | None
     at: str
     event_id: str
+    enterprise: str | None = None
 
 
 class Uninstalled(_Event, frozen=True, gc=False):

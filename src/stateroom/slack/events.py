@@ -195,7 +195,7 @@ def _callback(envelope: _Envelope) -> Event:
     if event.type == "tokens_revoked":
         return _tokens_revoked(envelope, event, place)
     if event.type in AGENT_EVENTS:
-        return AGENT_EVENTS[event.type](event, place.team, _event_id(envelope, event.type))
+        return AGENT_EVENTS[event.type](event, place.team, _event_id(envelope, event.type), place.enterprise)
     return Ignored("type", place.team, plain_name(event.type))
 
 

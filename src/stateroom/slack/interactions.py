@@ -35,6 +35,7 @@ class Acted(msgspec.Struct, frozen=True):
     channel: str | None = None
     thread: str | None = None
     at: str | None = None
+    enterprise: str | None = None
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Command(msgspec.Struct, frozen=True):
     channel: str
     name: str
     text: str = ""
+    enterprise: str | None = None
 
     def __repr__(self) -> str:
         return f"Command(team={self.team!r}, name={self.name!r})"
@@ -94,6 +96,7 @@ def interaction_of(said: Mapping[str, Any]) -> Acted:
         None if channel is None else checked(CHANNEL, channel, "payload.channel.id"),
         None if thread is None else checked(TIMESTAMP, thread, "payload.message.ts"),
         _when(said),
+        _enterprise(_inner(said, "enterprise").get("id"), "payload.enterprise.id"),
     )
 
 
@@ -106,7 +109,12 @@ def command_of(said: Mapping[str, Any]) -> Command:
         checked(CHANNEL, said.get("channel_id"), "channel_id"),
         checked(_COMMAND, said.get("command"), "command"),
         text if isinstance(text, str) else "",
+        _enterprise(said.get("enterprise_id"), "enterprise_id"),
     )
+
+
+def _enterprise(value: Any, field: str) -> str | None:
+    return checked(TEAM, value, field) if value else None
 
 
 def _team(said: Mapping[str, Any], user: Mapping[str, Any]) -> Any:

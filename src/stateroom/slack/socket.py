@@ -132,6 +132,22 @@ class SocketMode:
         top = min(CAP, 0.5 * 2.0 ** min(failures - 1, 10))
         return max(getattr(failed, "retry_after", 0.0), top / 2 + self._chance() * top / 2)
 
+    async def check(self) -> None:
+        """Ask for a ticket and let it lapse. SlackError or Throttled when the token opens no socket."""
+        import aiohttp
+
+        session = self._open_session()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._ticket(session)
+        except TimeoutError:
+            raise error_of(METHOD, TIMEOUT, sent=False) from None
+        except (aiohttp.ClientError, OSError):
+            raise error_of(METHOD, CONNECTION, sent=False) from None
+        finally:
+            await session.close()
+            self._session = None
+
     # --- one connection
 
     async def _open(self) -> _Line:
