@@ -132,7 +132,9 @@ async def test_a_socket_that_ends_is_replaced_and_nothing_is_lost(slack: LocalSl
         assert (await asyncio.to_thread(status, url))[0] == 200
 
 
-async def test_commands_come_over_the_socket_and_are_answered_in_the_acknowledgement(slack: LocalSlack) -> None:
+async def test_commands_and_shortcuts_come_over_the_socket_and_are_answered_in_the_acknowledgement(
+    slack: LocalSlack,
+) -> None:
     slack.sim("POST", "apps", {"app_id": APP, "manifest": app_manifest(Choice(DEFAULT)), "signing_secret": "s"})
     async with bot(slack, app_token=APP_TOKEN, offline_pace=0.05):
         done = await slack.begin("command", channel=CHANNEL, command="/stateroom", text="help")
@@ -140,8 +142,9 @@ async def test_commands_come_over_the_socket_and_are_answered_in_the_acknowledge
         assert [m["text"] for m in slack.messages() if m.get("bot_id")] == [HELP]
         ts = slack.say(f"{MENTION} hello")
         await eventually(lambda: [m for m in slack.replies(ts) if len(m["text"]) > 60])
-        done = await slack.begin("command", channel=CHANNEL, command="/stateroom", text="stop")
-        assert done["ok"], done
+        (growing,) = slack.replies(ts)
+        done = await slack.begin("shortcut", callback_id="stateroom_stop", channel=CHANNEL, ts=growing["ts"])
+        assert (done["ok"], done["delivered"]["transport"]) == (True, "socket"), done
         (answer,) = await eventually(lambda: whole(slack, ts))
         assert not answer["text"].endswith(END)
 

@@ -1,5 +1,6 @@
 """`stateroom doctor` against a real local Slack: what is wrong is named with what to do, and no secret is shown."""
 
+import asyncio
 import base64
 import json
 import os
@@ -15,6 +16,7 @@ from stateroom.cli.doctor_here import clock_skew
 from stateroom.cli.doctor_slack import compare
 from stateroom.slack.app_manifest import Choice, app_manifest
 from stateroom.slack.features import LEAST, scopes
+from stateroom.store import Store
 from support.local_slack import LocalSlack, local_slack
 
 TOKEN = "xoxb-local-1"
@@ -161,6 +163,43 @@ def test_a_clock_that_is_off_is_noticed(off: int, status: str) -> None:
 
     (one,) = clock_skew(time.time() + off)
     assert one.status == status
+
+
+async def test_workspaces_that_granted_too_little_are_named() -> None:
+    environ = {
+        "STATEROOM_STORE": "sqlite:///teams.db",
+        "STATEROOM_KEYS": f"k:{base64.b64encode(bytes(32)).decode()}",
+        "SLACK_CLIENT_ID": "1.2",
+        "SLACK_CLIENT_SECRET": "never-shown",
+        "SLACK_SIGNING_SECRET": "s",
+    }
+    async with Store("sqlite:///teams.db", keys=environ["STATEROOM_KEYS"]) as store:
+        kept = store.installations(client_id="1.2")
+        for team, granted in (("T00000001", ",".join(scopes(LEAST))), ("T00000002", "chat:write,im:history")):
+            await kept.save(
+                {
+                    "team_id": team,
+                    "enterprise_id": None,
+                    "bot_token": f"xoxb-{team}",
+                    "bot_id": "B00000001",
+                    "bot_user_id": "UB0000001",
+                    "bot_scopes": granted,
+                    "user_id": "U00000001",
+                    "installed_at": 1_700_000_000.0,
+                }
+            )
+    done = await asyncio.to_thread(run, "--json", **environ)
+    lines = [one for one in map(json.loads, done.stdout.splitlines()) if one["check"] == "workspaces"]
+    assert [one["status"] for one in lines] == ["ok", "wrong"]
+    assert lines[0]["found"] == "2 installed"
+    assert lines[1]["found"].startswith("T00000002 has not granted app_mentions:read, channels:history")
+    assert not [secret for secret in ("never-shown", "xoxb-T") if secret in done.output]
+
+
+@pytest.mark.parametrize("more", [{}, {"SLACK_CLIENT_SECRET": "x"}], ids=["no secret", "no keys"])
+def test_what_an_install_lacks_is_found(more: dict[str, str]) -> None:
+    done = run("--json", SLACK_CLIENT_ID="1.2", SLACK_SIGNING_SECRET="s", STATEROOM_STORE="sqlite:///x.db", **more)
+    assert found(done)["installs"]["status"] == "wrong"
 
 
 def test_granted_scopes_that_slack_does_not_name_are_unknown_not_fine() -> None:

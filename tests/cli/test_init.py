@@ -77,6 +77,7 @@ def test_force_writes_anew_and_keeps_what_was_filled_in() -> None:
     assert after["STATEROOM_KEYS"] == before["STATEROOM_KEYS"]
     assert (after["SLACK_BOT_TOKEN"], after["MY_OWN"]) == ("xoxb-mine", "a b")
     assert "install" in after["STATEROOM_FEATURES"]
+    assert after["STATEROOM_PUBLIC_URL"] == "https://bot.example.com"
     assert {"SLACK_SIGNING_SECRET", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"} <= after.keys()
 
 

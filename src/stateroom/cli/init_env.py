@@ -45,6 +45,8 @@ def variables(choice: Choice, random: Callable[[int], bytes]) -> Iterator[Variab
     if choice.base_url is not None or "install" in choice.features:
         yield Variable("SLACK_SIGNING_SECRET", "", "Basic Information, App Credentials, Signing Secret.")
     if "install" in choice.features:
+        if choice.base_url is not None:
+            yield Variable("STATEROOM_PUBLIC_URL", choice.base_url, "Where browsers reach /slack/install.", chosen=True)
         yield Variable("SLACK_CLIENT_ID", "", "Basic Information, App Credentials, Client ID.")
         yield Variable("SLACK_CLIENT_SECRET", "", "Basic Information, App Credentials, Client Secret.")
 
