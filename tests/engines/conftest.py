@@ -99,7 +99,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen, empty_file: Path
 ) -> AsyncIterator[Store]:

@@ -9,6 +9,7 @@ import stateroom as sr
 from stateroom.engines.conformance import Clock
 from stateroom.engines.handle_surroundings import Surroundings
 from stateroom.store import Store
+from support.postgres import self_made
 
 TEAM = "T00000001"
 OTHER = "T00000002"
@@ -29,7 +30,12 @@ class Frozen(Clock):
 async def opened(
     engine: str, folder: Path, clock: Clock, surroundings: Surroundings | None = None, keys: str | None = None
 ) -> AsyncIterator[Store]:
-    """`engine` is memory or sqlite."""
+    """`engine` is memory, sqlite or postgresql (a real server)."""
+    if engine == "postgresql":
+        with self_made(clock) as made:
+            async with Store("postgresql://", clock=clock, surroundings=surroundings, keys=keys, engine=made) as store:
+                yield store
+        return
     url = "memory://" if engine == "memory" else f"sqlite:///{folder}/store.db"
     async with Store(url, clock=clock, surroundings=surroundings, keys=keys) as store:
         yield store

@@ -8,11 +8,16 @@ import atexit
 import os
 import secrets
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+
+from stateroom.engines.postgresql import PostgresEngine
 
 
 @cache
@@ -44,3 +49,19 @@ def drop_schema(url: str) -> None:
     name = url.rpartition("schema=")[2]
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
+
+class SelfMade(PostgresEngine):
+    """The engine with tables that make themselves, as embedded ones do, for tests that declare as they go."""
+
+    capabilities = replace(PostgresEngine.capabilities, embedded=True)
+
+
+@contextmanager
+def self_made(clock: Callable[[], float]) -> Iterator[SelfMade]:
+    """One on a schema of its own, which is gone afterwards."""
+    url = fresh_schema()
+    try:
+        yield SelfMade(url, clock)
+    finally:
+        drop_schema(url)

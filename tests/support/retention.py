@@ -9,6 +9,7 @@ from stateroom.engines.port import Engine, Query, Row
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.store import Store
+from support.postgres import self_made
 
 TEAM = "T00000001"
 OTHER = "T00000002"
@@ -46,7 +47,12 @@ class Clock:
 
 @asynccontextmanager
 async def store_over(kind: str, folder: Path, clock: Clock) -> AsyncIterator[Store]:
-    """An open store on a new memory or SQLite engine."""
+    """An open store on a new memory, SQLite or PostgreSQL engine."""
+    if kind == "postgresql":
+        with self_made(clock) as made:
+            async with Store("postgresql://", clock=clock, engine=made) as store:
+                yield store
+        return
     url = "memory://" if kind == "memory" else f"sqlite:///{folder / 'retention.db'}"
     async with Store(url, clock=clock) as store:
         yield store
