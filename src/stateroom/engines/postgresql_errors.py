@@ -42,9 +42,16 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
 _OTHER: Final = _Meaning("io", "the server refused the statement", False)
 
 
+class Unreachable(psycopg.OperationalError):
+    """No connection could be made."""
+
+
 def translate(error: psycopg.Error, place: str, *, committing: bool = False) -> StoreUnavailable:
     """The error for a caller; `committing`: when the connection is lost the write may have been applied."""
     code = error.sqlstate or ""
+    if isinstance(error, Unreachable) and not code:
+        told = "the server cannot be reached; see that it runs, and that host, port, user and password are right"
+        return StoreUnavailable(place, "io", told, retryable=True)
     meaning = _LOST if not code and isinstance(error, psycopg.OperationalError) else _OTHER
     for length in (2, 3, 5):
         meaning = _MEANINGS.get(code[:length], meaning) if code else meaning
@@ -58,6 +65,8 @@ def translate(error: psycopg.Error, place: str, *, committing: bool = False) -> 
 def is_lost(error: psycopg.Error) -> bool:
     """Whether the connection is gone with it."""
     code = error.sqlstate or ""
+    if isinstance(error, Unreachable):
+        return False
     return isinstance(error, psycopg.OperationalError) and (not code or code.startswith(("08", "57P")))
 
 

@@ -16,6 +16,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
+from stateroom.engines.postgresql_errors import Unreachable
+
 MOST: Final = 16  # connections of one loop
 PATIENCE: Final = 10.0  # seconds for making one
 PREPARED: Final = 500  # statements kept by one connection
@@ -94,6 +96,11 @@ class Lines:
                 prepare_threshold=None if self._pooled else 0,
                 connect_timeout=int(PATIENCE),
             )
+        except psycopg.OperationalError as error:
+            self._leave()
+            if error.sqlstate is not None:
+                raise
+            raise Unreachable from error
         except BaseException:
             self._leave()
             raise

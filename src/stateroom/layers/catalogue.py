@@ -16,7 +16,7 @@ import msgspec
 
 from stateroom.engines.handle_trash import trash_of
 from stateroom.engines.port import Engine, Put, Query, Row
-from stateroom.layers.walking import EVERYWHERE, Clock, pages
+from stateroom.layers.walking import EVERYWHERE, Clock, pages_if_any
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import RESERVED_PREFIX, Definition
@@ -26,7 +26,6 @@ from stateroom.model.errors import (
     DefinitionWarning,
     FormatTooNew,
     InvalidDefinition,
-    StoreUnavailable,
 )
 from stateroom.model.schema import document
 
@@ -74,14 +73,10 @@ Versions = Mapping[int, Definition]
 async def known(engine: Engine) -> dict[str, Versions]:
     """The remembered definitions of users, by name and version; nothing where a store has no such table yet."""
     found: dict[str, dict[int, Definition]] = {}
-    try:
-        async for rows, _ in pages(engine, Query(KNOWN.name, EVERYWHERE, 100)):
-            for row in rows:
-                definition = _read(row)
-                found.setdefault(definition.name, {})[definition.version] = definition
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise
+    async for rows, _ in pages_if_any(engine, Query(KNOWN.name, EVERYWHERE, 100)):
+        for row in rows:
+            definition = _read(row)
+            found.setdefault(definition.name, {})[definition.version] = definition
     return dict(found)
 
 

@@ -18,9 +18,9 @@ from stateroom.layers.catalogue import KNOWN, Versions, everything, known, recor
 from stateroom.layers.migrations_backfill import has, older, refuse_newer
 from stateroom.layers.migrations_compare import Step, steps_between
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work, failed_rows, progress_of
-from stateroom.layers.walking import BATCH, EVERYWHERE, Clock, Pace, empty, pages
+from stateroom.layers.walking import BATCH, EVERYWHERE, Clock, Pace, empty, pages_if_any
 from stateroom.model.definition import Definition
-from stateroom.model.errors import FormatTooNew, MigrationRefused, StoreUnavailable
+from stateroom.model.errors import FormatTooNew, MigrationRefused
 from stateroom.model.sealing import key_id
 
 
@@ -147,13 +147,9 @@ class Migration:
         """Whether a row has a value that is not of the attribute's new type."""
         work = _without(step, definition)
         query = Query(definition.name, None, BATCH, condition=work.condition, whole=True)
-        try:
-            async for rows, _ in pages(self._engine, query):
-                if any(work.change(row) is not None for row in rows):
-                    return True
-        except StoreUnavailable as error:
-            if error.reason != "missing":
-                raise
+        async for rows, _ in pages_if_any(self._engine, query):
+            if any(work.change(row) is not None for row in rows):
+                return True
         return False
 
     async def _removed(self, name: str, definition: Definition) -> Step:

@@ -18,9 +18,9 @@ from stateroom.engines.handle_trash import trash_of
 from stateroom.engines.port import Engine, Query, Row
 from stateroom.expr.tree import Compare, Condition, Exists, Literal, Or, Path
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work
-from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages
+from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages_if_any
 from stateroom.model.definition import Definition
-from stateroom.model.errors import FormatTooNew, StateroomError, StoreUnavailable
+from stateroom.model.errors import FormatTooNew, StateroomError
 from stateroom.model.sealing import Keyring
 from stateroom.model.upgrades import VERSION, version_of
 
@@ -95,13 +95,9 @@ async def backfill(
 async def has(engine: Engine, definition: Definition, condition: Condition | None, now: float) -> bool:
     """Whether a row that has not expired fulfils the condition; none is in a table that was never made."""
     query = Query(definition.name, None, BATCH, condition=condition, whole=True)
-    try:
-        async for rows, _ in pages(engine, query):
-            if any(row.expires_at is None or row.expires_at > now for row in rows):
-                return True
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise
+    async for rows, _ in pages_if_any(engine, query):
+        if any(row.expires_at is None or row.expires_at > now for row in rows):
+            return True
     return False
 
 
@@ -109,13 +105,7 @@ async def refuse_newer(engine: Engine, definition: Definition) -> None:
     """FormatTooNew when the store has a row of a newer version than the code."""
     newer = Compare(Path((VERSION,)), ">", Literal(definition.version))
     query = Query(definition.name, None, 1, condition=newer, whole=True)
-    try:
-        rows = (await engine.query(query)).rows
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise
-        return
-    if rows:
+    async for rows, _ in pages_if_any(engine, query):
         version = version_of(rows[0].item, definition.name)
         raise FormatTooNew(
             definition.name,

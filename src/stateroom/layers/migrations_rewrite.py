@@ -16,10 +16,10 @@ from typing import Any, Final
 from stateroom.engines.port import Delete, Engine, Put, Query, Row, Write
 from stateroom.expr.tree import Compare, Condition, Literal, Path
 from stateroom.layers.catalogue import FAILED, PROGRESS
-from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages, settle
+from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages, pages_if_any, settle
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
-from stateroom.model.errors import ConditionFailed, StateroomError
+from stateroom.model.errors import ConditionFailed, StateroomError, StoreUnavailable
 
 PASSES: Final = 5  # walks over what old code kept writing meanwhile; then the rest is for the next run
 
@@ -56,7 +56,12 @@ class Work:
 
 async def progress_of(engine: Engine, name: str) -> Progress | None:
     """Where the walk of that name stands, or None."""
-    (row,) = await engine.get(PROGRESS.name, EVERYWHERE, [name])
+    try:
+        (row,) = await engine.get(PROGRESS.name, EVERYWHERE, [name])
+    except StoreUnavailable as error:
+        if error.reason != "missing":
+            raise
+        return None
     return None if row is None else _read(row)
 
 
@@ -116,7 +121,7 @@ class Rewriter:
 async def failed_rows(engine: Engine, datastore: str | None = None) -> AsyncIterator[Row]:
     """The rows of all teams that could not be changed, as they were noted; those of one datastore, or of all."""
     where = None if datastore is None else Compare(Path(("datastore",)), "=", Literal(datastore))
-    async for rows, _ in pages(engine, Query(FAILED.name, None, BATCH, condition=where, whole=True)):
+    async for rows, _ in pages_if_any(engine, Query(FAILED.name, None, BATCH, condition=where, whole=True)):
         for row in rows:
             yield row
 

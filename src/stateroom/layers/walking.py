@@ -66,6 +66,16 @@ async def pages(engine: Engine, query: Query) -> AsyncIterator[tuple[list[Row], 
         query = replace(query, after=page.position)
 
 
+async def pages_if_any(engine: Engine, query: Query) -> AsyncIterator[tuple[list[Row], tuple[Any, ...] | None]]:
+    """`pages` of a table that may not be there yet: then there are none."""
+    try:
+        async for page in pages(engine, query):
+            yield page
+    except StoreUnavailable as error:
+        if error.reason != "missing":
+            raise
+
+
 async def commit_each(engine: Engine, writes: Sequence[W]) -> list[Written | ConditionFailed]:
     """Commit independent writes with few commits: one that is refused says so in its place and holds up no other."""
     size = engine.capabilities.atomic_rows or len(writes) or 1
