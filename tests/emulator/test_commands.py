@@ -117,6 +117,12 @@ async def test_an_app_that_does_not_answer_is_told_to_the_person_by_slackbot() -
     assert all(one["detail"] for one in (silent, broken, offline))
 
 
+async def test_a_fault_makes_an_app_that_answered_look_silent(slack: LocalSlack, commanded: EventApp) -> None:
+    slack.fault("drop_ack", event="command")
+    first, second = await command(slack, "/deploy"), await command(slack, "/deploy")
+    assert (first["error"], second["ok"], len(commanded.received)) == ("no_ack", True, 2)
+
+
 async def test_slackbot_names_the_errors_as_slack_does() -> None:
     with local_slack(ack_seconds=0.2) as slack:
         async with EventApp() as app:

@@ -18,6 +18,13 @@ def bolt(request: pytest.FixtureRequest) -> Iterator[tuple[LocalSlack, Heard]]:
         yield slack, heard
 
 
+@pytest.mark.parametrize("kind", ["sync-socket", "async-socket"])
+def test_a_socket_that_breaks_is_replaced_and_nothing_is_lost(kind: str) -> None:
+    with local_slack(time_scale=0.01) as slack, bolt_app(slack, kind):
+        assert slack.sim("POST", "sockets", {"app_id": APP, "do": "cut"})["sockets"] == 1
+        assert mention(slack)["text"] == "hello"
+
+
 def act(slack: LocalSlack, kind: str, **more: object) -> Json:
     return slack.sim("POST", "actions", {"kind": kind, **more})
 

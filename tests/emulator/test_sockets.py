@@ -140,6 +140,15 @@ async def test_an_app_has_at_most_ten_sockets(slack: LocalSlack) -> None:
         await socket.__aexit__()
 
 
+async def test_an_app_in_socket_mode_keeps_its_attempts_for_a_socket() -> None:
+    """Without a socket Slack's four attempts would be used up before anybody listens."""
+    with local_slack(time_scale=0.0) as slack:
+        slack.sim("POST", "apps", {"app_id": APP, "manifest": {"settings": {"socket_mode_enabled": True}}})
+        slack.say("waits")
+        assert [one["parked"] for one in slack.sim("GET", "pending")["pending"]] == [True]
+        assert slack.deliveries() == []
+
+
 async def test_an_address_is_used_until_a_socket_opens_and_socket_mode_means_no_address() -> None:
     with local_slack(time_scale=0.01) as slack:
         async with EventApp() as app:

@@ -220,7 +220,8 @@ def async_app(slack: LocalSlack, heard: Heard) -> AsyncApp:
 
 @contextlib.contextmanager
 def _sync_socket(slack: LocalSlack, heard: Heard) -> Iterator[None]:
-    handler = SocketModeHandler(sync_app(slack, heard), APP_TOKEN)
+    # Bolt looks every 10 s whether its socket is still there.
+    handler = SocketModeHandler(sync_app(slack, heard), APP_TOKEN, ping_interval=0.5)
     handler.connect()
     try:
         yield

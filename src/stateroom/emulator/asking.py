@@ -7,7 +7,7 @@ every kind of action.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -89,7 +89,7 @@ async def ask(workspace: Workspace, app: App, actor: Actor, ask: Ask) -> tuple[J
     # An app that nothing leads to has no line to be broken: the same word, without an attempt.
     outcome = NO_LINE
     if workspace.lines.open_to(app):
-        outcome = await workspace.lines.ask(app, ask)
+        outcome = _judged(workspace, ask, await workspace.lines.ask(app, ask))
         workspace.seen_online(app.app_id, outcome)
     _note(workspace, app, actor, ask, outcome)
     return verdict(outcome), outcome
@@ -127,10 +127,23 @@ def verdict(outcome: Outcome) -> Json:
     return {"ok": False, "error": error, "detail": detail, "delivered": delivered}
 
 
+def _judged(workspace: Workspace, ask: Ask, outcome: Outcome) -> Outcome:
+    """A `drop_ack` fault for `command`, `block_actions` and the like turns an answer into a time-out."""
+    if not outcome.taken or workspace.faults.meet_event(kind_of(ask), None, kinds=("drop_ack",)) is None:
+        return outcome
+    workspace.tell_faults()
+    return replace(outcome, reason="http_timeout", status=None, body=b"")
+
+
+def kind_of(ask: Ask) -> str:
+    """`command`, or the payload's type."""
+    return str(ask.payload.get("type", "command"))
+
+
 def _note(workspace: Workspace, app: App, actor: Actor, ask: Ask, outcome: Outcome) -> None:
     entry: Json = {
         "id": workspace.new_id("I"),
-        "kind": ask.payload.get("type", "command"),
+        "kind": kind_of(ask),
         "name": ask.name,
         "app_id": app.app_id,
         "team": actor.team,

@@ -5,9 +5,11 @@ Rules of this file: HTTP and WebSocket in and out; nothing is decided here.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -19,6 +21,7 @@ from stateroom.emulator.sockets import REASONS
 from stateroom.emulator.workspace import Workspace
 
 BODY_LIMIT = 1 << 20
+_MARK, _CHANNEL = re.compile(r"p[0-9]{16}"), re.compile(r"[A-Z0-9]{2,20}")
 
 
 class SocketRequest(msgspec.Struct, kw_only=True):
@@ -107,7 +110,16 @@ async def disturb_sockets(request: Request) -> Response:
     return _json(answer)
 
 
+async def permalink(request: Request) -> Response:
+    """A message's own address, as `chat.getPermalink` gives it: the page, at that message."""
+    channel, mark = request.path_params["channel"], request.path_params["mark"]
+    if _MARK.fullmatch(mark) is None or _CHANNEL.fullmatch(channel) is None:
+        raise Denied(404, "not_found", "a message's address is /archives/<channel>/p<ts without its dot>")
+    return RedirectResponse(f"/#{channel}/{mark[1:11]}.{mark[11:]}", 302)
+
+
 ROUTES = [
+    Route("/archives/{channel}/{mark}", permalink, methods=["GET"]),
     Route("/response/{hook_id}", respond, methods=["POST"]),
     Route("/_sim/interactions", interactions, methods=["GET"]),
     Route("/_sim/views", list_views, methods=["GET"]),

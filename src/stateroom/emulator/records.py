@@ -56,6 +56,8 @@ class Channel(msgspec.Struct, kw_only=True, omit_defaults=True):
     is_im: bool = False
     user: str | None = None
     topic: str = ""
+    purpose: str = ""
+    creator: str = ""
     members: list[str] = []
     created: int = 0
 
@@ -285,6 +287,31 @@ class View(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"view/{self.team}/{self.id}"
 
 
+class Scheduled(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A message to be posted at `post_at` (Unix s)."""
+
+    id: str
+    post_at: int
+    created: int
+    message: Json
+
+    @property
+    def key(self) -> str:
+        return f"scheduled/{self.id}"
+
+    @property
+    def team(self) -> str:
+        return str(self.message["team"])
+
+    @property
+    def channel(self) -> str:
+        return str(self.message["channel"])
+
+    @property
+    def app_id(self) -> str:
+        return str(self.message.get("app_id"))
+
+
 class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One item of an app's datastore. `n` numbers items over all apps, since an id may be any text; `size` in bytes
     as DynamoDB counts. Never changed in place: an answer that is still to be written may hold `item`.
@@ -302,7 +329,9 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
         return f"item/{self.n}"
 
 
-Record = Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Token | File | Blob
+Record = (
+    Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Scheduled | Token | File | Blob
+)
 
 KINDS: dict[str, type[Record]] = {
     "enterprise": Enterprise,
@@ -314,6 +343,7 @@ KINDS: dict[str, type[Record]] = {
     "pending": Pending,
     "hook": Hook,
     "view": View,
+    "scheduled": Scheduled,
     "item": Item,
     "token": Token,
     "file": File,

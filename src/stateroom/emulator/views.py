@@ -115,7 +115,7 @@ def slack_channel(channel: Channel, asking_user: str, creator: str) -> Json:
         "creator": creator,
         "context_team_id": channel.team,
         "topic": {"value": channel.topic, "creator": "", "last_set": 0},
-        "purpose": {"value": "", "creator": "", "last_set": 0},
+        "purpose": {"value": channel.purpose, "creator": "", "last_set": 0},
         "previous_names": [],
         "num_members": len(channel.members),
     }

@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import msgspec
 
-from stateroom.emulator import events, hooks, seed, speech, stats, streams
+from stateroom.emulator import events, hooks, scheduled, seed, speech, stats, streams
 from stateroom.emulator.config import EmulatorConfig
 from stateroom.emulator.delivery import Deliverer
 from stateroom.emulator.faults import Faults
 from stateroom.emulator.feed import Feed
 from stateroom.emulator.journal import Scribe, open_journal
 from stateroom.emulator.ledger import Ledger
-from stateroom.emulator.lines import Lines, Outcome
+from stateroom.emulator.lines import HTTP, Lines, Outcome
 from stateroom.emulator.records import App, Json, Pending, decode
 from stateroom.emulator.sockets import Hub
 from stateroom.emulator.strip import Strip
@@ -183,7 +183,7 @@ class Workspace:
         if fault is None:
             return outcome
         self.tell_faults()
-        return Outcome(outcome.status, "http_timeout", outcome.ms)
+        return replace(outcome, reason="http_timeout" if outcome.transport == HTTP else "timeout")
 
     async def settle_attempt(self, pending: Pending, outcome: Outcome) -> bool:
         """Record an attempt. True: another one follows at `pending.due`."""
@@ -324,13 +324,14 @@ class Workspace:
     async def tick(self) -> None:
         """Idle streams, old status lines and items long past their time to live go."""
         self.expire()
+        self.world.hooks.expire(self.clock(), self.config.scaled(hooks.RESPONSE_SECONDS))
         self.world.datastores.sweep(self.clock(), self.config.scaled(self.config.ttl_lag_seconds))
         await self.settle()
 
     def expire(self) -> None:
         now, scaled = self.clock(), self.config.scaled
         streams.expire(self.world, now, scaled(self.config.stream_idle_seconds))
-        self.world.hooks.expire(now, scaled(hooks.RESPONSE_SECONDS))
+        scheduled.post_due(self.world, now)
         speech.expire_statuses(self.world, now, scaled(speech.STATUS_SECONDS))
 
     async def sweep(self) -> int:

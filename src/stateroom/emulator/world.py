@@ -34,6 +34,7 @@ from stateroom.emulator.records import (
     Message,
     Pending,
     Record,
+    Scheduled,
     Team,
     Token,
     User,
@@ -153,6 +154,7 @@ class World:
         self.pending: dict[str, Pending] = {}
         self.statuses: dict[tuple[str, str, str], Status] = {}
         self.streams: dict[str, Message] = {}
+        self.scheduled: dict[str, Scheduled] = {}
         self.touched: dict[tuple[str, str], Values] = {}
         self.datastores = Datastores(self.keep, self.forget)
         self.grants = Grants(self.keep, self.forget)
@@ -215,6 +217,8 @@ class World:
                 items.append(record)
             elif isinstance(record, Pending):
                 self.pending[record.key] = record
+            elif isinstance(record, Scheduled):
+                self.scheduled[record.id] = record
             elif isinstance(record, View):
                 self.surfaces.load(record)
             elif isinstance(record, Hook):
@@ -338,6 +342,9 @@ class World:
         self.touched.clear()
         self.surfaces.forget_all()
         self.files.clear()
+        for made in self.scheduled.values():
+            self.forget(made.key)
+        self.scheduled.clear()
         for collection in self.datastores.all():
             self.datastores.clear(collection)
         self.tell("reset")

@@ -15,9 +15,12 @@ from stateroom.emulator.webapi import (
     datastore_bulk,
     datastore_query,
     files,
+    lookups,
+    membership,
     oauth,
     people,
     reactions,
+    scheduling,
     sockets,
     streaming,
     views,
@@ -27,7 +30,8 @@ from stateroom.emulator.webapi.method import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, files, oauth, people, reactions, sockets, streaming, views),
+        *(apps, assistant, chat, conversations, files, lookups, membership, oauth, people, reactions, scheduling),
+        *(sockets, streaming, views),
         *(datastore, datastore_bulk, datastore_query),
     )
     for method in family.METHODS

@@ -15,6 +15,7 @@ from stateroom.emulator.webapi.content import (
     checked_blocks,
     checked_metadata,
     checked_text,
+    compose,
 )
 from stateroom.emulator.webapi.method import Arg, Call, Method, Refused
 from stateroom.emulator.world import Room
@@ -23,31 +24,9 @@ _LOOKS = (Arg("username"), Arg("icon_emoji"), Arg("icon_url"))
 _FLAGS = (Arg("mrkdwn", "flag"), Arg("unfurl_links", "flag"), Arg("unfurl_media", "flag"), Arg("link_names", "flag"))
 
 
-def _compose(call: Call, room: Room) -> Message:
-    text, blocks = checked_text(call), checked_blocks(call.items("blocks"))
-    attachments = checked_attachments(call.items("attachments"))
-    if not text and not blocks and not attachments:
-        raise Refused("no_text")
-    thread_ts = call.timestamp("thread_ts", "invalid_thread_ts")
-    return Message(
-        team=call.team,
-        channel=room.channel.id,
-        ts=room.next_ts(call.now),
-        thread_ts=speech.thread_root(room, thread_ts),
-        user=call.install.bot_user_id,
-        bot_id=call.install.bot_id,
-        app_id=call.app.app_id,
-        username=call.text("username"),
-        text=text,
-        blocks=blocks,
-        attachments=attachments,
-        metadata=checked_metadata(call),
-    )
-
-
 def post_message(call: Call) -> Json:
     room = call.room()
-    message = _compose(call, room)
+    message = compose(call, room)
     if call.args.get("reply_broadcast") and message.thread_ts is not None:
         message.subtype = "thread_broadcast"
     speech.post(call.world, message)
@@ -59,7 +38,7 @@ def post_ephemeral(call: Call) -> Json:
     user = call.text("user") or ""
     if user not in room.channel.members:
         raise Refused("user_not_in_channel")
-    message = _compose(call, room)
+    message = compose(call, room)
     message.ephemeral_to = user
     speech.post(call.world, message)
     return {"message_ts": message.ts}

@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from stateroom.emulator import speech
 from stateroom.emulator.elements import with_ids
-from stateroom.emulator.records import Json
+from stateroom.emulator.records import Json, Message
 from stateroom.emulator.webapi.method import Arg, Call, Refused
+from stateroom.emulator.world import Room
 
 TEXT_LIMIT = 40_000
 UPDATE_TEXT_LIMIT = 4_000
@@ -108,3 +110,26 @@ def checked_text(call: Call, limit: int | None = None) -> str:
         call.warnings.append("message_truncated")
         return text[:TEXT_LIMIT]
     return text
+
+
+def compose(call: Call, room: Room) -> Message:
+    """The message that a call describes, by its bot, not yet posted. Raises Refused."""
+    text, blocks = checked_text(call), checked_blocks(call.items("blocks"))
+    attachments = checked_attachments(call.items("attachments"))
+    if not text and not blocks and not attachments:
+        raise Refused("no_text")
+    thread_ts = call.timestamp("thread_ts", "invalid_thread_ts")
+    return Message(
+        team=call.team,
+        channel=room.channel.id,
+        ts=room.next_ts(call.now),
+        thread_ts=speech.thread_root(room, thread_ts),
+        user=call.install.bot_user_id,
+        bot_id=call.install.bot_id,
+        app_id=call.app.app_id,
+        username=call.text("username"),
+        text=text,
+        blocks=blocks,
+        attachments=attachments,
+        metadata=checked_metadata(call),
+    )
