@@ -88,6 +88,8 @@ def sim_message(message: Message, reply_count: int = 0) -> Json:
             view[name] = value
     if message.reactions:
         view["reactions"] = _reactions(message)
+    if message.touched:
+        view["streamed"] = True
     mark = turn_mark(message)
     if mark is not None and mark.get("kind") == "notice":
         view["is_notice"] = True

@@ -23,6 +23,7 @@ from stateroom.emulator.journal import Scribe, open_journal
 from stateroom.emulator.ledger import Ledger
 from stateroom.emulator.lines import HTTP, Lines, Outcome
 from stateroom.emulator.records import App, Json, Pending, decode
+from stateroom.emulator.sent import Sent
 from stateroom.emulator.sockets import Hub
 from stateroom.emulator.strip import Strip
 from stateroom.emulator.tiers import Allowances
@@ -47,6 +48,7 @@ class Workspace:
         self.calls = Ledger("calls")
         self.deliveries = Ledger("deliveries")
         self.interactions = Ledger("interactions")
+        self.sent = Sent()
         self.feed = Feed(first=int(clock() * 1000))
         self.strip = Strip(self.world)
         self.online: dict[str, bool] = {}
@@ -261,6 +263,7 @@ class Workspace:
         if outcome.reason is not None:
             entry["reason"] = outcome.reason
         self.deliveries.add(pending.event_id, entry)
+        self.sent.keep(pending.event_id, pending.body)
         self.feed.publish({"type": "delivery", "delivery": entry})
 
     def seen_online(self, app_id: str, outcome: Outcome) -> None:
@@ -349,4 +352,5 @@ class Workspace:
         self.calls.clear()
         self.interactions.clear()
         self.deliveries.clear()
+        self.sent.clear()
         self.strip.touch_all()
