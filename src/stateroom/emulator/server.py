@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import signal
@@ -21,10 +22,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from stateroom.emulator import authorize, control, control_apps, interact_routes, transfer
+from stateroom.emulator import assets, authorize, control, control_apps, interact_routes, page_routes, transfer
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.config import LOOPBACK_HOSTS, EmulatorConfig
 from stateroom.emulator.door import Door
@@ -45,13 +46,17 @@ def random_id(prefix: str) -> str:
     return prefix + "0" + "".join(secrets.choice(_ALPHABET) for _ in range(9))
 
 
+_ASSETS = functools.cache(lambda: assets.load(PAGE_FOLDER))
+
+
 async def _page(request: Request) -> Response:
-    """The page's own files; a name is looked up in the folder's listing, so no path leads out of it."""
+    """The page's own files, made ready when the first of them is asked for."""
     wanted = request.path_params.get("file", "index.html")
-    known = {file.name: file for file in PAGE_FOLDER.iterdir()} if PAGE_FOLDER.is_dir() else {}
-    found = known.get(wanted)
-    if found is not None and found.is_file():
-        return FileResponse(found, headers={"Cache-Control": "no-cache"})
+    if wanted == "index.html" and "source" in request.query_params:
+        wanted = "index.html?source"
+    found = _ASSETS().get(wanted)
+    if found is not None:
+        return assets.answer(request, found)
     if wanted == "index.html":
         return Response(PLACEHOLDER, media_type="text/html; charset=utf-8")
     raise Denied(404, "not_found", "the page has no such file")
@@ -79,6 +84,7 @@ ROUTES = [
     *control.ROUTES,
     *interact_routes.ROUTES,
     *interact_routes.SOCKET_ROUTES,
+    *page_routes.ROUTES,
 ]
 
 

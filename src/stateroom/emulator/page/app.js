@@ -7,9 +7,13 @@ import { forgetSaid, saidAt, settle } from "./outgoing.js";
 import { Panel, stripOf } from "./panel.js";
 import { recall, remember } from "./prefs.js";
 import { problemNode, problemsAt } from "./problems.js";
+import { Home } from "./home.js";
+import { Inspector } from "./inspector.js";
+import { Modals } from "./modal.js";
+import { joinChannel, openApps, openMembers, openPeople, openWorkspaces, startDm } from "./places.js";
 import { firstVisit, unreadIn } from "./reading.js";
 import { Sidebar } from "./sidebar.js";
-import { apply, load, logOf, messageOf, state } from "./store.js";
+import { apply, load, loadViews, logOf, messageOf, state } from "./store.js";
 import { Stream } from "./stream.js";
 import { openSwitcher } from "./switcher.js";
 import { themeButton } from "./theme.js";
@@ -21,7 +25,7 @@ const NARROW = "(max-width: 799px)";
 const MIDDLE = "(max-width: 1099px)";
 const WIDE = "(max-width: 1239px)";
 
-const areas = ["topbar", "sidebar", "main", "thread", "panel"].map(byId);
+const areas = ["topbar", "sidebar", "main", "thread", "panel", "dock"].map(byId);
 const drawerOf = (id, query, onClose) =>
   new Drawer(byId(id), { query, scrim: byId("scrim"), others: areas.filter((area) => area.id !== id), onClose });
 
@@ -35,14 +39,23 @@ const panelDrawer = drawerOf("panel", WIDE, () => {
   drawToggles();
 });
 
-const channel = new ChannelView({ openThread: (ts) => openThread(ts) });
-const thread = new ThreadView({ drawer: threadDrawer });
+const dockDrawer = drawerOf("dock", NARROW, () => {
+  if (!dockDrawer.covers) remember("dock", null);
+  drawToggles();
+});
+
+const channel = new ChannelView({ openThread: (ts) => openThread(ts), inspect, join: joinChannel });
+const thread = new ThreadView({ drawer: threadDrawer, inspect });
+const home = new Home();
+const inspector = new Inspector(byId("dock"), { reveal: (id, ts) => jump(id, ts), onClose: () => toggleDock() });
+const jumpTo = () => openSwitcher(openChannel, (user) => startDm(user, openChannel));
 
 function openChannel(id, { focus = true, keepThread = false } = {}) {
   if (!state.channels.has(id)) return;
   if (!keepThread && threadDrawer.isOpen) threadDrawer.close();
   sideDrawer.covers && sideDrawer.close();
   channel.open(id);
+  home.aim();
   emit("read", id);
   rememberPlace();
   if (focus) channel.talk.composer.focus();
@@ -84,12 +97,12 @@ function buildBars() {
   );
   byId("topbar-tools").append(
     themeButton(),
+    iconButton("list", "Inspector", () => toggleDock(), { id: "dock-toggle", "aria-controls": "dock" }),
     iconButton("pulse", "Durability panel", () => togglePanel(), { id: "panel-toggle", "aria-controls": "panel" }),
   );
   byId("channel-tools").append(
-    iconButton("search", "Jump to a conversation (Ctrl+K)", () => openSwitcher(openChannel), {
-      class: "icon-button only-narrow",
-    }),
+    iconButton("people", "Members", (event) => openMembers(event.currentTarget, openChannel)),
+    iconButton("search", "Jump to a conversation (Ctrl+K)", jumpTo, { class: "icon-button only-narrow" }),
   );
   byId("thread-tools").append(iconButton("close", "Close the thread", () => thread.close()));
 }
@@ -100,7 +113,30 @@ function togglePanel() {
   drawToggles();
 }
 
+function toggleDock(open = !dockDrawer.isOpen) {
+  if (!open) dockDrawer.close();
+  else {
+    dockDrawer.open(byId("dock").querySelector("input"));
+    if (!dockDrawer.covers) remember("dock", "open");
+    inspector.draw();
+  }
+  drawToggles();
+}
+
+/** From a message to what went over the wire for it. */
+function inspect(place) {
+  if (!dockDrawer.isOpen) toggleDock(true);
+  inspector.showFor(place);
+}
+
+function jump(id, ts) {
+  const root = messageOf(id, ts)?.thread_ts || ts;
+  if (dockDrawer.covers) dockDrawer.close();
+  if (messageOf(id, ts)) reveal(id, root, ts);
+}
+
 function drawToggles() {
+  byId("dock-toggle")?.setAttribute("aria-expanded", String(dockDrawer.isOpen));
   const toggle = byId("panel-toggle");
   toggle?.setAttribute("aria-expanded", String(panelDrawer.isOpen));
   document.body.classList.toggle("has-panel", panelDrawer.isOpen);
@@ -109,6 +145,7 @@ function drawToggles() {
 function reveal(id, root, ts) {
   if (panelDrawer.covers) panelDrawer.close();
   if (id !== state.here) openChannel(id);
+  home.show("messages", false);
   channel.talk.timeline.reveal(root);
   if (ts !== root || logOf(id).replies(root).length) openThread(root);
 }
@@ -151,7 +188,7 @@ function drawTitle() {
     (sum, id) => sum + (id === state.here && document.hasFocus() ? 0 : unreadIn(id).count),
     0,
   );
-  document.title = `${total ? `(${total}) ` : ""}Stateroom · local workspace`;
+  document.title = (total ? `(${total}) ` : "") + "Stateroom · local workspace";
 }
 
 function onProblems(place) {
@@ -175,6 +212,13 @@ function listen() {
     if (threadDrawer.isOpen && !threadDrawer.covers) thread.talk.allow();
     openChannel(state.here, { focus: false, keepThread: true });
     refreshAll();
+    readViews();
+  });
+  on("team", () => {
+    thread.close();
+    state.here = "";
+    history.replaceState(null, "", "#");
+    stream.retry();
   });
   on("reset", () => stream.retry());
   addEventListener("focus", () => {
@@ -188,7 +232,7 @@ function listen() {
 function onKey(event) {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !event.shiftKey) {
     event.preventDefault();
-    openSwitcher(openChannel);
+    jumpTo();
   } else if (event.key === "F6") {
     event.preventDefault();
     nextArea(event.shiftKey ? -1 : 1);
@@ -210,6 +254,7 @@ function nextArea(step) {
     [byId("composer-slot"), () => channel.talk.composer.area],
     [byId("thread"), () => thread.talk.composer.area],
     [byId("panel"), () => byId("panel").querySelector("button")],
+    [byId("dock"), () => byId("dock").querySelector(".dock-list")],
   ].filter(([area, target]) => !area.inert && area.offsetParent && target());
   const at = stops.findIndex(([area]) => area.contains(document.activeElement));
   const [, target] = stops[(at + step + stops.length) % stops.length];
@@ -224,10 +269,22 @@ async function reload() {
   const raw = await api.state();
   load(raw);
   settle();
+  await readViews();
   if (!started) return raw.cursor;
   if (!state.channels.has(state.here)) startPlace();
   refreshAll();
   return raw.cursor;
+}
+
+state.refresh = () => stream.retry();
+
+// What the acting person has open. An older server has no such thing.
+async function readViews() {
+  try {
+    loadViews(await api.views(state.team, state.me));
+  } catch (error) {
+    if (error.status !== 404) throw error;
+  }
 }
 
 const stream = new Stream({
@@ -243,7 +300,12 @@ const stream = new Stream({
 
 // What went over the wire before the page was opened.
 async function pastTraffic() {
-  const [{ deliveries }, { calls }] = await Promise.all([api.deliveries(), api.calls()]);
+  const [{ deliveries }, { calls }, { interactions }] = await Promise.all([
+    api.deliveries(),
+    api.calls(),
+    api.interactions().catch(() => ({ interactions: [] })),
+  ]);
+  state.interactions = [...interactions.slice(-200), ...state.interactions];
   state.deliveries = [
     ...deliveries
       .slice(-200)
@@ -259,13 +321,26 @@ async function pastTraffic() {
 async function start() {
   buildBars();
   stripOf(byId("strip"));
-  new Sidebar(byId("sidebar"), { open: (id) => openChannel(id), search: () => openSwitcher(openChannel) });
-  new Panel(byId("panel"), { closeButton: iconButton("close", "Close the panel", () => togglePanel()), reveal });
+  new Sidebar(byId("sidebar"), {
+    open: (id) => openChannel(id),
+    search: jumpTo,
+    workspaces: openWorkspaces,
+    people: (anchor) => openPeople(anchor, openChannel),
+    apps: () => openApps(openChannel),
+  });
+  new Panel(byId("panel"), {
+    closeButton: iconButton("close", "Close the panel", () => togglePanel()),
+    reveal,
+    openInspector: () => toggleDock(true),
+  });
+  new Modals();
   watchTroubles({ retryConnection: () => stream.retry() });
   listen();
   if (!panelDrawer.covers && recall("panel") !== "closed") panelDrawer.open();
   drawToggles();
+  if (!dockDrawer.covers && recall("dock") === "open") dockDrawer.open();
   state.me = recall("me", "") || "";
+  state.team = recall("team", "") || "";
   await begin();
 }
 

@@ -1,15 +1,17 @@
 // Completion for @people, #channels and :emoji: in a text area: a listbox above it, driven from the keyboard.
 import { h, fill } from "./dom.js";
 import { avatar } from "./avatar.js";
+import { commandOptions } from "./commands.js";
 import { icon } from "./dom.js";
 import { emojiNode, findEmoji } from "./emoji.js";
 import { state } from "./store.js";
 
-const TRIGGER = /(?:^|[\s(])([@#:])([\p{L}\p{N}._+-]*)$/u;
+const TRIGGER = /(?:^|[\s(])([@#:])([\p{L}\p{N}._+-]*)$|^(\/)([\w-]*)$/u;
 const LIMIT = 8;
 let serial = 0;
 
 const SOURCES = {
+  "/": commandOptions,
   "@": (query) => [...state.users.values()].filter((user) => fits(query, user.name, user.real_name)).map(userOption),
   "#": (query) =>
     [...state.channels.values()]
@@ -69,8 +71,9 @@ export class Completion {
   refresh() {
     const before = this.area.value.slice(0, this.area.selectionStart);
     const match = TRIGGER.exec(before);
-    this.options = match ? SOURCES[match[1]](match[2]).slice(0, LIMIT) : [];
-    this.from = match ? before.length - match[2].length - 1 : 0;
+    const [mark, query] = match ? [match[1] || match[3], match[2] ?? match[4]] : [];
+    this.options = mark ? SOURCES[mark](query).slice(0, LIMIT) : [];
+    this.from = mark ? before.length - query.length - 1 : 0;
     this.active = 0;
     this.draw();
   }

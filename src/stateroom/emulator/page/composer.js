@@ -1,15 +1,20 @@
 // Where a person writes: grows with the text, keeps its draft, completes names, sends on Enter.
 import { h, icon, iconButton } from "./dom.js";
 import { Completion } from "./complete.js";
+import { dropZone, FileTray } from "./files.js";
 import { recall, remember } from "./prefs.js";
 import { pickEmoji } from "./picker.js";
 
 const WRAPS = { b: "*", i: "_", e: "`" };
+const HINT = "Enter to send, Shift+Enter for a new line";
 let serial = 0;
 
 export class Composer {
-  /** `onSend(text)`; `onUp()` when Up is pressed in an empty box; `onCancel()` for Esc; `submit` names the button. */
-  constructor({ label, onSend, onUp, onCancel, submit = "Send", cancel = false }) {
+  /**
+   * `onSend(text, files)`; `onUp()` when Up is pressed in an empty box; `onCancel()` for Esc; `submit` names the button;
+   * `place()` tells where files go, `onShortcuts(anchor)` opens their menu; without them there is no such tool.
+   */
+  constructor({ label, onSend, onUp, onCancel, submit = "Send", cancel = false, place, onShortcuts }) {
     Object.assign(this, { onSend, onUp, onCancel, draftKey: null, blocked: "" });
     const id = `composer-${++serial}`;
     this.area = h("textarea", {
@@ -21,13 +26,15 @@ export class Composer {
       enterkeyhint: "send",
     });
     this.completion = new Completion(this.area);
-    this.hint = h("span", { class: "composer-hint", text: "Enter to send, Shift+Enter for a new line" });
+    this.hint = h("span", { class: "composer-hint", text: HINT });
     this.button = h(
       "button",
       { type: "submit", class: "send-button", "aria-label": submit, title: submit },
       submit === "Send" ? icon("send", 18) : submit,
     );
+    this.tray = place && new FileTray({ place, onChange: () => this.changed(false) });
     const tools = [
+      place && iconButton("clip", "Attach files", () => this.tray.browse()),
       iconButton("at", "Mention someone", () => this.type("@")),
       iconButton("smile", "Insert an emoji", (event) =>
         pickEmoji(
@@ -37,6 +44,7 @@ export class Composer {
         ),
       ),
       iconButton("code", "Code (Ctrl+E)", () => this.wrap("`")),
+      onShortcuts && iconButton("bolt", "Shortcuts", (event) => onShortcuts(event.currentTarget)),
     ];
     const cancelButton =
       cancel &&
@@ -45,6 +53,7 @@ export class Composer {
       "form",
       { class: "composer", on: { submit: (event) => this.submit(event) } },
       this.completion.list,
+      this.tray && this.tray.el,
       this.area,
       h(
         "div",
@@ -57,6 +66,7 @@ export class Composer {
     );
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("keydown", (event) => this.onKey(event));
+    if (this.tray) this.area.addEventListener("paste", (event) => this.onPaste(event));
     this.changed();
   }
 
@@ -83,9 +93,38 @@ export class Composer {
     if (save && this.draftKey) remember(`draft.${this.draftKey}`, area.value.trim() ? area.value : null);
     area.style.height = "auto";
     if (area.value && area.scrollHeight) area.style.height = `${area.scrollHeight}px`;
-    this.button.disabled = !area.value.trim() || Boolean(this.blocked);
+    this.button.disabled = !this.canSend;
     this.el.classList.toggle("has-text", Boolean(area.value.trim()));
     this.onChange?.(area.value);
+  }
+
+  get canSend() {
+    const files = this.tray?.ready.length && !this.tray.busy;
+    return Boolean((this.area.value.trim() || files) && !this.blocked && !this.tray?.busy);
+  }
+
+  /** Files dropped on this place are attached here. */
+  catchDrops(el) {
+    dropZone(
+      el,
+      (files) => this.tray.take(files),
+      () => !this.blocked,
+    );
+  }
+
+  onPaste(event) {
+    const files = event.clipboardData?.files;
+    if (!files?.length) return;
+    event.preventDefault();
+    this.tray.take(files);
+  }
+
+  /** Says what is being waited for; nothing else can be sent meanwhile. */
+  waiting(words) {
+    this.hint.textContent = words || HINT;
+    this.el.classList.toggle("is-waiting", Boolean(words));
+    if (words) this.el.setAttribute("aria-busy", "true");
+    else this.el.removeAttribute("aria-busy");
   }
 
   set(text) {
@@ -132,9 +171,11 @@ export class Composer {
   submit(event) {
     event.preventDefault();
     const text = this.area.value.trim();
-    if (!text || this.blocked) return;
+    if (!this.canSend) return;
+    const files = this.tray ? this.tray.ready : [];
     this.area.value = "";
+    if (this.tray) this.tray.clear();
     this.changed();
-    this.onSend(text);
+    this.onSend(text, files);
   }
 }

@@ -2,30 +2,33 @@
 // composer. The channel and the thread pane are two of these.
 import { api } from "./api.js";
 import { Composer } from "./composer.js";
+import { perform } from "./acting.js";
+import { openShortcuts, readCommand, hasShortcuts } from "./commands.js";
 import { confirmDialog } from "./dialog.js";
-import { h, iconButton, icon } from "./dom.js";
+import { on } from "./bus.js";
+import { fill, h, iconButton, icon } from "./dom.js";
 import { avatar } from "./avatar.js";
 import { emojiNode, QUICK } from "./emoji.js";
+import { fileCard } from "./files.js";
 import { discard, outgoingOf, retry, say } from "./outgoing.js";
 import { renderText } from "./markup.js";
 import { pickEmoji } from "./picker.js";
-import { clear, msgPlace, raise } from "./problems.js";
+import { clear, msgPlace, problemNode, problemsAt, raise } from "./problems.js";
 import { statusNode } from "./row.js";
-import { channelName, handleOf, isMember, messageOf, names, state, teamOf } from "./store.js";
+import { channelName, handleOf, isMember, messageOf, names, state, teamOf, wireOf } from "./store.js";
 import { Timeline } from "./timeline.js";
 import { clockOf } from "./time.js";
-import { fromWire, toWire } from "./wire.js";
+import { fromWire } from "./wire.js";
 
 export class Conversation {
   /** `inThread`: rows are one thread. `onThread(ts)` opens one; `intro()` draws what stands above the first message. */
-  constructor(scroller, composerSlot, { label, inThread, onThread, intro, onBottom, onEscape }) {
-    Object.assign(this, { inThread, onThread, intro, channel: "", thread: "", onEscape });
+  constructor(scroller, composerSlot, { label, inThread, onThread, intro, onBottom, onEscape, inspect, join }) {
+    Object.assign(this, { inThread, onThread, intro, channel: "", thread: "", onEscape, inspect, join });
     this.context = {
       channel: "",
       inThread,
       openThread: (ts) => this.onThread(ts),
       react: (ts, name) => this.react(ts, name),
-      press: (ts, block, element) => this.press(ts, block, element),
     };
     this.timeline = new Timeline(scroller, {
       context: this.context,
@@ -37,11 +40,16 @@ export class Conversation {
     });
     this.composer = new Composer({
       label: "Message",
-      onSend: (text) => this.send(text),
+      onSend: (text, files) => this.send(text, files),
       onUp: () => this.editLast(),
       onCancel: onEscape,
+      place: () => ({ channel: this.channel }),
+      onShortcuts: inThread ? null : (anchor) => openShortcuts("global", anchor, this.place, { channel: this.channel }),
     });
-    composerSlot.append(this.composer.el);
+    this.composer.catchDrops(scroller.parentElement.parentElement);
+    this.problems = h("div", { class: "composer-problems" });
+    composerSlot.append(this.problems, this.composer.el);
+    on("problems", (place) => place === this.place && this.drawProblems());
     this.toolbar = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Message actions" });
     this.listen(scroller);
   }
@@ -61,8 +69,21 @@ export class Conversation {
     scroller.addEventListener("keydown", (event) => this.onKey(event));
   }
 
+  /** Where what went wrong while writing here is told. */
+  get place() {
+    return `box:${this.channel}/${this.thread}`;
+  }
+
+  drawProblems() {
+    fill(
+      this.problems,
+      problemsAt(this.place).map((one) => problemNode(this.place, one)),
+    );
+  }
+
   aim(channel, thread, label) {
     Object.assign(this, { channel, thread });
+    this.drawProblems();
     this.context.channel = channel;
     this.timeline.list.setAttribute("aria-label", label);
     this.composer.aim(thread ? `${channel}.${thread}` : channel, label);
@@ -78,25 +99,37 @@ export class Conversation {
         ? `${name} is not in this conversation. Act as one of its members to write here.`
         : "";
     this.composer.block(blocked);
+    if (blocked && !this.inThread && !channel.is_im)
+      raise(this.place, "join", {
+        tone: "info",
+        sticky: true,
+        text: `${names.user(state.me)} is not in #${channel.name}.`,
+        actions: [{ label: "Join it", run: () => this.join(this.channel) }],
+      });
+    else clear(this.place, "join");
     if (!blocked) this.composer.area.placeholder = this.composer.area.getAttribute("aria-label");
   }
 
   // ---- writing
 
-  wire(text) {
-    const team = teamOf(this.channel);
-    const here = (one) => one.team === team;
-    return toWire(
-      text,
-      [...state.users.values()].filter(here),
-      [...state.channels.values()].filter((one) => here(one) && !one.is_im),
-    );
+  send(text, files = []) {
+    const command = !files.length && readCommand(text);
+    if (command) return this.command(command, text);
+    this.timeline.pinned = true;
+    say({ channel: this.channel, thread: this.thread, user: state.me, text: wireOf(text), files });
+    this.timeline.toEnd();
+    return true;
   }
 
-  send(text) {
-    this.timeline.pinned = true;
-    say({ channel: this.channel, thread: this.thread, user: state.me, text: this.wire(text) });
-    this.timeline.toEnd();
+  /** Runs a slash command. One that failed comes back into the box, if nothing else was written meanwhile. */
+  async command(command, text) {
+    const { channel, thread } = this;
+    this.composer.waiting(`Sending ${command.command}…`);
+    const asked = { kind: "command", channel, ...command, ...(thread && { thread_ts: thread }) };
+    const done = await perform(this.place, "command", asked, { what: `${command.command}:`, again: () => this.command(command, text) });
+    this.composer.waiting("");
+    if (!done && this.channel === channel && !this.composer.area.value) this.composer.set(text);
+    else if (done && this.composer.area.value.trim() === text) this.composer.set("");
   }
 
   tail() {
@@ -135,7 +168,7 @@ export class Conversation {
       "div",
       { class: "msg-main" },
       head,
-      h("div", { class: "msg-body" }, h("div", { class: "md" }, renderText(one.text, names))),
+      h("div", { class: "msg-body" }, h("div", { class: "md" }, renderText(one.text, names)), (one.files || []).map(fileCard)),
       line,
     );
     return h(
@@ -184,10 +217,18 @@ export class Conversation {
       ...quick,
       iconButton("smile", "Add a reaction", (event) => pickEmoji(event.currentTarget, (name) => this.react(ts, name))),
       !this.inThread && iconButton("thread", "Reply in thread", () => this.onThread(message.thread_ts || ts)),
+      !message.ephemeral_to && iconButton("list", "Show its traffic", () => this.inspect({ channel: this.channel, ts })),
+      !message.ephemeral_to &&
+        hasShortcuts("message") &&
+        iconButton("more", "Message shortcuts", (event) => this.shortcuts(event.currentTarget, ts)),
       person && iconButton("twice", "Deliver this message again", () => this.again(ts)),
       own && iconButton("edit", "Edit message", () => this.edit(ts)),
       own && iconButton("trash", "Delete message", () => this.remove(ts)),
     ];
+  }
+
+  shortcuts(anchor, ts) {
+    openShortcuts("message", anchor, msgPlace(this.channel, ts), { channel: this.channel, ts });
   }
 
   onKey(event) {
@@ -237,15 +278,6 @@ export class Conversation {
     return this.act(ts, "react", { name }, "The reaction");
   }
 
-  press(ts, block, element) {
-    return this.act(
-      ts,
-      "press",
-      { block_id: block.block_id, action_id: element.action_id, value: element.value },
-      "Pressing the button",
-    );
-  }
-
   async again(ts) {
     const place = msgPlace(this.channel, ts);
     try {
@@ -283,7 +315,7 @@ export class Conversation {
       this.composer.focus();
     };
     const save = (text) => {
-      const wire = this.wire(text);
+      const wire = wireOf(text);
       done();
       if (wire !== before) this.act(ts, "edit", { text: wire }, "The edit");
     };

@@ -1,27 +1,24 @@
 // Dialogs and drawers: the focus moves in, stays in, and goes back. Dialogs are the browser's own <dialog>, which does
 // all of that; a drawer is an aside which, where the window is narrow, covers the rest and makes it inert.
 import { h } from "./dom.js";
+import { names } from "./store.js";
+import { plain, textObject } from "./texts.js";
 
 /** Asks yes or no; the promise holds the answer. Esc and a click outside are a no. */
-export function confirmDialog({ title, text, action }) {
+export function confirmDialog({ title, text, action, deny = "Cancel", style = "danger" }) {
   return new Promise((resolve) => {
     let answer = false;
     const close = (value) => {
       answer = value;
       dialog.close();
     };
-    const yes = h("button", {
-      type: "button",
-      class: "button button-danger",
-      on: { click: () => close(true) },
-      text: action,
-    });
-    const no = h("button", { type: "button", class: "button", on: { click: () => close(false) }, text: "Cancel" });
+    const yes = h("button", { type: "button", class: `button button-${style}`, on: { click: () => close(true) } }, action);
+    const no = h("button", { type: "button", class: "button", on: { click: () => close(false) } }, deny);
     const dialog = h(
       "dialog",
       { class: "dialog", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text" },
-      h("h2", { id: "confirm-title", text: title }),
-      h("p", { id: "confirm-text", text }),
+      h("h2", { id: "confirm-title" }, title),
+      h("div", { id: "confirm-text" }, text),
       h("div", { class: "dialog-buttons" }, no, yes),
     );
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -34,6 +31,16 @@ export function confirmDialog({ title, text, action }) {
     yes.focus();
   });
 }
+
+/** The confirm object of an element, asked before it acts. */
+export const askFirst = (given) =>
+  confirmDialog({
+    title: plain(given.title),
+    text: textObject(given.text, names),
+    action: plain(given.confirm),
+    deny: plain(given.deny),
+    style: given.style === "danger" ? "danger" : "primary",
+  });
 
 const stack = [];
 

@@ -32,8 +32,8 @@ const said = new Map();
 export const saidAt = (id) => said.get(id) ?? 0;
 export const forgetSaid = (id) => said.delete(id);
 
-export function say({ channel, thread = "", user, text }) {
-  const one = { id: crypto.randomUUID(), channel, thread, user, text, at: Date.now(), state: "pending", error: "" };
+export function say({ channel, thread = "", user, text, files = [] }) {
+  const one = { id: crypto.randomUUID(), channel, thread, user, text, files, at: Date.now(), state: "pending", error: "" };
   said.set(one.id, one.at);
   change([...queue, one]);
   return post(one);
@@ -59,27 +59,14 @@ async function post(one) {
     client_msg_id: one.id,
   };
   if (one.thread) message.thread_ts = one.thread;
+  if (one.files?.length) message.files = one.files.map(({ id }) => ({ id }));
   try {
-    const { ts } = await api.send(message);
-    apply([{ type: "message", channel: one.channel, message: arrived(one, ts) }]);
+    const { ts, message: shown } = await api.send(message);
+    apply([{ type: "message", channel: one.channel, message: logOf(one.channel).byTs.get(ts) || shown }]);
     change(queue.filter((item) => item.id !== one.id));
   } catch (error) {
     update(one.id, { state: "failed", error: error.message });
   }
-}
-
-// Shown from the answer to the request; the stream brings the server's own view a moment later (or already has).
-function arrived(one, ts) {
-  const known = logOf(one.channel).byTs.get(ts);
-  return (
-    known || {
-      ts,
-      user: one.user,
-      text: one.text,
-      client_msg_id: one.id,
-      ...(one.thread ? { thread_ts: one.thread } : {}),
-    }
-  );
 }
 
 function update(id, facts) {

@@ -28,7 +28,7 @@ export function stripOf(el) {
 }
 
 export class Panel {
-  constructor(el, { closeButton, reveal }) {
+  constructor(el, { closeButton, reveal, openInspector }) {
     this.botCard = h("div", { class: "bot-card" });
     this.problems = h("div", { class: "panel-problems" });
     this.crashNote = h("p", { class: "action-note", id: "crash-note" });
@@ -51,7 +51,7 @@ export class Panel {
     );
     this.turns = new Turns(reveal);
     this.faults = new Faults();
-    this.traffic = new Traffic();
+    this.traffic = new Traffic(openInspector);
     fill(
       el,
       h(
@@ -162,7 +162,7 @@ export class Panel {
       const { deliveries } = await api.duplicate();
       raise("panel", "again", {
         tone: "info",
-        text: `Delivered ${deliveries === 1 ? "1 event" : `${deliveries} events`} again, with the same ids.`,
+        text: `Delivered ${deliveries} event${deliveries === 1 ? "" : "s"} again, with the same ids.`,
         next: "The counts must not change.",
       });
     } catch (error) {

@@ -2,8 +2,11 @@
 // shows has changed: a growing stream never loses the focus, the selection or the place of anything around it.
 import { h, fill, icon } from "./dom.js";
 import { avatar } from "./avatar.js";
-import { renderBlocks, unknownCard } from "./blocks.js";
+import { blockContext } from "./acting.js";
+import { attachment } from "./attachments.js";
+import { chunkNodes, renderBlocks } from "./blocks.js";
 import { emojiNode } from "./emoji.js";
+import { fileCard } from "./files.js";
 import { renderText } from "./markup.js";
 import { msgPlace, problemNode, problemsAt } from "./problems.js";
 import { handleOf, logOf, names, state, theBot, userName } from "./store.js";
@@ -203,7 +206,7 @@ export class Row {
   settleTabs(current = this.article.classList.contains("is-current")) {
     this.article.classList.toggle("is-current", current);
     this.article.tabIndex = current ? 0 : -1;
-    for (const one of this.article.querySelectorAll("a, button, summary")) one.tabIndex = current ? 0 : -1;
+    for (const one of this.article.querySelectorAll("a, button, summary, input, select, textarea, pre, [tabindex]")) one.tabIndex = current ? 0 : -1;
   }
 
   edit(editor) {
@@ -227,6 +230,7 @@ const bodyKey = (message) =>
     message.blocks,
     message.attachments,
     message.files,
+    message.chunks,
     message.streaming,
     message.edited,
     message.deleted,
@@ -235,29 +239,19 @@ const bodyKey = (message) =>
 
 function bodyNodes(message, context) {
   if (message.deleted) return h("p", { class: "msg-gone", text: "This message was deleted." });
-  const drawing = { names, press: (block, element) => context.press(message.ts, block, element) };
-  const parts = message.blocks?.length
-    ? renderBlocks(message.blocks, drawing)
-    : [h("div", { class: "md" }, renderText(message.text || "", names))];
+  const { channel } = context;
+  const drawing = {
+    ...blockContext({ channel, ts: message.ts }, msgPlace(channel, message.ts), names),
+    files: message.files,
+  };
+  // Blocks replace the text, except where an answer was streamed: there they end it.
+  const blocks = message.blocks?.length > 0;
+  const parts = !blocks || message.streamed ? [h("div", { class: "md" }, renderText(message.text || "", names))] : [];
+  if (message.chunks?.length) parts.unshift(...chunkNodes(message.chunks, drawing));
+  if (blocks) parts.push(...renderBlocks(message.blocks, drawing));
   for (const one of message.attachments || []) parts.push(attachment(one, drawing));
-  for (const file of message.files || [])
-    parts.push(h("p", { class: "file-chip" }, icon("thread", 15), file.name || file.title || file.id || "file"));
+  for (const file of message.files || []) parts.push(fileCard(file));
   return parts;
-}
-
-function attachment(one, drawing) {
-  if (one?.blocks?.length) return h("div", { class: "attachment" }, renderBlocks(one.blocks, drawing));
-  if (one?.text || one?.pretext || one?.title || one?.fallback) {
-    const title = one.title && h("p", {}, h("strong", { text: one.title }));
-    return h(
-      "div",
-      { class: "attachment" },
-      one.pretext && renderText(one.pretext, names),
-      title,
-      renderText(one.text || (title ? "" : one.fallback || ""), names),
-    );
-  }
-  return unknownCard("attachment", one);
 }
 
 function endOf(body) {

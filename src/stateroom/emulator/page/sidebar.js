@@ -1,14 +1,22 @@
 // Channels, direct messages, and who you are acting as.
 import { avatar } from "./avatar.js";
 import { on, emit } from "./bus.js";
-import { h, fill, icon } from "./dom.js";
+import { h, fill, icon, iconButton, setText } from "./dom.js";
 import { remember } from "./prefs.js";
 import { unreadIn } from "./reading.js";
-import { isMember, otherSide, people, state, theBot, titleOf } from "./store.js";
+import { appLine, appOfBot, isMember, otherSide, people, state, titleOf } from "./store.js";
 
 export class Sidebar {
-  constructor(el, { open, search }) {
-    Object.assign(this, { el, open, search });
+  constructor(el, { open, search, workspaces, people, apps }) {
+    Object.assign(this, { el, open, search, people });
+    this.team = h("span", { class: "team-name" });
+    const teamButton = h(
+      "button",
+      { type: "button", class: "team-button", "aria-haspopup": "listbox", on: { click: (event) => workspaces(event.currentTarget) } },
+      this.team,
+      icon("fold", 15),
+    );
+    const appsButton = h("button", { type: "button", class: "side-entry", on: { click: apps } }, icon("plug", 16), h("span", { class: "side-name", text: "Apps" }));
     this.lists = h("div", { class: "side-lists" });
     this.who = h("div", { class: "side-who" });
     const jump = h(
@@ -18,7 +26,8 @@ export class Sidebar {
       h("span", { text: "Jump to…" }),
       h("kbd", { text: "Ctrl K" }),
     );
-    el.append(jump, this.lists, this.who);
+    this.appsButton = appsButton;
+    el.append(teamButton, jump, this.lists, this.who);
     for (const topic of ["loaded", "read", "messages", "bot", "me"]) on(topic, () => this.draw());
     el.addEventListener("keydown", (event) => this.onKey(event));
   }
@@ -36,22 +45,29 @@ export class Sidebar {
     const focused = document.activeElement?.closest?.("[data-channel]")?.dataset.channel;
     const inside = this.el.contains(document.activeElement);
     const { rooms, dms } = this.visible();
+    setText(this.team, state.teams.find((one) => one.id === state.team)?.name || "Local workspace");
     fill(
       this.lists,
       this.section("Channels", rooms),
-      this.section("Direct messages", dms, `${state.users.get(state.me)?.real_name || "This person"} has none.`),
+      this.section(
+        "Direct messages",
+        dms,
+        `${state.users.get(state.me)?.real_name || "This person"} has none.`,
+        iconButton("plus", "Write to somebody", (event) => this.people(event.currentTarget)),
+      ),
+      h("div", { class: "side-apps" }, this.appsButton),
     );
     this.drawWho();
     if (inside && focused)
       this.lists.querySelector(`[data-channel="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
-  section(title, list, none = "None yet.") {
+  section(title, list, none = "None yet.", tool = null) {
     const id = `side-${title[0].toLowerCase()}`;
     return h(
       "section",
       { "aria-labelledby": id },
-      h("h2", { id, class: "side-title", text: title }),
+      h("div", { class: "side-head" }, h("h2", { id, class: "side-title", text: title }), tool),
       list.length
         ? h(
             "ul",
@@ -67,7 +83,7 @@ export class Sidebar {
     const here = channel.id === state.here;
     const title = titleOf(channel.id);
     const badge = channel.is_im ? count : mentions;
-    const label = `${title}${count ? `, ${count} unread` : ""}`;
+    const label = title + (count ? `, ${count} unread` : "");
     return h(
       "button",
       {
@@ -88,9 +104,9 @@ export class Sidebar {
 
   // Presence only where something is known: whether the bot's address takes connections.
   presence(id) {
-    const bot = theBot();
-    if (!bot || bot.bot_user_id !== id || typeof bot.online !== "boolean") return null;
-    return h("span", { class: `presence ${bot.online ? "is-on" : "is-off"}` });
+    const line = appLine(appOfBot(id));
+    if (typeof line.online !== "boolean") return null;
+    return h("span", { class: `presence ${line.online ? "is-on" : "is-off"}` });
   }
 
   drawWho() {

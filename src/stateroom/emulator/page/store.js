@@ -2,6 +2,7 @@
 // Events are a table by type; each tells which topics changed, and a batch of events tells each topic once.
 import { emit } from "./bus.js";
 import { later } from "./time.js";
+import { toWire } from "./wire.js";
 
 const KEEP = 300;
 
@@ -11,6 +12,7 @@ function empty() {
   return {
     me: "",
     team: "",
+    teams: [],
     users: new Map(),
     channels: new Map(),
     apps: new Map(),
@@ -20,6 +22,10 @@ function empty() {
     turns: new Map(),
     deliveries: [],
     calls: [],
+    interactions: [],
+    stack: [],
+    homes: new Map(),
+    sessions: new Map(),
     stats: null,
     caps: {},
     hints: {},
@@ -85,16 +91,17 @@ export const messageOf = (channel, ts) => logOf(channel).byTs.get(ts);
 
 /** Takes `/_sim/state` whole; what only the stream tells (turns, calls) is kept over a reload of the same server. */
 export function load(raw) {
-  state.me ||= raw.me;
-  state.team = (raw.users.find((user) => user.id === (state.me || raw.me)) || raw.users[0])?.team;
+  state.teams = raw.teams || [];
+  if (!state.teams.some((one) => one.id === state.team)) state.team = state.teams[0]?.id || raw.users[0]?.team;
   state.users = index(raw.users.filter(ours));
   state.channels = index(raw.channels.filter(ours));
-  state.apps = index(raw.apps, "app_id");
-  if (!state.users.has(state.me)) state.me = raw.me;
+  state.apps = index(raw.apps.map(inTeam), "app_id");
+  if (!state.users.has(state.me)) state.me = state.users.has(raw.me) ? raw.me : people()[0]?.id || "";
   state.logs = new Map();
   for (const [channel, messages] of Object.entries(raw.messages || {}))
     for (const one of messages.filter(ours)) logOf(channel).upsert(one);
-  state.statuses = new Map((raw.statuses || []).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
+  state.statuses = new Map((raw.statuses || []).filter(ours).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
+  state.sessions = new Map((raw.sessions || []).filter(ours).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
   state.faults = raw.faults || [];
   state.caps = raw.caps || {};
   state.hints = raw.hints || {};
@@ -102,6 +109,20 @@ export function load(raw) {
   for (const turn of raw.turns || []) EVENTS.turn({ turn });
   if (raw.stats) state.stats = raw.stats;
   emit("loaded");
+}
+
+/** What a person has open and what apps have published for them. */
+export function loadViews({ views, homes }) {
+  state.stack = views || [];
+  state.homes = index(homes, "app_id");
+  emit("views");
+  emit("homes");
+}
+
+// An app with its bot in the team that is shown; `installed` is false where it is not there.
+function inTeam(app) {
+  const install = app.installs?.find?.((one) => one.team === state.team) || app.installs?.[state.team];
+  return { ...app, bot_user_id: install?.bot_user_id ?? app.bot_user_id, installed: app.installs ? Boolean(install) : Boolean(app.bot_user_id) };
 }
 
 // Two teams may hold the same channel id and even the same ts; the page shows one team.
@@ -128,6 +149,30 @@ const EVENTS = {
     if (one.status) state.statuses.set(key, one);
     else state.statuses.delete(key);
     return ["messages", one.channel, one.thread_ts];
+  },
+  ephemeral({ channel, message }) {
+    return EVENTS.message({ channel, message });
+  },
+  view({ user, action, view, stack }) {
+    if (user !== state.me) return ["other"];
+    const known = new Map([...state.stack, ...(view ? [view] : [])].map((one) => [one.id, one]));
+    state.stack = (stack || []).map((id) => known.get(id)).filter(Boolean);
+    state.viewAction = action;
+    return ["views"];
+  },
+  home({ user, app_id, view }) {
+    if (user !== state.me) return ["other"];
+    state.homes.set(app_id, { app_id, view });
+    return ["homes"];
+  },
+  interaction({ interaction }) {
+    push(state.interactions, interaction);
+    return ["traffic"];
+  },
+  session(one) {
+    const session = one.session || one;
+    state.sessions.set(`${session.channel}/${session.thread_ts}`, session);
+    return ["sessions"];
   },
   delivery({ delivery }) {
     push(state.deliveries, delivery);
@@ -214,10 +259,21 @@ export function isMember(channel, user = state.me) {
 
 /** The first registered app, which is what the Durability panel watches. */
 export function theBot() {
-  const app = state.apps.values().next().value;
+  const app = [...state.apps.values()].find((one) => one.installed) || state.apps.values().next().value;
   if (!app) return null;
   return { ...app, name: userName(app.bot_user_id) || app.name, ...state.bots.get(app.app_id) };
 }
+
+/** What was typed, as it travels: names of this team become mentions. */
+export const wireOf = (text) =>
+  toWire(
+    text,
+    [...state.users.values()],
+    [...state.channels.values()].filter((one) => !one.is_im),
+  );
+
+export const appOfBot = (user) => [...state.apps.values()].find((app) => app.bot_user_id === user && app.installed);
+export const appLine = (app) => ({ ...app, ...state.bots.get(app?.app_id) });
 
 export const names = {
   user: (id) => userName(id),

@@ -1,99 +1,53 @@
-// Ctrl+K: type a few letters of a channel or a person, Enter goes there, Esc goes back.
+// Ctrl+K: type a few letters of a channel or a person, Enter goes there, Esc goes back. A person without a conversation
+// yet is offered, too: choosing them starts one.
 import { avatar } from "./avatar.js";
-import { h, fill, icon } from "./dom.js";
+import { choose } from "./choose.js";
+import { h, icon } from "./dom.js";
 import { unreadIn } from "./reading.js";
-import { isMember, otherSide, state, titleOf } from "./store.js";
+import { isMember, otherSide, state, titleOf, userName } from "./store.js";
 
-export function openSwitcher(go) {
-  if (document.querySelector("dialog.switcher")) return;
-  const opener = document.activeElement;
-  const list = h("ul", { role: "listbox", id: "switch-list", "aria-label": "Conversations" });
-  const input = h("input", {
-    type: "text",
-    role: "combobox",
-    "aria-expanded": "true",
-    "aria-controls": "switch-list",
-    "aria-label": "Jump to a conversation",
-    placeholder: "Jump to a conversation",
-    autocomplete: "off",
-    spellcheck: "false",
+const HELP = [h("kbd", { text: "↑↓" }), " choose ", h("kbd", { text: "Enter" }), " open ", h("kbd", { text: "Esc" }), " close"];
+
+/** `go(channel)` opens a conversation, `start(user)` begins one. */
+export function openSwitcher(go, start) {
+  choose({
+    title: "Jump to a conversation",
+    load: (query) => [...conversations(query.toLowerCase()), ...strangers(query.toLowerCase())],
+    pick: (option) => (option.user ? start(option.user) : go(option.value)),
+    help: HELP,
   });
-  const help = h(
-    "p",
-    { class: "switch-help" },
-    h("kbd", { text: "↑↓" }),
-    " choose ",
-    h("kbd", { text: "Enter" }),
-    " open ",
-    h("kbd", { text: "Esc" }),
-    " close",
-  );
-  const dialog = h(
-    "dialog",
-    { class: "dialog switcher", "aria-label": "Jump to a conversation" },
-    h("div", { class: "switch-box" }, icon("search", 18), input),
-    list,
-    help,
-  );
-  let hits = [];
-  let active = 0;
-  let chosen = "";
-  const draw = () => {
-    hits = matching(input.value.trim().toLowerCase());
-    active = Math.min(active, Math.max(0, hits.length - 1));
-    fill(
-      list,
-      hits.map((one, i) => option(one, i === active, i)),
-      !hits.length && h("li", { class: "switch-none", text: "Nothing of that name here." }),
-    );
-    if (hits.length) input.setAttribute("aria-activedescendant", `switch-${active}`);
-    else input.removeAttribute("aria-activedescendant");
-  };
-  const pick = (i) => {
-    chosen = hits[i]?.id || "";
-    if (chosen) dialog.close();
-  };
-  input.addEventListener("input", () => {
-    active = 0;
-    draw();
-  });
-  input.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && hits.length) active = (active + step + hits.length) % hits.length;
-    else if (event.key === "Enter") pick(active);
-    else return;
-    event.preventDefault();
-    draw();
-  });
-  list.addEventListener("click", (event) => pick(Number(event.target.closest("[role=option]")?.dataset.place)));
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    if (chosen) go(chosen);
-    else if (opener?.isConnected) opener.focus();
-  });
-  draw();
-  document.body.append(dialog);
-  dialog.showModal();
-  input.focus();
 }
 
-function matching(query) {
+function conversations(query) {
   const all = [...state.channels.values()].filter((one) => !one.is_im || isMember(one));
   const scored = all
     .map((one) => ({ one, at: titleOf(one.id).toLowerCase().indexOf(query) }))
     .filter(({ at }) => at >= 0);
   const rank = ({ one, at }) => (one.id === state.here ? 1000 : 0) - (unreadIn(one.id).count ? 100 : 0) + at;
-  return scored.sort((a, b) => rank(a) - rank(b)).map(({ one }) => one);
+  return scored.sort((a, b) => rank(a) - rank(b)).map(({ one }) => optionOf(one));
 }
 
-function option(one, selected, place) {
+function optionOf(one) {
   const { count } = unreadIn(one.id);
-  return h(
-    "li",
-    { role: "option", id: `switch-${place}`, "aria-selected": String(selected), data: { place } },
-    one.is_im ? avatar(otherSide(one), "s") : icon("hash", 16),
-    h("span", { class: "switch-name", text: titleOf(one.id) }),
-    h("span", { class: "switch-hint", text: count ? `${count} unread` : one.topic || "" }),
-  );
+  return {
+    value: one.id,
+    label: titleOf(one.id),
+    hint: count ? `${count} unread` : one.topic || "",
+    face: one.is_im ? avatar(otherSide(one), "s") : icon("hash", 16),
+  };
+}
+
+/** People and apps that the acting person has no direct message with yet. */
+export function strangers(query = "") {
+  const known = new Set([...state.channels.values()].filter((one) => one.is_im && isMember(one)).map(otherSide));
+  return [...state.users.values()]
+    .filter((user) => user.id !== state.me && !known.has(user.id) && !user.deleted)
+    .filter((user) => `${user.name} ${user.real_name}`.toLowerCase().includes(query))
+    .map((user) => ({
+      value: `dm:${user.id}`,
+      user: user.id,
+      label: userName(user.id),
+      hint: "start a conversation",
+      face: avatar(user.id, "s"),
+    }));
 }

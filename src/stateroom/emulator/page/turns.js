@@ -83,7 +83,7 @@ export class Turns {
         {
           class: "track",
           role: "img",
-          "aria-label": `${turn.state}${turn.attempts > 1 ? `, attempt ${turn.attempts}` : ""}`,
+          "aria-label": turn.state + (turn.attempts > 1 ? `, attempt ${turn.attempts}` : ""),
         },
         STEPS.map((step) => h("span", { class: `track-step ${reached(turn, step)}`, title: timeOfStep(turn, step) })),
       ),

@@ -6,12 +6,14 @@ import { lastRead, markRead, unreadIn } from "./reading.js";
 import { isMember, logOf, messageOf, otherSide, state, theBot, titleOf, userName } from "./store.js";
 
 export class ChannelView {
-  constructor({ openThread }) {
+  constructor({ openThread, inspect, join }) {
     this.suggest = h("div", { class: "suggest", hidden: true });
     this.talk = new Conversation(byId("channel-scroll"), byId("composer-slot"), {
       label: "Messages",
       inThread: false,
       onThread: openThread,
+      inspect,
+      join,
       intro: () => this.intro(),
       onBottom: () => this.seen(),
     });
@@ -33,7 +35,7 @@ export class ChannelView {
       byId("channel-topic"),
       channel.topic || (channel.is_im ? "Direct message" : `${channel.members?.length || 0} members`),
     );
-    this.talk.aim(id, "", `Message ${channel.is_im ? title : `#${title}`}`);
+    this.talk.aim(id, "", `Message ${channel.is_im ? "" : "#"}${title}`);
     this.talk.timeline.open(
       () => logOf(id).main,
       (ts) => messageOf(id, ts),
@@ -62,11 +64,12 @@ export class ChannelView {
     const title = titleOf(channel.id);
     const bot = theBot();
     const withBot = channel.is_im && otherSide(channel) === bot?.bot_user_id;
+    const botHandle = bot ? `@${state.users.get(bot.bot_user_id)?.name}` : "the bot";
     const words = channel.is_im
       ? withBot
         ? `Only you and ${title} are here, so no mention is needed: everything you write is for the bot.`
         : `A conversation between you and ${title}.`
-      : `The conversation starts here. Mention ${bot ? `@${state.users.get(bot.bot_user_id)?.name}` : "the bot"} and it answers in a thread.`;
+      : `The conversation starts here. Mention ${botHandle} and it answers in a thread.`;
     const face = channel.is_im ? avatar(otherSide(channel), "l") : h("span", { class: "intro-tile" }, icon("hash", 30));
     return h(
       "div",
@@ -109,7 +112,7 @@ export class ChannelView {
 }
 
 export class ThreadView {
-  constructor({ drawer }) {
+  constructor({ drawer, inspect }) {
     this.drawer = drawer;
     this.root = "";
     this.channel = "";
@@ -117,6 +120,7 @@ export class ThreadView {
       label: "Thread",
       inThread: true,
       onThread: () => {},
+      inspect,
       intro: () => [],
       onEscape: () => this.drawer.close(),
     });
