@@ -40,12 +40,23 @@ def texts() -> list[Json]:
     """What is read: no element that acts."""
     return [
         {"type": "header", "text": plain("Deploy :rocket:")},
-        {"type": "section", "text": mrkdwn("*web* went out with `a1b2c3`"), "fields": [mrkdwn("*By*\nAda"), plain("43 s")]},
+        {
+            "type": "section",
+            "text": mrkdwn("*web* went out with `a1b2c3`"),
+            "fields": [mrkdwn("*By*\nAda"), plain("43 s")],
+        },
         {"type": "divider"},
         {"type": "markdown", "text": "**bold** and *italic*\n\n- one\n- two"},
         {"type": "context", "elements": [mrkdwn("by _release-bot_"), plain("just now")]},
         rich_text(),
-        {"type": "table", "rows": [[raw("Region"), raw("ms")], [raw("eu-west"), number(43)], [rich(line("us", bold=True)), raw("61")]]},
+        {
+            "type": "table",
+            "rows": [
+                [raw("Region"), raw("ms")],
+                [raw("eu-west"), number(43)],
+                [rich(line("us", bold=True)), raw("61")],
+            ],
+        },
         {
             "type": "data_table",
             "caption": "Latest runs",
@@ -82,7 +93,11 @@ def texts() -> list[Json]:
             "title": "Look it up",
             "tasks": [
                 task("Read the log", "complete", output=rich(line("12 lines"))),
-                task("Ask the database", "in_progress", sources=[{"type": "url", "url": "https://example.com/q", "text": "Query"}]),
+                task(
+                    "Ask the database",
+                    "in_progress",
+                    sources=[{"type": "url", "url": "https://example.com/q", "text": "Query"}],
+                ),
                 task("Write it down", "pending"),
             ],
         },
@@ -131,7 +146,11 @@ def rich_text() -> Json:
         {"type": "rich_text_list", "style": "bullet", "indent": 1, "elements": [line("nested")]},
         {"type": "rich_text_list", "style": "ordered", "indent": 0, "offset": 2, "elements": [line("third")]},
         {"type": "rich_text_quote", "elements": [{"type": "text", "text": "quoted"}]},
-        {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": "x = 1\ny = 2"}], "language": "python"},
+        {
+            "type": "rich_text_preformatted",
+            "elements": [{"type": "text", "text": "x = 1\ny = 2"}],
+            "language": "python",
+        },
     )
 
 
@@ -176,7 +195,12 @@ def elements() -> list[Json]:
         {"type": "multi_users_select", "action_id": "users", "placeholder": plain("People")},
         {"type": "multi_conversations_select", "action_id": "conversations", "placeholder": plain("Conversations")},
         {"type": "multi_channels_select", "action_id": "channels", "placeholder": plain("Channels")},
-        {"type": "multi_external_select", "action_id": "externals", "placeholder": plain("Cities"), "min_query_length": 1},
+        {
+            "type": "multi_external_select",
+            "action_id": "externals",
+            "placeholder": plain("Cities"),
+            "min_query_length": 1,
+        },
     ]
     return [
         {
@@ -187,7 +211,12 @@ def elements() -> list[Json]:
                 button("Restart", "restart", style="danger", confirm=CONFIRM),
                 button("Later", "later"),
                 {"type": "overflow", "action_id": "more", "options": [option("Edit"), option("Remove")]},
-                {"type": "workflow_button", "action_id": "flow", "text": plain("Run"), "workflow": {"trigger": {"url": "x"}}},
+                {
+                    "type": "workflow_button",
+                    "action_id": "flow",
+                    "text": plain("Run"),
+                    "workflow": {"trigger": {"url": "x"}},
+                },
             ],
         },
         {"type": "actions", "block_id": "one", "elements": choices},
@@ -204,12 +233,22 @@ def elements() -> list[Json]:
             "type": "actions",
             "block_id": "dates",
             "elements": [
-                {"type": "datepicker", "action_id": "date", "initial_date": "2026-11-21", "placeholder": plain("A day")},
+                {
+                    "type": "datepicker",
+                    "action_id": "date",
+                    "initial_date": "2026-11-21",
+                    "placeholder": plain("A day"),
+                },
                 {"type": "timepicker", "action_id": "time", "placeholder": plain("A time")},
                 {"type": "datetimepicker", "action_id": "moment"},
             ],
         },
-        {"type": "section", "block_id": "side", "text": mrkdwn("With an accessory"), "accessory": button("Beside", "beside")},
+        {
+            "type": "section",
+            "block_id": "side",
+            "text": mrkdwn("With an accessory"),
+            "accessory": button("Beside", "beside"),
+        },
         {
             "type": "context_actions",
             "block_id": "opinion",
@@ -265,7 +304,10 @@ def attachments() -> list[Json]:
             "title": "Title",
             "title_link": "https://example.com/",
             "text": "With *marks*",
-            "fields": [{"title": "Short", "value": "1", "short": True}, {"title": "Long", "value": "a line", "short": False}],
+            "fields": [
+                {"title": "Short", "value": "1", "short": True},
+                {"title": "Long", "value": "a line", "short": False},
+            ],
             "footer": "the footer",
             "ts": 1_720_710_212,
         },

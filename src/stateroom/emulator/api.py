@@ -46,6 +46,11 @@ class Answer:
         return dumps(self.content)
 
 
+# A page that is open is told of every call; what is larger than this it sees only by its size.
+SHOWN_BYTES = 8_000
+# Methods whose answers hold tokens, tickets or secrets.
+_ANSWER_TOKENS = ("oauth.", "apps.")
+
 _NEVER = Answer({"ok": False, "error": "request_timeout"}, 504)
 
 
@@ -226,6 +231,13 @@ def _write_down(workspace: Workspace, method: str, reply: Answer, record: _Recor
         entry["retry_after"] = int(reply.headers["Retry-After"])
     if record.fault is not None:
         entry["fault"] = record.fault
+    if not method.startswith(_ANSWER_TOKENS):
+        entry["answer"] = _small(reply.content)
     workspace.calls.add(method, entry)
-    shown = {name: value for name, value in entry.items() if name != "args"}
-    workspace.feed.publish({"type": "call", "call": shown})
+    workspace.feed.publish({"type": "call", "call": {**entry, "args": _small(record.args)}})
+
+
+def _small(content: Json) -> Json:
+    """What the page shows of a body: all of it, or that it is too large to be sent to every open page."""
+    size = len(dumps(content))
+    return content if size <= SHOWN_BYTES else {"ok": content.get("ok", True), "too_large_to_show": f"{size} bytes"}

@@ -1,7 +1,7 @@
 """The page's files as they are sent: the scripts as one, everything compressed, each with its ETag, made once.
 
-Rules of this file: reads a folder, answers from memory; no clock. `/?source` is the page made of its modules as they were
-written, for whoever works on it. What a browser has it asks about with `If-None-Match`, and gets 304.
+Rules of this file: reads a folder, answers from memory; no clock. `/?source` is the page made of its modules as they
+were written, for whoever works on it. What a browser has it asks about with `If-None-Match`, and gets 304.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The page's scripts as one: every module in a scope of its own, those it needs before it, comments and space taken out.
+"""The page's scripts as one: every module in a scope of its own, after those it needs, without comments and space.
 
-Rules of this file: pure text in, text out. It knows the little of JavaScript's modules that the page uses: named imports
-from neighbours, exports where things are declared; anything else, and modules that import each other in a ring, is
-WrongUse. Functions and classes keep their names, and a source map (https://tc39.es/ecma426/) leads from the one script
-back to file and function, so an error in a browser says where it came from.
+Rules of this file: pure text in, text out. It knows the little of JavaScript's modules that the page uses: named
+imports from neighbours, exports where things are declared; anything else, and modules that import each other in a ring,
+is WrongUse. A template inside a template is WrongUse as well, since rjsmin takes the space out of it. Functions and
+classes keep their names, and a source map (https://tc39.es/ecma426/) leads from the one script back to file and
+function, so an error in a browser says where it came from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from stateroom.model.errors import WrongUse
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async function|function|class|const|let) (\w+))", re.MULTILINE)
 _LEFT = re.compile(r"^(?:import|export)\b.*$", re.MULTILINE)
+_NESTED = re.compile(r"`[^`\n]*\$\{[^}`\n]*`")
 # What a line of the map leads to: a declaration, or a method of a class.
 _NAMED = re.compile(r"\b(?:(?:function|class|const|let) (\w+)|(?:async |get |static )?(\w+)\([^()]*\)\{)")
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -62,9 +64,11 @@ def scoped(name: str, source: str) -> str:
         return f"const {{{wanted}}} = ${match[2]};\n"
 
     body = _EXPORT.sub(r"\1", _IMPORT.sub(take, source))
-    odd = _LEFT.search(body)
+    odd, nested = _LEFT.search(body), _NESTED.search(body)
     if odd is not None:
         raise WrongUse(f"{name}.js: only named imports and exported declarations can be bundled, not {odd[0][:60]!r}")
+    if nested is not None:
+        raise WrongUse(f"{name}.js: put the inner template into a name of its own: {nested[0][:60]!r}")
     return f"const ${name} = (() => {{\n{body}\nreturn {{{', '.join(exported)}}};\n}})();\n"
 
 
@@ -76,19 +80,18 @@ def bundle(sources: Mapping[str, str]) -> tuple[str, str]:
     lines: list[str] = []
     before = (0, 0)
     for place, (name, part) in enumerate(zip(names, parts, strict=True)):
-        marks = _marks(part, sources[name])
-        for number, text in enumerate(part.split("\n")):
+        marks = list(_marks(part, sources[name]))
+        for number in range(part.count("\n") + 1):
             found = [(column, line) for at, column, line in marks if at == number] or [(0, 0)]
             encoded, before = _line(found, place, before)
             lines.append(encoded)
-            assert text is not None
     mapped = {"version": 3, "sources": [f"{name}.js" for name in names], "names": [], "mappings": ";".join(lines)}
     return script, json.dumps(mapped)
 
 
 def _marks(part: str, source: str) -> Iterator[tuple[int, int, int]]:
     """`(line, column)` in a minified module and the line in its source, at each declaration, in order."""
-    origin = {}
+    origin: dict[str, int] = {}
     for number, text in enumerate(source.split("\n")):
         for found in re.finditer(r"\b(\w+)\b(?=\(.*\) \{$| =|\b.*\{$)", text):
             origin.setdefault(found[1], number)

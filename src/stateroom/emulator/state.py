@@ -5,9 +5,12 @@ Rules of this file: reading only.
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import msgspec
 
 from stateroom.emulator import commands, views
+from stateroom.emulator.manifests import redirect_urls
 from stateroom.emulator.records import App, Json
 from stateroom.emulator.workspace import Workspace
 from stateroom.emulator.world import Room
@@ -56,12 +59,22 @@ def _app(workspace: Workspace, app: App) -> Json:
         "app_id": app.app_id,
         "name": app.name,
         "bot_user_id": install.bot_user_id if install is not None else None,
+        "installs": [{"team": one.team, "bot_user_id": one.bot_user_id} for one in app.installs.values()],
+        "install_url": _install_url(app),
         "online": workspace.online.get(app.app_id) if transport is not None else None,
         "transport": transport,
         "commands": [commands.shown(one) for one in commands.declared(app)],
         "shortcuts": commands.shortcuts(app),
         "features": commands.features(app),
     }
+
+
+def _install_url(app: App) -> str | None:
+    """Where a person lets the app in; only an app that says where to go back to can be installed so."""
+    if not redirect_urls(app.manifest):
+        return None
+    asked = {"client_id": app.client_id, "scope": ",".join(app.scopes or ["chat:write"])}
+    return f"/oauth/v2/authorize?{urlencode(asked)}"
 
 
 def _hint(workspace: Workspace) -> Json:

@@ -89,7 +89,15 @@ async def test_a_thread_opens_from_the_keyboard_and_gives_the_focus_back(shown: 
 async def test_every_control_is_reached_by_tab_and_shows_it(shown: Shown, bot: Bot) -> None:
     shown.slack.say("mine")
     await shown.page.locator(".skip-link").focus()
-    wanted = {"Durability panel", "Deliver twice", "Crash the bot (kill -9)", "Faults", "Traffic", "Jump to…"}
+    wanted = {
+        "Inspector",
+        "Durability panel",
+        "Deliver twice",
+        "Crash the bot (kill -9)",
+        "Faults",
+        "Open the inspector",
+    }
+    wanted |= {"Jump to…", "Local workspace", "Write to somebody", "Apps", "Members", "Attach files", "Shortcuts"}
     seen, ringless = set(), []
     look = """() => {
         const el = document.activeElement;
@@ -99,7 +107,7 @@ async def test_every_control_is_reached_by_tab_and_shows_it(shown: Shown, bot: B
         const name = el.getAttribute("aria-label") || el.innerText || el.tagName;
         return [name.trim(), style.outlineStyle !== "none" || box !== "none"];
     }"""
-    for _ in range(40):
+    for _ in range(44):
         name, ring = await shown.page.evaluate(look)
         seen |= {one for one in wanted if name.startswith(one)}
         if not ring:

@@ -79,9 +79,13 @@ async def look(shown: Shown, name: str, asked: str) -> None:
     if await shown.page.locator("#panel.is-drawer").count():
         await shown.page.get_by_role("button", name="Durability panel").click()
         await settled(shown, "#panel")
-    await shown.page.locator("#panel summary", has_text="Traffic").click()
     await shown.page.locator("#panel summary", has_text="Faults").click()
     await shown.shoot(f"{name}-panel")
+    await fits(shown)
+    await shown.page.get_by_role("button", name="Open the inspector").click()
+    await settled(shown, "#dock")
+    await shown.page.locator(".dock-row").first.click()
+    await shown.shoot(f"{name}-inspector")
     await fits(shown)
 
 
@@ -92,7 +96,8 @@ async def settled(shown: Shown, selector: str) -> None:
 
 async def fits(shown: Shown) -> None:
     wide = await shown.page.evaluate(
-        """() => [...document.querySelectorAll("html, body, .topbar, .scroller, .panel-body, .side-lists")]
+        """() => [...document.querySelectorAll(
+            "html, body, .topbar, .scroller, .panel-body, .side-lists, .dock-list, .home")]
             .filter((el) => el.offsetParent !== null || el === document.documentElement)
             .filter((el) => el.scrollWidth > el.clientWidth + 1)
             .map((el) => `${el.tagName}.${el.className} ${el.scrollWidth} > ${el.clientWidth}`)"""
@@ -160,8 +165,8 @@ async def test_every_text_stands_out_from_its_ground(browser: Browser, theme: st
             await shown.write("this will fail")
             await expect(shown.page.locator(".is-failed")).to_be_visible()
             await shown.message(asked).locator(".reply-bar").click()
-            for name in ("Faults", "Traffic"):
-                await shown.page.locator("#panel summary", has_text=name).click()
+            await shown.page.locator("#panel summary", has_text="Faults").click()
+            await shown.page.get_by_role("button", name="Open the inspector").click()
             await shown.page.get_by_role("button", name="Deliver twice").click()
             await shown.page.get_by_role("button", name="Crash the bot (kill -9)").click(force=True)
             await expect(shown.page.locator(".panel-problems .problem")).to_have_count(2)
