@@ -118,6 +118,7 @@ async def register_app(request: Request) -> Response:
     app = workspace.register(spec, team)
     await workspace.settle()
     workspace.resend(app.app_id, parked_only=True)
+    workspace.feed.publish({"type": "reset"})  # the page shows an app's commands, its bot, how it is reached
     install = app.installs.get(team)
     answer = {"app_id": app.app_id, "name": app.name, "team": team, "event_url": app.event_url}
     keys = {"client_id": app.client_id, "client_secret": app.client_secret}

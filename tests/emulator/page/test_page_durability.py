@@ -163,7 +163,7 @@ async def test_traffic_is_counted_and_the_inspector_lists_it(shown: Shown) -> No
         assert await rows.first.locator(".dock-ms").inner_text() != ""
 
 
-async def test_an_event_that_nobody_acknowledges_is_told_under_its_message(browser: Browser) -> None:
+async def test_q04_an_event_that_nobody_acknowledges_is_told_under_its_message(browser: Browser) -> None:
     with local_slack(ack_seconds=0.2, time_scale=0.005) as slack:
         async with EventApp() as app, showing(browser, slack) as shown:
             app.answers = [None, None]
@@ -177,7 +177,7 @@ async def test_an_event_that_nobody_acknowledges_is_told_under_its_message(brows
             assert len(app.received) == 3
 
 
-async def test_a_bot_that_is_away_is_told_above_the_message_box(shown: Shown) -> None:
+async def test_q04_a_bot_that_is_away_is_told_above_the_message_box(shown: Shown) -> None:
     page = shown.page.locator("#page-problems")
     await expect(page).to_contain_text("No bot listens to this workspace yet.")
     shown.slack.register(CLOSED_PORT)

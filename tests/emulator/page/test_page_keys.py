@@ -19,7 +19,7 @@ async def focused(shown: Shown) -> str:
     )
 
 
-async def test_ctrl_k_goes_to_another_conversation_and_esc_comes_back(shown: Shown) -> None:
+async def test_q06_ctrl_k_goes_to_another_conversation_and_esc_comes_back(shown: Shown) -> None:
     await shown.composer.focus()
     await shown.page.keyboard.press("Control+k")
     box = shown.page.get_by_role("combobox", name="Jump to a conversation")
@@ -35,7 +35,7 @@ async def test_ctrl_k_goes_to_another_conversation_and_esc_comes_back(shown: Sho
     assert SEED_DM in shown.page.url
 
 
-async def test_a_dialog_keeps_the_focus_inside(shown: Shown) -> None:
+async def test_q07_a_dialog_keeps_the_focus_inside(shown: Shown) -> None:
     ts = shown.slack.say("mine")
     await shown.message(ts).focus()
     await shown.page.keyboard.press("Delete")
@@ -86,7 +86,7 @@ async def test_a_thread_opens_from_the_keyboard_and_gives_the_focus_back(shown: 
     await expect(shown.message(ts).locator("textarea")).to_be_focused()
 
 
-async def test_every_control_is_reached_by_tab_and_shows_it(shown: Shown, bot: Bot) -> None:
+async def test_q06_every_control_is_reached_by_tab_and_shows_it(shown: Shown, bot: Bot) -> None:
     shown.slack.say("mine")
     await shown.page.locator(".skip-link").focus()
     wanted = {

@@ -52,7 +52,7 @@ async def furnish(slack: LocalSlack, queue: Turns) -> str:
     ("size", "theme"),
     [("360", "light"), ("390", "light"), ("390", "dark"), ("1280", "light"), ("1280", "dark"), ("1920", "dark")],
 )
-async def test_the_page_fits_and_is_kept_as_a_picture(browser: Browser, size: str, theme: str) -> None:
+async def test_q10_the_page_fits_and_is_kept_as_a_picture(browser: Browser, size: str, theme: str) -> None:
     width, height = SIZES[size]
     queue: Turns = deque()
     options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
@@ -147,7 +147,7 @@ _CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_every_text_stands_out_from_its_ground(browser: Browser, theme: str) -> None:
+async def test_q07_every_text_stands_out_from_its_ground(browser: Browser, theme: str) -> None:
     queue: Turns = deque()
     with local_slack(watch=turns_of(queue)) as slack:
         async with EventApp() as app, showing(browser, slack, color_scheme=theme) as shown:
@@ -178,7 +178,7 @@ async def test_every_text_stands_out_from_its_ground(browser: Browser, theme: st
             assert (await shown.page.evaluate(_CONTRAST))[1] == []
 
 
-async def test_the_page_has_landmarks_headings_and_a_live_log(shown: Shown) -> None:
+async def test_q07_the_page_has_landmarks_headings_and_a_live_log(shown: Shown) -> None:
     shown.slack.say("hello")
     page = shown.page
     await expect(page.get_by_role("banner")).to_have_count(1)

@@ -33,7 +33,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("via", ["person", "bot", "block"])
-async def test_hostile_text_stays_text(shown: Shown, bot: Bot, via: str) -> None:
+async def test_q02_hostile_text_stays_text(shown: Shown, bot: Bot, via: str) -> None:
     stamps = []
     for attack in ATTACKS:
         if via == "person":
@@ -79,7 +79,7 @@ async def test_names_and_topics_and_ids_are_text_too(shown: Shown) -> None:
     assert await shown.page.evaluate("() => window.__hit") is None
 
 
-async def test_an_unknown_block_is_a_named_card_with_its_json(shown: Shown, bot: Bot) -> None:
+async def test_q03_an_unknown_block_is_a_named_card_with_its_json(shown: Shown, bot: Bot) -> None:
     state = {"type": "header", "text": {"type": "plain_text", "text": "Deploy :rocket:"}}
     fields = [{"type": "mrkdwn", "text": "*a*"}, {"type": "plain_text", "text": "*b*"}]
     button = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}}
@@ -106,7 +106,7 @@ async def test_an_unknown_block_is_a_named_card_with_its_json(shown: Shown, bot:
     await expect(card.locator("pre")).to_contain_text('"cards": [\n    "<b>"\n  ]')
 
 
-async def test_the_page_asks_nobody_but_its_own_server(shown: Shown, bot: Bot) -> None:
+async def test_q15_the_page_asks_nobody_but_its_own_server(shown: Shown, bot: Bot) -> None:
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -121,7 +121,7 @@ async def test_the_page_asks_nobody_but_its_own_server(shown: Shown, bot: Bot) -
     assert {urlsplit(url).netloc for url in asked} == {urlsplit(shown.slack.url).netloc}
 
 
-def test_the_page_is_served_under_a_strict_policy(slack: LocalSlack) -> None:
+def test_q02_the_page_is_served_under_a_strict_policy(slack: LocalSlack) -> None:
     status, _, headers = slack.request("GET", "/")
     policy = headers["content-security-policy"]
     assert status == 200
@@ -135,7 +135,7 @@ def test_the_page_is_served_under_a_strict_policy(slack: LocalSlack) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/_sim/messages"), ("POST", "/_sim/crash"), ("GET", "/_sim/stream")]
 )
-def test_another_origin_is_refused(slack: LocalSlack, method: str, path: str) -> None:
+def test_q01_another_origin_is_refused(slack: LocalSlack, method: str, path: str) -> None:
     body = {"channel": "C00000001", "user": "U00000001", "text": "x"}
     status, answer, _ = slack.request(
         method, path, body if method == "POST" else None, {"Origin": "http://evil.example"}
@@ -151,7 +151,7 @@ def test_no_module_makes_markup_from_strings() -> None:
             assert forbidden not in code, f"{module.name}: {forbidden}"
 
 
-def test_the_scripts_are_one_and_stay_small(slack: LocalSlack) -> None:
+def test_q15_the_scripts_are_one_and_stay_small(slack: LocalSlack) -> None:
     """Counted as they are sent: one file, compressed."""
     start = slack.request("GET", "/")[1]["text"]
     named = re.findall(r'<script[^>]* src="([^"]+)"', start)

@@ -28,7 +28,7 @@ async def test_a_send_is_pending_until_the_server_has_it(shown: Shown) -> None:
     await expect(shown.messages).to_have_count(1)
 
 
-async def test_a_failed_send_says_why_and_retry_sends_it(shown: Shown) -> None:
+async def test_q05_a_failed_send_says_why_and_retry_sends_it(shown: Shown) -> None:
     shown.excused.append(UNREACHABLE)
     await shown.page.route(SEND, lambda route: route.abort())
     await shown.write("do not lose me")
@@ -85,7 +85,7 @@ async def test_what_the_server_refuses_is_told_where_it_was_sent(shown: Shown) -
     await expect(shown.page.locator(".is-failed .send-state")).to_contain_text("U1 is no member")
 
 
-async def test_drafts_survive_a_reload_each_in_its_place(shown: Shown) -> None:
+async def test_q05_drafts_survive_a_reload_each_in_its_place(shown: Shown) -> None:
     ts = shown.slack.say("root")
     await shown.composer.fill("for the channel")
     await shown.message(ts).hover()

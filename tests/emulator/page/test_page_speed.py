@@ -45,7 +45,7 @@ def fill(slack: LocalSlack, count: int) -> None:
         slack.say(f"message {number} with *some* `code` and <https://example.com/{number}|a link>", user=user)
 
 
-async def test_two_thousand_messages_are_in_view_within_a_second(shown: Shown) -> None:
+async def test_q14_two_thousand_messages_are_in_view_within_a_second(shown: Shown) -> None:
     fill(shown.slack, 2_000)
     times = []
     for _ in range(3):
@@ -66,7 +66,7 @@ async def test_two_thousand_messages_are_in_view_within_a_second(shown: Shown) -
     assert await shown.messages.count() <= 600
 
 
-async def test_a_post_takes_less_than_fifty_milliseconds_at_ten_thousand_messages(shown: Shown) -> None:
+async def test_q14_a_post_takes_less_than_fifty_milliseconds_at_ten_thousand_messages(shown: Shown) -> None:
     state = shown.slack.state()
     base = 1_700_000_000
     state["messages"][SEED_CHANNEL] = [

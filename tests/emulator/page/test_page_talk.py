@@ -223,7 +223,7 @@ async def test_a_direct_message_is_named_after_the_other_side(shown: Shown) -> N
     assert wire_of(shown) == []
 
 
-async def test_people_are_round_and_bots_are_not(shown: Shown, bot: Bot) -> None:
+async def test_q08_people_are_round_and_bots_are_not(shown: Shown, bot: Bot) -> None:
     shown.slack.say("hello")
     shown.slack.say("hello", user=SEED_OTHER_USER)
     bot.say("hello")
@@ -237,7 +237,7 @@ async def test_people_are_round_and_bots_are_not(shown: Shown, bot: Bot) -> None
     assert len({colour for _, colour in looks}) == 3
 
 
-async def test_messages_of_one_person_are_grouped_and_days_are_divided(shown: Shown) -> None:
+async def test_q09_messages_of_one_person_are_grouped_and_days_are_divided(shown: Shown) -> None:
     old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
     shown.slack.say("three days ago", ts=f"{int(old)}.000100")
     shown.slack.say("one")
@@ -268,7 +268,7 @@ async def test_unread_messages_are_marked_and_a_line_shows_where_they_begin(show
     await expect(marked).to_have_text("first new")
 
 
-async def test_a_reader_is_not_pulled_down_by_new_messages(shown: Shown) -> None:
+async def test_q09_a_reader_is_not_pulled_down_by_new_messages(shown: Shown) -> None:
     for number in range(60):
         shown.slack.say(f"line {number}", user=SEED_OTHER_USER)
     await expect(shown.messages.last).to_contain_text("line 59")

@@ -13,7 +13,7 @@ function hueOf(id) {
 export function avatar(id, size = "m") {
   const user = state.users.get(id);
   const name = user?.real_name || user?.name || "?";
-  const bot = user ? user.is_bot : id.startsWith("B");
+  const bot = user ? user.is_bot : /^(A|B|USLACKBOT)/.test(id);
   const inside = bot ? porthole(size === "s" ? 13 : size === "l" ? 30 : 22) : initials(name);
   return h(
     "span",

@@ -113,6 +113,7 @@ export class Conversation {
   // ---- writing
 
   send(text, files = []) {
+    clear(this.place, "command");
     const command = !files.length && readCommand(text);
     if (command) return this.command(command, text);
     this.timeline.pinned = true;

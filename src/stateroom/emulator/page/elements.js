@@ -169,16 +169,17 @@ function select(source, many) {
   const part = `selected_${SINGULAR[source]}${many ? "s" : ""}`;
   return (item, block, context, labelled) => {
     const name = words(item.placeholder) || (many ? "Choose some" : "Choose one");
-    const node = h("button", { type: "button", class: "select", "aria-haspopup": "listbox" });
+    const node = h("button", { type: "button", class: "select", "aria-haspopup": "listbox", id: labelled && `${labelled}-menu` });
     let now = valueOf(item, block, context, part) ?? (item.default_to_current_conversation ? state.here : undefined);
     const show = () => {
       const list = (many ? now || [] : now ? [now] : []).map(FACES[source]);
       const label = list.map((one) => one.words).join(", ");
-      node.setAttribute("aria-label", `${item.accessibility_label || labelText(labelled) || name}: ${label || "nothing chosen"}`);
+      if (labelled) node.setAttribute("aria-labelledby", `${labelled} ${node.id}`);
+      else node.setAttribute("aria-label", `${item.accessibility_label || name}: ${label || "nothing chosen"}`);
       node.classList.toggle("is-empty", !list.length);
       fill(
         node,
-        h("span", { class: "select-text" }, list.length ? list.map((one) => h("span", { class: many ? "select-chip" : null }, one.face && many === false && one.face, one.words)) : name),
+        h("span", { class: "select-text" }, list.length ? list.map((one) => h("span", { class: many ? "select-chip" : null }, one.words)) : name),
         icon("fold", 14),
       );
     };
@@ -206,8 +207,6 @@ function select(source, many) {
     return node;
   };
 }
-
-const labelText = (id) => (id ? document.getElementById(id)?.textContent || "" : "");
 
 // ---- boxes to tick
 

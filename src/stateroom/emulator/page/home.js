@@ -50,18 +50,16 @@ export class Home {
     const tabs = app ? this.tabs(app) : [];
     this.bar.hidden = tabs.length < 2;
     const home = Boolean(app) && this.tab === "home";
+    const focused = this.bar.contains(document.activeElement);
     fill(this.bar, tabs.map(([id, label]) => this.tabNode(id, label)));
+    if (focused) byId(`tab-${this.tab}`)?.focus();
     this.body.hidden = !home;
     byId("main").classList.toggle("is-home", home);
     if (home) fill(this.body, this.content(app));
   }
 
   tabs(app) {
-    const home = app.features?.app_home || {};
-    return [
-      home.home_tab_enabled !== false && ["home", "Home"],
-      home.messages_tab_enabled !== false && ["messages", "Messages"],
-    ].filter(Boolean);
+    return [app.features?.home !== false && ["home", "Home"], ["messages", "Messages"]].filter(Boolean);
   }
 
   tabNode(id, label) {
@@ -74,7 +72,7 @@ export class Home {
       "aria-selected": String(on_),
       tabIndex: on_ ? 0 : -1,
       text: label,
-      on: { click: () => this.show(id).then(() => byId(`tab-${id}`)?.focus()) },
+      on: { click: () => this.show(id) },
     });
   }
 
@@ -82,7 +80,6 @@ export class Home {
     if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
     const next = this.tab === "home" ? "messages" : "home";
     this.show(next);
-    byId(`tab-${next}`)?.focus();
   }
 
   content(app) {
@@ -99,7 +96,7 @@ export class Home {
       });
     if (!view) return [away, ...problems, this.nothing(app)];
     const key = view.id;
-    if (!this.forms.has(key)) this.forms.set(key, new Form());
+    if (!this.forms.has(key)) this.forms.set(key, new Form(view));
     return [away, ...problems, h("div", { class: "home-blocks" }, renderBlocks(view.blocks, viewContext(view, this.forms.get(key), PLACE)))];
   }
 

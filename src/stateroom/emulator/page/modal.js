@@ -13,8 +13,8 @@ const PLACE = "modal";
 
 /** What was filled into one view: `{block_id: {action_id: {type, part}}}`, and the parts that a field started with. */
 export class Form {
-  constructor() {
-    this.values = {};
+  constructor(view) {
+    this.values = structuredClone(view.state?.values || {});
   }
 
   get(block, item) {
@@ -106,7 +106,7 @@ export class Modals {
 
   render(view, same) {
     const focused = same && document.activeElement?.closest?.("[data-block]")?.dataset.block;
-    if (!this.forms.has(view.id)) this.forms.set(view.id, new Form());
+    if (!this.forms.has(view.id)) this.forms.set(view.id, new Form(view));
     const form = this.forms.get(view.id);
     this.keepKnown(view, form);
     fill(this.title, plain(view.title));

@@ -114,7 +114,7 @@ export function load(raw) {
 /** What a person has open and what apps have published for them. */
 export function loadViews({ views, homes }) {
   state.stack = views || [];
-  state.homes = index(homes, "app_id");
+  state.homes = new Map((homes || []).map((view) => [view.app_id, { view }]));
   emit("views");
   emit("homes");
 }
@@ -162,7 +162,7 @@ const EVENTS = {
   },
   home({ user, app_id, view }) {
     if (user !== state.me) return ["other"];
-    state.homes.set(app_id, { app_id, view });
+    state.homes.set(app_id, { view });
     return ["homes"];
   },
   interaction({ interaction }) {
