@@ -298,25 +298,17 @@ const stream = new Stream({
   },
 });
 
-// What went over the wire before the page was opened.
+// What went over the wire before the page was opened; what the stream told meanwhile is there already.
 async function pastTraffic() {
-  const [{ deliveries }, { calls }, { interactions }] = await Promise.all([
-    api.deliveries(),
-    api.calls(),
-    api.interactions().catch(() => ({ interactions: [] })),
-  ]);
-  state.interactions = [...interactions.slice(-200), ...state.interactions];
-  state.deliveries = [
-    ...deliveries
-      .slice(-200)
-      .filter(
-        (one) => !state.deliveries.some((known) => known.event_id === one.event_id && known.attempt === one.attempt),
-      ),
-    ...state.deliveries,
-  ];
-  state.calls = [...calls.slice(-200), ...state.calls];
+  const found = await Promise.all([api.deliveries(), api.calls(), api.interactions()]);
+  for (const [name, list] of found.flatMap((one) => Object.entries(one))) {
+    const known = new Set(state[name].map(markOf));
+    state[name] = [...list.slice(-200).filter((one) => !known.has(markOf(one))), ...state[name]];
+  }
   emit("traffic");
 }
+
+const markOf = (one) => [one.id || one.event_id || one.method, one.attempt, one.at].join();
 
 async function start() {
   buildBars();

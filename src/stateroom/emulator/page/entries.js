@@ -31,8 +31,8 @@ function events(deliveries) {
   });
 }
 
-const call = (one, i) => ({
-  key: `call ${one.at} ${one.id || i}`,
+const call = (one) => ({
+  key: `call ${one.at} ${one.method}`,
   kind: "call",
   name: one.method,
   at: later(one.at),
