@@ -150,10 +150,17 @@ def place() -> dict[str, str]:
 
 def test_the_demo_never_touches_a_real_store_or_token(dev: Callable[..., Dev], tmp_path: Path) -> None:
     real = {"STATEROOM_STORE": f"sqlite:///{tmp_path / 'real.db'}", "SLACK_BOT_TOKEN": "xoxb-real"}
-    running = dev(**real, SLACK_SIGNING_SECRET="real", SLACK_API_URL="http://127.0.0.1:9/api/")
+    real |= {"SLACK_SIGNING_SECRET": "real", "SLACK_APP_TOKEN": "xapp-real"}
+    running = dev(**real, SLACK_API_URL="http://127.0.0.1:9/api/")
     ts = running.say("hello")
     eventually(lambda: len(running.answers(ts)) == 1, "an answer from the local Slack")
     assert not (tmp_path / "real.db").exists()
+    assert running.call("/_sim/calls?method=apps.connections.open")["calls"] == []
+
+
+def test_the_demos_app_has_its_command(dev: Callable[..., Dev]) -> None:
+    done = dev().call("/_sim/actions", {"kind": "command", **place(), "command": "/stateroom", "text": "help"})
+    assert done["ok"], done
 
 
 def test_histories_and_turns_are_read_while_the_bot_runs(dev: Callable[..., Dev], start: Start) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import shlex
 import signal
 import socket
@@ -27,8 +28,11 @@ from stateroom.cli.output import note
 from stateroom.cli.settings import Settings
 from stateroom.emulator.config import SEED_SECRET, SEED_TOKEN
 from stateroom.model.errors import WrongUse
+from stateroom.slack.app_manifest import Choice, app_manifest
+from stateroom.slack.features import DEFAULT as FEATURES
 
 HOST: Final = "127.0.0.1"
+BOT_NAME: Final = "stateroom"
 # So that a person sees within seconds what Slack and the bot do within minutes.
 TIME_SCALE: Final = "0.1"
 DEMO: Final = {
@@ -76,23 +80,28 @@ def parts_of(found: Settings, folder: Path, port: int, bot_port: int) -> tuple[P
     """The local Slack on `port`, and the bot."""
     state, pid_file = f"sqlite:///{folder / 'state.db'}", folder / "bot.pid"
     tuned = {name: value for name, value in DEMO.items() if name not in found.given}
+    manifest = folder / "manifest.json"
+    choice = Choice(FEATURES, name=BOT_NAME, base_url=f"http://{HOST}:{bot_port}")
+    manifest.write_text(json.dumps(app_manifest(choice), indent=2), encoding="utf-8")
     slack = Part(
         "local Slack",
         (
             *("emulator", "--host", HOST, "--port", str(port), "--time-scale", TIME_SCALE),
             *("--state", f"sqlite:///{folder / 'slack.db'}", "--watch-store", state, "--bot-pid-file", str(pid_file)),
-            *("--event-url", f"http://{HOST}:{bot_port}/slack/events"),
+            *("--event-url", f"http://{HOST}:{bot_port}/slack/events", "--manifest", str(manifest)),
         ),
         settings.child_environment(tuned),
         folder / "slack.log",
     )
     own = {
         "STATEROOM_STORE": state,
+        "STATEROOM_FEATURES": ",".join(FEATURES),
         "SLACK_BOT_TOKEN": SEED_TOKEN,
         "SLACK_SIGNING_SECRET": SEED_SECRET,
         "SLACK_API_URL": f"http://{HOST}:{port}/api/",
     }
-    arguments = ("serve", "--host", HOST, "--port", str(bot_port), "--allow-ephemeral")
+    # Whatever tokens the environment has: a socket would lead out of this machine.
+    arguments = ("serve", "--host", HOST, "--port", str(bot_port), "--no-socket", "--allow-ephemeral")
     bot = Part("bot", arguments, settings.child_environment(tuned | own), folder / "bot.log", pid_file)
     return slack, bot
 
