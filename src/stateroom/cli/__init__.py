@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "sweep": "sweep",
     "erase": "erase",
     "migrate": "migrate",
+    "keys": "keys",
 }
 
 

@@ -257,7 +257,8 @@ class MemoryEngine:
             return Written(None, changed=stream is not None)
         if isinstance(write, Rewrite):
             old = stream.rows[write.number - 1] if stream and 0 < write.number <= len(stream.rows) else None
-            if stream is None or old is None or (write.expired and alive(old, now) is not None):
+            moved = old is not None and write.before is not None and old.item != write.before
+            if stream is None or old is None or moved or (write.expired and alive(old, now) is not None):
                 raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
             rows, place = stream.rows, write.number - 1
             expires = old.expires_at if write.expires_at == "same" else write.expires_at

@@ -164,6 +164,7 @@ class Rewrite(Struct, frozen=True):
 
     `expires_at`: "same" keeps the entry's; 0 leaves an empty place that no reader sees and no sweep finds again, which
     is how an expired entry goes: numbers have no gaps. `expired`: only if it is past its expiry by now (a sweep).
+    `before`: only if this is what the entry holds now, else ConditionFailed.
     """
 
     table: str
@@ -173,6 +174,7 @@ class Rewrite(Struct, frozen=True):
     item: Mapping[str, Any]
     expires_at: float | Literal["same"] | None = "same"
     expired: bool = False
+    before: Mapping[str, Any] | None = None
 
 
 class Truncate(Struct, frozen=True):

@@ -267,8 +267,9 @@ class Group:
     def _rewrite(self, write: Rewrite, text: str, index: int) -> Written:
         self._settle(write.table)
         same = write.expires_at == "same"
+        before = None if write.before is None else encode(write.before).decode()
         where = (write.number, write.expired, self._now, write.team, write.stream)
-        values = (text, not same, None if same else write.expires_at, *where)
+        values = (text, not same, None if same else write.expires_at, before, before, *where)
         found = self._connection.execute(self._layouts[write.table].rewrite, values).fetchall()
         if not found:
             raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)

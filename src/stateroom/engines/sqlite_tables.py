@@ -146,8 +146,8 @@ class Layout:
         self.page = f"SELECT {columns} {joined} WHERE s.team = ? AND s.stream = ?"
         self.entries = f"SELECT e.turn_id, e.number, e.expires, e.item {joined} WHERE s.team = ? AND s.stream = ?"
         self.rewrite = (
-            f"UPDATE {self.sql} SET item = ?, expires = iif(?, ?, expires) WHERE number = ? "
-            "AND (NOT ? OR expires <= ?) AND stream_no = "
+            f"UPDATE {self.sql} SET item = ?, expires = iif(?, ?, expires) "
+            "WHERE (? IS NULL OR item = ?) AND number = ? AND (NOT ? OR expires <= ?) AND stream_no = "
             f"(SELECT stream_no FROM {self.streams} WHERE team = ? AND stream = ?) RETURNING turn_id, expires"
         )
         self.erase = (

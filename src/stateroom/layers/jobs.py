@@ -69,6 +69,7 @@ CALLS: Final = Definition(
     expires=True,
 )
 DEFINITIONS: Final = (JOBS, CALLS)
+WORDS: Final[dict[str, tuple[str, ...]]] = {JOBS.name: ("ack", "body")}  # what `encrypt_content` seals
 
 
 def key_of(app: str, body: Mapping[str, Any]) -> str:

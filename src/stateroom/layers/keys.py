@@ -78,6 +78,11 @@ class DataKeys:
         self._held: dict[tuple[str, str], _Held] = {}
         self._newest: dict[str, str] = {}
 
+    @property
+    def service_name(self) -> str | None:
+        """The key service that wraps new keys; None: the keyring does."""
+        return None if self._service is None else self._service.name
+
     async def sealer(self, team: str, *, looks: bool = False) -> Sealer:
         """What seals the team's words: its newest data key; one is made where there is none.
 

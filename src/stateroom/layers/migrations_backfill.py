@@ -18,7 +18,7 @@ from stateroom.engines.handle_trash import trash_of
 from stateroom.engines.port import Engine, Query, Row
 from stateroom.expr.tree import Compare, Condition, Exists, Literal, Or, Path
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work
-from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, pages_if_any
+from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, Renewing, pages_if_any
 from stateroom.model.definition import Definition
 from stateroom.model.errors import FormatTooNew, StateroomError
 from stateroom.model.sealing import Keyring
@@ -79,7 +79,7 @@ async def backfill(
     if lease is None:
         raise BackfillRuns(definition.name)
     batch = BATCH if pace.rate is None else max(1, min(BATCH, int(pace.rate)))  # a page takes a second at most
-    paced = _Renewing(pace, lease)
+    paced = Renewing(pace, lease, LEASE)
     try:
         done = await Rewriter(engine, paced, upgrading(definition, keyring), told=told, batch=batch).run()
         deleted = trash_of(definition)  # it can be restored, also when the steps are gone
@@ -111,15 +111,3 @@ async def refuse_newer(engine: Engine, definition: Definition) -> None:
             definition.name,
             f"a row was written by version {version} of the definition, the code has {definition.version}",
         )
-
-
-class _Renewing(Pace):
-    """A pace that renews the lease with every page."""
-
-    def __init__(self, pace: Pace, lease: leases.Lease) -> None:
-        super().__init__(pace.clock, pace.share, pace.rate, pace.ends, pace.wait)
-        self._lease = lease
-
-    async def batch(self, rows: int) -> None:
-        await super().batch(rows)
-        await self._lease.renew(LEASE)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from stateroom.engines.leases import Lease
 from stateroom.engines.port import Delete, Engine, Query, Rewrite, Row, Table, Truncate, Write, Written
 from stateroom.model.errors import ConditionFailed, StoreUnavailable
 
@@ -53,6 +54,19 @@ class Pace:
         if pause > 0:
             await self.wait(pause)
         self._since = self.clock()
+
+
+class Renewing(Pace):
+    """A pace that renews the lease of a walk, for `seconds`, with every page."""
+
+    def __init__(self, pace: Pace, lease: Lease, seconds: float) -> None:
+        super().__init__(pace.clock, pace.share, pace.rate, pace.ends, pace.wait)
+        self._lease = lease
+        self._seconds = seconds
+
+    async def batch(self, rows: int) -> None:
+        await super().batch(rows)
+        await self._lease.renew(self._seconds)
 
 
 async def pages(engine: Engine, query: Query) -> AsyncIterator[tuple[list[Row], tuple[Any, ...] | None]]:

@@ -110,6 +110,18 @@ async def test_rewriting_what_is_not_there_is_refused_with_its_whole_batch(engin
 
 
 @needs("append")
+async def test_an_entry_is_rewritten_only_if_it_is_the_one_that_was_read(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    await engine.commit([append("one", n=1.5, name="é", inner={"b": [1], "a": None})])
+    (read,) = await entries(engine)
+    (done,) = await engine.commit([Rewrite(LOG, TEAM, "s", 1, {"n": 2}, before=read.item)])
+    assert done.changed
+    with pytest.raises(ConditionFailed):
+        await engine.commit([Rewrite(LOG, TEAM, "s", 1, {"n": 3}, before=read.item)])
+    assert [row.item for row in await entries(engine)] == [{"n": 2}]
+
+
+@needs("append")
 async def test_a_batch_may_rewrite_what_it_appends(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await engine.commit([append("one", n=1), Rewrite(LOG, TEAM, "s", 1, {"n": 2}), append("two", n=3)])
