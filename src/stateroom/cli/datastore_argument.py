@@ -58,6 +58,7 @@ def common(command: F) -> F:
             click.option("--team", metavar="T", help="The workspace. Default: the only one that has items there."),
             definitions_option,
             manifest_option,
+            click.option("--show-secrets", is_flag=True, help="Show encrypted attributes in plain; else sealed."),
             json_option,
             store_option,
         )
@@ -178,11 +179,12 @@ class Source:
     store: str | None = None
     definitions: str | None = None
     manifest: str | None = None
+    secrets: bool = False  # encrypted attributes are shown in plain
 
 
 def split(options: Mapping[str, Any]) -> tuple[Source, bool, dict[str, Any]]:
     """The common options: where things are, whether JSON is wanted, and what may stand in the argument as well."""
-    source = Source(options["store"], options["definitions"], options["manifest"])
+    source = Source(options["store"], options["definitions"], options["manifest"], options["show_secrets"])
     return source, options["as_json"], {"datastore": options["datastore"], "team": options["team"]}
 
 

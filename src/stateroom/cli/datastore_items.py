@@ -106,7 +106,7 @@ def put(
     conditions |= {"if_absent": True} if if_absent else {}
 
     async def job(target: Target) -> Mapping[str, Any]:
-        return target.plain(await target.write.put(body, **conditions))
+        return target.plain(await target.write.put(target.taken(body), **conditions))
 
     print_item(use(source, asked, job, makes=True), as_json=as_json)
 

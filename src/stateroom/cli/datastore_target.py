@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from stateroom.cli import settings, stores
 from stateroom.cli.datastore_argument import Request, Source
 from stateroom.cli.datastore_plain import HOW, Plain, unknown
+from stateroom.cli.datastore_secrets import Curtain, Hidden
 from stateroom.cli.definitions import chosen
 from stateroom.cli.settings import Settings
 from stateroom.engines.handle import Datastore, table_of
@@ -29,6 +30,7 @@ from stateroom.model.errors import (
     InvalidValue,
     ItemTooLarge,
     KeyMissing,
+    SealBroken,
     StoreUnavailable,
     UnknownDatastore,
     WrongUse,
@@ -58,13 +60,15 @@ class Target:
     definition: Definition | None
     stored: bool = False
     any_state: bool = False
+    secrets: bool = False  # encrypted attributes are shown in plain
 
     @cached_property
-    def read(self) -> Datastore[Item] | Plain:
+    def read(self) -> Datastore[Item] | Hidden | Plain:
         """Items as dicts, without the defaults that a class of yours would fill in."""
         if self.definition is None or (self.stored and self.definition.version > 1):  # the steps to it are code
             return Plain(self.store.engine, self.name, self.team)
-        return self.store.team(self.team).items(self.definition)
+        reader = self.store.team(self.team).items(self.definition)
+        return Hidden(reader, self._curtain) if self.definition.encrypted else reader
 
     @cached_property
     def write(self) -> Datastore[Any]:
@@ -83,18 +87,40 @@ class Target:
             raise WrongUse(f"{self.name}: writing needs its definition; {HOW}")
         return self.definition
 
+    @cached_property
+    def _curtain(self) -> Curtain:
+        return Curtain(self.known, self.team, self.store.keys, open=self.secrets)
+
     def plain(self, item: Any) -> Item:
-        """What a verb of `write` gave back, as a dict."""
-        model = None if self.definition is None else self.definition.model
-        return dict(item if model is None else model.dump(item))
+        """What a verb of `write` gave back, as a dict that may be shown."""
+        model = self.known.model
+        return self._curtain.shown(dict(item if model is None else model.dump(item)))
+
+    def taken(self, item: Any) -> Any:
+        """An item that was given, with what is sealed in it opened. KeyMissing, SealBroken."""
+        return self._curtain.taken(item)
 
     async def put_all(self, items: Sequence[Item]) -> Mapping[int, str]:
         """Create or replace; why those were refused that were, by their position."""
         failed: dict[int, str] = {}
         size = PROFILES[self.known.profile].bulk or len(items)
         for start in range(0, len(items), size):
-            done = await self.write.bulk_put(items[start : start + size])
-            failed |= {start + position: str(error) for position, error in done.failed.items()}
+            part = await self._put_part(items[start : start + size])
+            failed |= {start + position: words for position, words in part.items()}
+        return failed
+
+    async def _put_part(self, items: Sequence[Item]) -> Mapping[int, str]:
+        failed: dict[int, str] = {}
+        opened: dict[int, Item] = {}
+        for position, item in enumerate(items):
+            try:
+                opened[position] = self.taken(item)
+            except (KeyMissing, SealBroken) as error:
+                failed[position] = str(error)
+        if opened:
+            done = await self.write.bulk_put(list(opened.values()))
+            places = list(opened)
+            failed |= {places[position]: str(error) for position, error in done.failed.items()}
         return failed
 
     async def put_new(self, items: Sequence[Item]) -> Mapping[int, str]:
@@ -105,7 +131,7 @@ class Target:
     async def _put_new(self, item: Item) -> str | None:
         """Why it was not put."""
         try:
-            await self.write.put(item, if_absent=True)
+            await self.write.put(self.taken(item), if_absent=True)
         except ConditionFailed as error:
             key = self.known.key
             there = error.current is not None and error.current.get(key) == item.get(key)
@@ -138,7 +164,9 @@ def use(
         if (needs or makes) and definition is None:
             raise WrongUse(f"{name}: writing needs its definition; {HOW}")
         team = asked.get("team") or await only_team(opened, name, definition)
-        return await job(Target(opened, name, opened.team(team).id, definition, given is None, any_state))
+        return await job(
+            Target(opened, name, opened.team(team).id, definition, given is None, any_state, source.secrets)
+        )
 
     if asked.get("team") is not None:
         check_id("team", asked["team"])

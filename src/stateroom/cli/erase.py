@@ -21,6 +21,7 @@ from stateroom.engines.handle import table_of
 from stateroom.engines.handle_sealing import plainly
 from stateroom.engines.port import Table, changes_table
 from stateroom.layers import catalogue
+from stateroom.layers.keys import KEYS
 from stateroom.layers.retention_erase import Erased, Eraser, erase_team, stays, targets
 from stateroom.model.definition import Definition
 from stateroom.model.errors import WrongUse
@@ -69,7 +70,7 @@ def erase(
                 told(f"{one.datastore}: {one.seen} seen, {one.removed} removed, {one.cleared} cleared")
 
             if user is None:
-                return [await erase_team(opened.engine, opened.clock, str(team), t, hear) for t in tables(everything)]
+                return [await erase_team(opened.raw, opened.clock, str(team), t, hear) for t in tables(everything)]
             eraser = Eraser(plainly(opened.engine, opened.keys, everything), opened.clock, user, team=team, told=hear)
             versions = await catalogue.known(opened.engine)
             return [await eraser.run(target) for target in targets(everything, versions)]
@@ -90,6 +91,8 @@ def tell(done: Sequence[Erased], user: str | None, team: str | None, *, as_json:
     """What went, what stays and why."""
     met = [one for one in done if one.removed or one.cleared]
     left = stays(done, user)
+    if user is None and any(one.datastore == KEYS.name for one in met):
+        left.append("its data key is gone: what backups and copies hold of its sealed words opens no more")
     if as_json:
         figures = [{"datastore": o.datastore, "removed": o.removed, "cleared": o.cleared} for o in met]
         total = {name: sum(getattr(one, name) for one in met) for name in ("removed", "cleared")}
