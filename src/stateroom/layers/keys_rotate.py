@@ -28,7 +28,7 @@ from stateroom.model.errors import ConditionFailed, KeyMissing, SealBroken, Stat
 from stateroom.model.sealing import Keyring, Place, key_id
 from stateroom.model.upgrades import OWN, VERSION
 
-LEASE: Final = 5.0  # seconds; renewed with every page, so a killed rotation holds up the next one so long
+LEASE: Final = 3.0  # seconds; renewed with every page, so a killed rotation holds up the next one so long
 PLAIN: Final = "plain"  # in figures, in place of a key's id: a value that should be sealed and is not
 
 Item = Mapping[str, Any]
