@@ -224,7 +224,7 @@ class Store:
         from stateroom.layers.installations import Installations
 
         return Installations(
-            self.engine,
+            self.raw,
             self.clock,
             client_id=client_id,
             keyring=self.keys,

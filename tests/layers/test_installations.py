@@ -158,6 +158,17 @@ async def test_what_expires_in_seconds_counts_from_now(kept: Installations, cloc
     assert found["bot_token_expires_at"] == int(clock.now) + 43200
 
 
+async def test_what_was_found_and_is_saved_again_replaces_itself(kept: Installations, clock: Clock) -> None:
+    clock.now = 1_700_000_000.1234567  # more digits than are kept
+    await kept.save(installation(installed_at=None))
+    found = await kept.find_bot(**HERE)
+    assert found is not None
+    await kept.save_bot({**found, "bot_token": "xoxb-2"})
+    again = await kept.find_bot(**HERE)
+    assert again is not None
+    assert again["bot_token"] == "xoxb-2"
+
+
 async def test_a_persons_own_row_comes_with_the_newest_bot(kept: Installations) -> None:
     await kept.save(installation(1, user_token="xoxp-1"))
     await kept.save(installation(2, user_id="U00000002", user_token="xoxp-2"))
@@ -251,7 +262,7 @@ async def test_revocation_and_uninstall_may_come_in_either_order(kept: Installat
 
 async def test_what_is_heard_late_or_again_does_not_touch_a_new_install(kept: Installations) -> None:
     await kept.save(installation(1))
-    assert await kept.uninstalled(**HERE, at=1_700_000_001, event_id="Ev1")
+    assert await kept.uninstalled(**HERE, at=1_700_000_001.2, event_id="Ev1")
     await kept.save(installation(1.5))
     assert not await kept.uninstalled(
         **HERE, at=1_700_000_001, event_id="Ev1"

@@ -19,6 +19,7 @@ from stateroom.slack.events import TokensRevoked, Uninstalled
 
 FRESH: Final = 2.0  # seconds in which nothing is looked up
 STALE: Final = 10.0  # seconds after which what is known is not used
+_PAIR: Final = 10.0  # seconds between the two events of one uninstall
 _KNOWN: Final = 10_000  # workspaces remembered
 log = logging.getLogger("stateroom.installations")
 
@@ -51,6 +52,7 @@ class Directory:
         self.fallback = fallback
         self.gone = gone
         self._known: OrderedDict[str, _Entry] = OrderedDict()
+        self._departed: dict[str, tuple[float, type]] = {}  # when the first event of an uninstall was heard, and which
         self._looking: dict[str, asyncio.Task[Where | None]] = {}
 
     def serves(self, team: str, enterprise: str | None = None) -> bool | None:
@@ -83,7 +85,7 @@ class Directory:
 
     async def uninstalled(self, event: Uninstalled) -> str:
         """The app was removed: durable, and known here at once."""
-        at = float(event.event_time) or self._clock()
+        at = self._heard(event, event.event_time)
         changed = False
         # Where nothing is stored, SLACK_BOT_TOKEN served it: its data is to go as well.
         for where in await self._places(event.team) or [_place(event.team, event.enterprise)]:
@@ -96,7 +98,7 @@ class Directory:
 
     async def revoked(self, event: TokensRevoked) -> str:
         """Tokens were revoked: forgotten durably, and here at once."""
-        at = float(event.event_time) or self._clock()
+        at = self._heard(event, event.event_time)
         changed = False
         for where in await self._places(event.team):
             changed |= await self.installations.revoked(
@@ -111,6 +113,23 @@ class Directory:
             self._leave(event.team)
         log.info("tokens revoked", extra={"team": event.team, "changed": changed})
         return "revoked" if changed else "repeated"
+
+    def _heard(self, event: Uninstalled | TokensRevoked, seconds: int) -> float:
+        """The latest moment that the event can be of: Slack tells whole seconds.
+
+        One uninstall is two events in either order. When an install comes between them, the second one is still of
+        the time before it; all who could tell that is who heard the first one.
+        """
+        now = self._clock()
+        at = min(now, seconds + 1.0) if seconds else now
+        first, kind = self._departed.get(event.team, (0.0, type(event)))
+        if kind is not type(event) and now - first < _PAIR:
+            self._departed.pop(event.team)
+            return min(at, first)
+        self._departed[event.team] = (now, type(event))
+        if len(self._departed) > _KNOWN:
+            self._departed.pop(next(iter(self._departed)))
+        return at
 
     def _leave(self, place: str) -> None:
         """Forget a workspace, or all of an organisation."""

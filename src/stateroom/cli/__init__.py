@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "datastore": "datastore",
     "threads": "threads",
     "turns": "turns",
+    "installations": "installations",
     "sweep": "sweep",
     "erase": "erase",
     "migrate": "migrate",

@@ -159,6 +159,14 @@ class Installations:
         (row,) = [None] if place is None else await self._raw.get(PLACES.name, place.team, [place.key])
         return "UNINSTALLED" if row is None else row.item["state"]
 
+    async def installed_at(self, place: Place, user: str | None) -> float | None:
+        """When what is kept was installed: the place's bot, or somebody's own. Needs no keys."""
+        table, key, name = PLACES.name, place.key, "bot_installed_at"
+        if user is not None:
+            table, key, name = PEOPLE.name, place.person(user), "installed_at"
+        (row,) = await self._raw.get(table, place.team, [key])
+        return None if row is None or name not in row.item else float(row.item[name])
+
     async def places_in(self, team: str) -> list[tuple[str | None, State]]:
         """What is kept of this app under one team's or organisation's id: inside which organisation, in which state."""
         low, high = f"{self.client_id}/", f"{self.client_id}0"
@@ -185,14 +193,14 @@ class Installations:
         ]
 
     async def uninstalled(self, *, enterprise_id: str | None, team_id: str | None, at: float, event_id: str) -> bool:
-        """`app_uninstalled`, which happened `at`: no token is kept, and everything of the place is to be erased.
+        """`app_uninstalled`, not later than `at`: no token is kept, and everything of the place is to be erased.
 
         False when it is of before the last install, or was heard before.
         """
         place = place_of(self.client_id, enterprise_id, team_id, org_wide=False)
         if place is None or not await self._took(place, "uninstall", at, event_id, absent_too=True):
             return False
-        await self._forget_people(place, before=at + 1)
+        await self._forget_people(place, before=at)
         return True
 
     async def revoked(
@@ -205,14 +213,14 @@ class Installations:
         at: float,
         event_id: str,
     ) -> bool:
-        """`tokens_revoked`, which happened `at`: of the bot, of people. False when nothing had to be forgotten."""
+        """`tokens_revoked`, not later than `at`: of the bot, of people. False when nothing had to be forgotten."""
         place = place_of(self.client_id, enterprise_id, team_id, org_wide=False)
         if place is None:
             return False
         took = bot and await self._took(place, "revoke", at, event_id)
         for user in users:
             row = await self._person(place, user, sealed=True)
-            if row is not None and float(row.item["installed_at"]) < at + 1:
+            if row is not None and float(row.item["installed_at"]) < at:
                 await self._forget_person(place, user)
                 took = True
         return took
@@ -294,7 +302,7 @@ class Installations:
                 return None
             old: Item = row.item if row is not None else place.named()
             installed = max(float(old.get("bot_installed_at", 0)), float(old.get("newest_at", 0)))
-            if event_id in old.get("events", []) or at + 1 <= installed:  # Slack tells whole seconds
+            if event_id in old.get("events", []) or at <= installed:
                 return None
             state: State = old.get("state", "UNINSTALLED")
             item = without_bot(old) | {"state": states.step(state, event), "state_at": self._now()}

@@ -195,7 +195,7 @@ def given_of(client: str, values: Mapping[str, Any], now: float, *, person: bool
     place = place_of(client, plain.get("enterprise_id"), plain.get("team_id"), org_wide=org_wide)
     if place is None:
         raise InvalidValue("installation.team_id", "is missing: an install has a team, or an enterprise")
-    at = plain.setdefault("installed_at", codec.normalise(now))
+    at = plain.setdefault("installed_at", codec.normalise(round(now, 6)))
     about = {name: plain[name] for name in _ABOUT if name in plain} | {"client_id": client}
     about["is_enterprise_install"] = org_wide
     bot: dict[str, Any] = {name: plain[name] for name in _TOKENS_OF_BOT if name in plain}
