@@ -98,9 +98,12 @@ class Slack:
             "SLACK_BOT_TOKEN": self.bot_token,
             "SLACK_SIGNING_SECRET": self.signing_secret,
             "SLACK_APP_TOKEN": self.app_token,
-            "SLACK_CLIENT_ID": self.client_id,
-            "SLACK_CLIENT_SECRET": self.client_secret,
         }
+
+    @property
+    def oauth_env(self) -> dict[str, str]:
+        """What an app that is installed by OAuth needs besides; Bolt ignores the bot token where these are set."""
+        return {"SLACK_CLIENT_ID": self.client_id, "SLACK_CLIENT_SECRET": self.client_secret}
 
     @property
     def mention(self) -> str:
@@ -494,6 +497,8 @@ def opened(
     slack.start_over(manifest)
     for name, value in slack.env.items():
         monkeypatch.setenv(name, value)
+    for name in slack.oauth_env:
+        monkeypatch.delenv(name, raising=False)
     clients.point_at(slack.api_url, monkeypatch)
     try:
         yield slack

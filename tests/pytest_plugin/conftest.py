@@ -1,0 +1,31 @@
+"""The fixture as the plugin makes it, whether or not this environment has the plugin's entry point installed."""
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from stateroom.pytest_plugin.kit import Slack, opened
+from stateroom.pytest_plugin.server import SlackServer, running
+
+PATIENCE = 5.0
+
+
+@pytest.fixture(scope="session")
+def slack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlackServer]:
+    with running(tmp_path_factory.mktemp("slack"), 0.02) as server:
+        yield server
+
+
+@pytest.fixture
+def slack(slack_server: SlackServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
+    with opened(slack_server, PATIENCE, None, monkeypatch) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="session")
+def plugin() -> tuple[str, ...]:
+    """What loads the plugin in a pytest of its own."""
+    installed = any(one.value == "stateroom.pytest_plugin" for one in entry_points(group="pytest11"))
+    return () if installed else ("-p", "stateroom.pytest_plugin")
