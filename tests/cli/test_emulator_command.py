@@ -12,7 +12,7 @@ from .conftest import Start, eventually, gone
 
 pytestmark = pytest.mark.service
 
-NAMES = ("SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET")
+NAMES = ("SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_CLIENT_ID")
 # It says what it sees, starts a child of its own, and ends when a line of its file says how.
 APP = """
 import os, pathlib, signal, subprocess, sys, time
@@ -40,7 +40,7 @@ def test_the_app_sees_where_its_slack_is_and_its_exit_code_is_ours(
     command = start("emulator", *around)
     address = command.ready()
     _, app, child, *seen = command.line().split()
-    assert seen == [f"{address}/api/", "xoxb-local-1", "local-signing-secret"]
+    assert seen == [f"{address}/api/", "xoxb-local-1", "local-signing-secret", "xapp-local-1", "-"]
     (tmp_path / "ends").write_text("7")
     assert command.process.wait(10) == 7
     assert ended(app, child), "what the app started and left behind ends, too"
@@ -96,3 +96,9 @@ def test_what_cannot_be_run_is_wrong_use(start: Start, arguments: tuple[str, ...
     assert command.process.wait(10) == 2
     assert time.monotonic() - began < 5
     assert words in command.errors
+
+
+def test_an_app_that_is_installed_by_oauth_gets_a_client_id_when_asked(start: Start, around: tuple[str, ...]) -> None:
+    command = start("emulator", "--oauth", *around)
+    command.ready()
+    assert command.line().split()[-1] == "local-client-id"

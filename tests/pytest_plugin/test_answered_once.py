@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from slack_bolt import App
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
 
 from stateroom.pytest_plugin.kit import Slack
 
@@ -126,7 +127,7 @@ def test_throttling_and_failures_reach_the_app(slack: Slack) -> None:
             try:
                 client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text="at last")
                 return
-            except Exception as error:
+            except SlackApiError as error:
                 print(type(error).__name__)
 
     slack.connect(bolt(slack, listener))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="Multiplies Slack's waits: 0.05 makes a minute 3 s.",
 )
 @click.option("--tiers", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Rate tiers.")
+@click.option("--oauth", is_flag=True, help="Give COMMAND a client id and secret, too: it is installed by OAuth.")
 @click.option("--restart", is_flag=True, help="Start COMMAND again whenever it ends.")
 @click.option("--bot-pid-file", type=click.Path(path_type=Path), hidden=True)
 @click.option("--watch-store", metavar="URL", hidden=True)
@@ -54,6 +55,7 @@ def emulator(
     signing_secret: str,
     time_scale: float,
     tiers: str,
+    oauth: bool,
     restart: bool,
     bot_pid_file: Path | None,
     watch_store: str | None,
@@ -93,7 +95,7 @@ def emulator(
 
     async def work(_: asyncio.Event) -> None:
         if command:
-            codes.append(await beside(config, command, restart=restart))
+            codes.append(await beside(config, command, oauth=oauth, restart=restart))
         else:
             await server.serve(config)  # has its own ready line and signal handlers
 
@@ -102,7 +104,7 @@ def emulator(
         raise SystemExit(codes[0])
 
 
-async def beside(config: EmulatorConfig, command: tuple[str, ...], *, restart: bool) -> int:
+async def beside(config: EmulatorConfig, command: tuple[str, ...], *, oauth: bool, restart: bool) -> int:
     """Serve with the user's app running; its exit code."""
     from stateroom.cli.emulator_command import Command, together
     from stateroom.emulator import server
@@ -117,17 +119,23 @@ async def beside(config: EmulatorConfig, command: tuple[str, ...], *, restart: b
             waiting.cancel()
             await serving
         running.ready(server.address(sock))
-        app = Command(command, settings.child_environment(variables(config, server.address(sock))), note)
+        app = Command(command, settings.child_environment(variables(config, server.address(sock), oauth=oauth)), note)
         return await together(app, slack, serving, restart=restart)
 
 
-def variables(config: EmulatorConfig, url: str) -> dict[str, str]:
-    """What an app needs to find this local Slack, under the names that Slack's own libraries and samples use."""
-    return {
+def variables(config: EmulatorConfig, url: str, *, oauth: bool) -> dict[str, str]:
+    """What an app needs to find this local Slack, under the names that Slack's own libraries and samples use.
+
+    Bolt ignores the bot token where a client id is set, so that is given on request only.
+    """
+    found = {
         "SLACK_API_URL": f"{url}/api/",
         "SLACK_BOT_TOKEN": config.bot_token,
         "SLACK_SIGNING_SECRET": config.signing_secret,
+        "SLACK_APP_TOKEN": config.app_token,
     }
+    client = {"SLACK_CLIENT_ID": config.client_id, "SLACK_CLIENT_SECRET": config.client_secret}
+    return found | client if oauth else found
 
 
 def note(text: str) -> None:

@@ -6,6 +6,8 @@ by what it hands to its executor, an asynchronous one's by the tasks of its loop
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from stateroom.pytest_plugin.hosting import Hosted
 
 T = TypeVar("T")
-_PING_SECONDS = 1.0  # so that a client notices a restarted Slack soon
+_PING_SECONDS = 0.25  # so that a client notices a restarted Slack soon
 
 
 def host(app: Any, path: str, *, app_token: str, socket_mode: bool) -> Hosted:
     """Serve a Bolt app, synchronous or not."""
     is_async = hasattr(app, "async_dispatch")
     if socket_mode:
-        return AsyncSocket(app, app_token) if is_async else Socket(app, app_token)
+        return AsyncSocket(app, app_token) if is_async else SyncSocket(app, app_token)
     if is_async:
         from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
 
@@ -83,7 +85,7 @@ class BoltWsgi(WsgiHost):
         return not self._work.busy
 
 
-class Socket:
+class SyncSocket:
     """A synchronous Bolt app over Socket Mode."""
 
     url: str | None = None
@@ -92,13 +94,24 @@ class Socket:
         from slack_bolt.adapter.socket_mode import SocketModeHandler
 
         self._work = _counted(app)
-        self._handler: Any = SocketModeHandler(app, app_token, ping_interval=_PING_SECONDS)
+        handler: type[Any] = SocketModeHandler
+        self._handler = handler(app, app_token, ping_interval=_PING_SECONDS)
         self._handler.connect()
 
     def idle(self) -> bool | None:
         return not self._work.busy
 
+    def reconnected(self) -> None:
+        """The executor knows its work by itself."""
+
     def close(self) -> None:
+        """Bolt's own close waits until the socket says something; so it is ended first."""
+        client = self._handler.client
+        client.closed, client.auto_reconnect_enabled = True, False
+        sock = getattr(client.current_session, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         self._handler.close()
 
 
@@ -121,6 +134,10 @@ class AsyncSocket:
 
     def idle(self) -> bool | None:
         return not self._loop.busy()
+
+    def reconnected(self) -> None:
+        """Its new connection has tasks of its own."""
+        self._loop.mark()
 
     def close(self) -> None:
         self._loop.run(self._handler.close_async())

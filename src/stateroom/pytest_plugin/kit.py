@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stateroom.emulator import config as seeds
 from stateroom.model.errors import WrongUse
-from stateroom.pytest_plugin import checks, clients, forms, hosting, processes, shown
+from stateroom.pytest_plugin import checks, clients, forms, hosting, hosting_bolt, processes, shown
 from stateroom.pytest_plugin.hosting import Hosted
 from stateroom.pytest_plugin.processes import AppProcess
 from stateroom.pytest_plugin.server import SlackServer
@@ -405,6 +405,11 @@ class Slack:
             return False
         return None if None in known or not known else True
 
+    @property
+    def over_sockets(self) -> bool:
+        """Whether all connected apps are reached over Socket Mode."""
+        return bool(self._hosts) and all(host.url is None for host in self._hosts)
+
     def transcript(self, marks: Mapping[str, str] | None = None) -> str:
         """What was said and what went over the wire, for a failure."""
         state = self.wire.get("state")
@@ -455,6 +460,8 @@ class Slack:
 
     def _wait_socket(self, host: Hosted) -> None:
         self.wait_for(self._has_socket, START_SECONDS, "the app's Socket Mode connection")
+        if isinstance(host, hosting_bolt.SyncSocket | hosting_bolt.AsyncSocket):
+            host.reconnected()
 
     def _has_socket(self) -> bool:
         sockets = self.wire.get("sockets")["sockets"]
