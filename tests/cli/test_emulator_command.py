@@ -102,3 +102,4 @@ def test_an_app_that_is_installed_by_oauth_gets_a_client_id_when_asked(start: St
     command = start("emulator", "--oauth", *around)
     command.ready()
     assert command.line().split()[-1] == "local-client-id"
+    assert command.end(signal.SIGTERM)[0] == 0

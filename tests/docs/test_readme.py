@@ -20,6 +20,11 @@ def blocks(language: str) -> list[str]:
     return [text for name, text in FENCE.findall(README) if name == language]
 
 
+def programs() -> list[str]:
+    """Examples that run by themselves; tests among them are run by tests/pytest_plugin."""
+    return [text for text in blocks("python") if "def test_" not in text]
+
+
 def shell_commands() -> list[str]:
     """Lines of shell blocks, and code spans in running text that begin with a command of ours."""
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
@@ -44,10 +49,10 @@ def is_known(command: str) -> bool:
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
+@pytest.mark.parametrize("number", range(len(programs())))
 def test_the_python_example_runs(number: int, tmp_path: Path) -> None:
     example = tmp_path / "example.py"
-    example.write_text(blocks("python")[number], encoding="utf-8")
+    example.write_text(programs()[number], encoding="utf-8")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("STATEROOM_", "SLACK_"))}
     run = subprocess.run(
         [sys.executable, example], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
@@ -59,7 +64,7 @@ def test_the_python_example_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_there_is_an_example_of_readable_length() -> None:
-    (example,) = blocks("python")
+    (example,) = programs()
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 30
 
 

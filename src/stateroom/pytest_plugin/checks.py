@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stateroom.pytest_plugin import answers
+from stateroom.pytest_plugin.base import Workspace, has
 from stateroom.pytest_plugin.values import Json, Message
-
-if TYPE_CHECKING:
-    from stateroom.pytest_plugin.kit import Slack
 
 QUIET_SECONDS: Final = 0.3
 _LOOK_SECONDS: Final = 0.01
@@ -23,7 +21,7 @@ _TWICE: Final = 2  # the first attempt, and the one that Slack makes at once
 
 
 def one_answer(
-    slack: Slack, message: Message, within: float | None, in_thread: bool | None, text: str | re.Pattern[str] | None
+    slack: Workspace, message: Message, within: float | None, in_thread: bool | None, text: str | re.Pattern[str] | None
 ) -> Message:
     """See `Slack.assert_one_answer`."""
     __tracebackhide__ = True
@@ -41,7 +39,7 @@ def one_answer(
     return found[0]
 
 
-def no_answer(slack: Slack, message: Message, within: float | None) -> None:
+def no_answer(slack: Workspace, message: Message, within: float | None) -> None:
     """See `Slack.assert_no_answer`."""
     __tracebackhide__ = True
     settle(slack, slack.patience if within is None else within)
@@ -52,7 +50,7 @@ def no_answer(slack: Slack, message: Message, within: float | None) -> None:
         raise AssertionError(f"{len(found)} answers where none was expected\n{slack.transcript(marks)}")
 
 
-def settle(slack: Slack, limit: float) -> None:
+def settle(slack: Workspace, limit: float) -> None:
     """See `Slack.settle`."""
     __tracebackhide__ = True
     ends = time.monotonic() + limit
@@ -72,7 +70,7 @@ def settle(slack: Slack, limit: float) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _is_settled(slack: Slack, unfinished: bool, idle: bool | None, *, quiet: bool) -> bool:
+def _is_settled(slack: Workspace, unfinished: bool, idle: bool | None, *, quiet: bool) -> bool:
     """Nothing has changed since the last look; `quiet`: for a while."""
     if unfinished:
         # Over Socket Mode Bolt acknowledges nothing that it has no listener for; when it is idle, that is why.
@@ -80,19 +78,7 @@ def _is_settled(slack: Slack, unfinished: bool, idle: bool | None, *, quiet: boo
     return bool(idle) or (idle is None and quiet)
 
 
-def said(slack: Slack, text: str | re.Pattern[str]) -> Message | None:
-    """The newest message of an app with these words, in any channel."""
-    raw = [one for many in slack.wire.get("state")["messages"].values() for one in many]
-    found = [one for one in map(Message.of, raw) if one.bot_id is not None and one.is_final and has(one, text)]
-    return max(found, key=lambda one: one.ts, default=None)
-
-
-def has(message: Message, text: str | re.Pattern[str]) -> bool:
-    """Whether a message has these words."""
-    return text in message.text if isinstance(text, str) else text.search(message.text) is not None
-
-
-def _until_answered(slack: Slack, message: Message, limit: float, in_thread: bool | None) -> list[Message]:
+def _until_answered(slack: Workspace, message: Message, limit: float, in_thread: bool | None) -> list[Message]:
     ends = time.monotonic() + limit
     while not (found := answers.answers_to(message, slack.messages(message.channel), in_thread)):
         if time.monotonic() > ends:
@@ -101,7 +87,7 @@ def _until_answered(slack: Slack, message: Message, limit: float, in_thread: boo
     return found
 
 
-def _never(slack: Slack, message: Message, limit: float) -> str:
+def _never(slack: Workspace, message: Message, limit: float) -> str:
     raw = [one for many in slack.wire.get("state")["messages"].values() for one in many]
     strays = answers.elsewhere(message, [Message.of(one) for one in raw], ())
     marks = {message.ts: "this message"} | {one.ts: "said here instead" for one in strays}
@@ -109,14 +95,14 @@ def _never(slack: Slack, message: Message, limit: float) -> str:
     return f"{words}\n{slack.transcript(marks)}"
 
 
-def _unfinished(slack: Slack) -> list[Json]:
+def _unfinished(slack: Workspace) -> list[Json]:
     """Events that an app has to answer now. One silence over a socket is enough to know that there is no listener."""
     pending = [one for one in slack.wire.get("pending")["pending"] if not one["parked"]]
     pending = [one for one in pending if one["sent"] == 0 or one["reason"] != "timeout"]
     return [one for one in pending if one["sent"] < _TWICE or one["due"] <= time.time()]
 
 
-def _traffic(slack: Slack) -> tuple[int, int]:
+def _traffic(slack: Workspace) -> tuple[int, int]:
     return len(slack.deliveries()), len(slack.calls())
 
 

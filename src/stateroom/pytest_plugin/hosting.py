@@ -8,22 +8,13 @@ idle when its work can be seen: `None` means that nobody knows.
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from typing import Any
 
 from stateroom.model.errors import WrongUse
 from stateroom.pytest_plugin import hosting_bolt, hosting_web
+from stateroom.pytest_plugin.hosting_web import Hosted
 
 _KINDS = "a Bolt App or AsyncApp, a WSGI or ASGI application, or the URL of an app that runs"
-
-
-class Hosted(Protocol):
-    """An app that is served. `url` is where it takes HTTP, None over Socket Mode."""
-
-    url: str | None
-
-    def idle(self) -> bool | None: ...
-
-    def close(self) -> None: ...
 
 
 class Elsewhere:

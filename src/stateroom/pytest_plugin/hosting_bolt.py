@@ -11,12 +11,9 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from stateroom.pytest_plugin.hosting_web import AsgiHost, Loop, WsgiHost
-
-if TYPE_CHECKING:
-    from stateroom.pytest_plugin.hosting import Hosted
+from stateroom.pytest_plugin.hosting_web import AsgiHost, Hosted, Loop, WsgiHost
 
 T = TypeVar("T")
 _PING_SECONDS = 0.25  # so that a client notices a restarted Slack soon

@@ -11,13 +11,23 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from socketserver import ThreadingMixIn
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import uvicorn
 
 T = TypeVar("T")
 PATIENCE: Final = 10.0
+
+
+class Hosted(Protocol):
+    """An app that is served. `url` is where it takes HTTP, None over Socket Mode."""
+
+    url: str | None
+
+    def idle(self) -> bool | None: ...
+
+    def close(self) -> None: ...
 
 
 class _Server(ThreadingMixIn, WSGIServer):
