@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stateroom.emulator import elements
+from stateroom.emulator import elements, viewcheck
 
 BERN, ROME = {"text": {"type": "plain_text", "text": "Bern"}, "value": "bern"}, {"text": "Rome", "value": "rome"}
 OPTIONS = {"options": [BERN, ROME]}
@@ -110,3 +112,26 @@ def test_what_is_filled_in_stays_only_where_block_action_and_kind_are_the_same()
     assert elements.kept_values(before, held)["b"]["it"]["value"] == "typed"
     _, other = element_of("email_text_input", {})
     assert elements.kept_values(other, held)["b"]["it"] == {"type": "email_text_input", "value": None}
+
+
+WORDS = st.sampled_from(["type", "block_id", "action_id", "element", "elements", "accessory", "input", "button", "it"])
+JSON = st.recursive(
+    st.none() | st.booleans() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(JSON, max_size=3))
+def test_no_block_of_an_app_however_odd_breaks_anything(blocks: list[Any]) -> None:
+    made = elements.with_ids(blocks)
+    assert len(made) == len(blocks)
+    assert elements.kept_values(made, elements.initial_values(made)) == elements.initial_values(made)
+    assert isinstance(viewcheck.problems({"type": "modal", "blocks": blocks}, "modal"), list)
+
+
+def test_blocks_are_looked_through_to_a_depth_and_no_further() -> None:
+    deep: Any = {"type": "button", "action_id": "deep"}
+    for _ in range(300):
+        deep = {"elements": [deep]}
+    assert elements.find(elements.with_ids([deep]), "deep") is None

@@ -270,7 +270,7 @@ def test_the_strip_counts_a_lost_message(tmp_path: Path) -> None:
 
 
 def test_a_state_that_cannot_be_kept_or_read_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="sqlite"), local_slack(state="postgresql://x/y"):
+    with pytest.raises(WrongUse, match="sqlite"), local_slack(state="mongodb://x/y"):
         pytest.fail("it started")
     (tmp_path / "not.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StateroomError), local_slack(state=f"sqlite:///{tmp_path / 'not.db'}"):

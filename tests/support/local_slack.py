@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from stateroom.emulator.config import SEED_APP, SEED_CHANNEL, SEED_SECRET, SEED_TOKEN, EmulatorConfig
 from stateroom.emulator.server import Server, address, create_app, listen
@@ -293,6 +293,11 @@ class EventApp:
 
     def events(self, kind: str | None = None) -> list[Json]:
         return [one.event for one in self.received if kind in (None, one.event["type"])]
+
+    def payload(self) -> Json:
+        """The last interaction: what came in a form's `payload`."""
+        forms = [one.body for one in self.received if one.body.startswith(b"payload=")]
+        return dict(json.loads(parse_qs(forms[-1].decode())["payload"][0]))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,7 +8,6 @@ from their place and content, so the same blocks get the same ids. Facts: docs.s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -55,6 +54,9 @@ KINDS: Mapping[str, Kind] = {
 # These act, but hold nothing: a press is all there is to know.
 BUTTONS = frozenset({"button", "icon_button", "feedback_buttons", "workflow_button"})
 ACTING = frozenset(KINDS) | BUTTONS | {"overflow"}
+# A list is asked, not a set: what an app calls a type may be anything, also what has no hash.
+_ACTING_LIST = sorted(ACTING)
+DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,18 @@ class Place:
         return str(self.element.get("action_id", ""))
 
 
+def _copied(value: Any) -> Any:
+    """A deep copy of JSON, however deep."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def _mark(*place: Any) -> str:
     return f"{crc32(msgspec.json.encode(place)):08x}"
 
 
 def with_ids(blocks: list[Any]) -> list[Any]:
     """The same blocks, each block and acting element with an id."""
-    made = deepcopy(blocks)
+    made: list[Any] = _copied(blocks)
     for number, block in enumerate(made):
         if not isinstance(block, dict):
             continue
@@ -89,18 +96,20 @@ def with_ids(blocks: list[Any]) -> list[Any]:
     return made
 
 
-def _acting(part: Any) -> Iterator[Json]:
+def _acting(part: Any, depth: int = 0) -> Iterator[Json]:
     """The acting elements below a block, wherever its kind keeps them."""
+    if depth > DEEPEST:
+        return
     if isinstance(part, list):
         for one in part:
-            yield from _acting(one)
+            yield from _acting(one, depth + 1)
     elif isinstance(part, dict):
-        if part.get("type") in ACTING:
+        if part.get("type") in _ACTING_LIST:
             yield part
             return
         for name, value in part.items():
             if name not in ("text", "fields", "state"):
-                yield from _acting(value)
+                yield from _acting(value, depth + 1)
 
 
 def places(blocks: list[Any]) -> Iterator[Place]:
@@ -143,7 +152,7 @@ def kept_values(blocks: list[Any], before: Values) -> Values:
 
 def filled(values: Values, given: Mapping[str, Any]) -> Values:
     """`state.values` with what a person filled in, `{block_id: {action_id: {field: …}}}`; unknown places are left."""
-    made = deepcopy(values)
+    made: Values = _copied(values)
     for block_id, actions in given.items():
         for action_id, value in actions.items() if isinstance(actions, dict) else ():
             held = made.get(block_id, {}).get(action_id)
@@ -169,7 +178,7 @@ def chosen(element: Json, value: str | None, selected: Json | None) -> Json:
 
 def _pressed(element: Json, value: str | None) -> Json:
     if element["type"] == "feedback_buttons":
-        sides = [element.get("positive_button", {}), element.get("negative_button", {})]
+        sides = [*_objects([element.get("positive_button"), element.get("negative_button")]), {}]
         side = next((one for one in sides if one.get("value") == value), sides[0])
         return {"text": side.get("text"), "value": side.get("value")}
     shown: Json = {name: element[name] for name in ("text", "style", "url", "icon") if name in element}
@@ -178,7 +187,11 @@ def _pressed(element: Json, value: str | None) -> Json:
 
 def options(element: Json) -> list[Json]:
     """The options of a select, also those in groups."""
-    listed = [*element.get("options", ())]
-    for group in element.get("option_groups", ()):
-        listed += group.get("options", ())
-    return [one for one in listed if isinstance(one, dict)]
+    listed = _objects(element.get("options"))
+    for group in _objects(element.get("option_groups")):
+        listed += _objects(group.get("options"))
+    return listed
+
+
+def _objects(listed: Any) -> list[Json]:
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from stateroom.emulator import acts, asking, elements, payloads, surfaces
+from stateroom.emulator import acts, asking, elements, files, payloads, surfaces
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.asking import Actor, Invalid, interactive_problem
 from stateroom.emulator.elements import Place, Values
@@ -132,12 +132,21 @@ class Spot:
         values = elements.kept_values(self.blocks, before)
         for one in given:
             values = elements.filled(values, one)
+        self._whole_files(values)
         if self.view is not None:
             self.view.values = values
             self.workspace.world.surfaces.remember(self.view)
         elif values:
             self.workspace.world.touched[key] = values
         return values
+
+    def _whole_files(self, values: Values) -> None:
+        """A person chooses files by their ids; an app gets the files' objects."""
+        known = self.workspace.world.files
+        for held in (one for actions in values.values() for one in actions.values() if one["type"] == "file_input"):
+            listed = held["files"] if isinstance(held["files"], list) else []
+            named = [(one, known.find(self.actor.team, str(one.get("id")))) for one in listed if isinstance(one, dict)]
+            held["files"] = [one if f is None else files.full_view(f, self.actor.base_url) for one, f in named]
 
     def scene(self) -> Scene:
         view_id = self.view.id if self.view is not None else None

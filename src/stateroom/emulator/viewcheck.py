@@ -83,6 +83,9 @@ def _block(block: Any, place: str, seen: set[str]) -> Iterator[tuple[str, str]]:
         return
     block_id = block.get("block_id")
     if block_id is not None:
+        if not isinstance(block_id, str):
+            yield "must be a string", f"{place}/block_id"
+            return
         if block_id in seen:
             yield "block_id already exists", f"{place}/block_id"
         seen.add(block_id)
@@ -99,7 +102,7 @@ def _input(block: Json, place: str) -> Iterator[tuple[str, str]]:
     else:
         yield from _label(block["label"], f"{place}/label", 2000)
     element = block.get("element")
-    if not isinstance(element, dict) or element.get("type") not in elements.KINDS:
+    if not isinstance(element, dict) or element.get("type") not in list(elements.KINDS):
         yield "unsupported type of element", f"{place}/element"
 
 
