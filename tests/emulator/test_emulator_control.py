@@ -116,7 +116,7 @@ def test_what_cannot_be_said_is_refused_with_a_reason(slack: LocalSlack) -> None
     ts = slack.say("mine")
     assert denied(slack, "messages", {**say, "ts": ts}) == (409, "ts_taken")
     act = {"channel": CHANNEL, "ts": ts}
-    assert denied(slack, "actions", {**act, "kind": "stop"}) == (400, "not_yet")
+    assert denied(slack, "actions", {**act, "kind": "stop", "thread_ts": ts}) == (409, "not_processing")
     assert denied(slack, "actions", {**act, "kind": "dance"}) == (400, "unknown_kind")
     assert denied(slack, "actions", {**act, "kind": "edit", "user": "U00000002", "text": "y"})[1] == "not_your_message"
     assert denied(slack, "actions", {**act, "ts": "1.2", "kind": "delete"}) == (404, "message_not_found")

@@ -17,7 +17,6 @@ from stateroom.emulator.world import TS_PATTERN, Room, World
 from stateroom.model.errors import StateroomError
 
 TEXT_LIMIT = 40_000
-LATER_ACTIONS = ("stop",)
 
 
 class Denied(StateroomError):
@@ -125,8 +124,6 @@ def _check_say(request: SayRequest, room: Room, user: User) -> None:
 
 def act(world: World, request: ActRequest, now: float) -> Message:
     """A person edits, deletes or reacts to a message; returns that message."""
-    if request.kind in LATER_ACTIONS:
-        raise Denied(400, "not_yet", f"{request.kind} is not there yet; edit, delete and react are")
     perform = _ACTIONS.get(request.kind)
     if perform is None:
         raise Denied(400, "unknown_kind", "kind is edit, delete or react")

@@ -16,8 +16,10 @@ from stateroom.emulator import callers
 from stateroom.emulator.callers import Caller
 from stateroom.emulator.faults import Fault
 from stateroom.emulator.records import Json, dumps
+from stateroom.emulator.tiers import RATIONED
 from stateroom.emulator.webapi import METHODS
 from stateroom.emulator.webapi.arguments import coerce, read_body
+from stateroom.emulator.webapi.conversations import RATIONED_METHODS
 from stateroom.emulator.webapi.method import CLIENT, Call, Method, Refused
 from stateroom.emulator.workspace import Workspace
 
@@ -150,9 +152,10 @@ def _allowance(workspace: Workspace, caller: Caller, record: _Record, fault: Fau
         return _too_many(method, fault.retry_after)
     if not workspace.config.tiers:
         return None
-    place = str(record.channel) if method.tier.per_channel else ""
+    tier = RATIONED if caller.app.rationed and method.name in RATIONED_METHODS else method.tier
+    place = str(record.channel) if tier.per_channel else ""
     key = (caller.app.app_id, caller.install.team, method.name, place)
-    wait = workspace.allowances.take(key, method.tier, workspace.clock(), workspace.config.time_scale)
+    wait = workspace.allowances.take(key, tier, workspace.clock(), workspace.config.time_scale)
     return None if wait is None else _too_many(method, wait)
 
 

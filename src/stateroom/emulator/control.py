@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from stateroom.emulator import acts, bots, interact, interact_commands, interact_views, seed, state
+from stateroom.emulator import acts, bots, interact, interact_agents, interact_commands, interact_views, seed, state
 from stateroom.emulator.acts import ActRequest, Denied, SayRequest
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.faults import Fault
@@ -68,7 +68,7 @@ class AgainRequest(msgspec.Struct, kw_only=True):
 
 
 # Acts that an app must answer: from their kind to what they do.
-DEEDS: dict[str, Deed] = {**interact.DEEDS, **interact_commands.DEEDS, **interact_views.DEEDS}
+DEEDS: dict[str, Deed] = {**interact.DEEDS, **interact_commands.DEEDS, **interact_views.DEEDS, **interact_agents.DEEDS}
 
 
 def reply(content: object, status: int = 200) -> Response:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stateroom.emulator import asking, payloads, surfaces, viewcheck
+from stateroom.emulator import asking, payloads, sessions, surfaces, viewcheck
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.asking import Actor, Invalid
 from stateroom.emulator.elements import places
@@ -40,8 +40,11 @@ class CloseRequest(Act, kw_only=True):
 
 
 class HomeRequest(Act, kw_only=True):
+    """`context_channel`: what the person is looking at; an agent is told when its messages are opened."""
+
     app_id: str
     tab: str = "home"
+    context_channel: str | None = None
 
 
 def _top(world: World, view_id: str, actor: Actor) -> View:
@@ -206,6 +209,8 @@ async def open_home(workspace: Workspace, request: HomeRequest, base_url: str) -
     home = world.surfaces.home(actor.team, app.app_id, actor.user.id)
     shown = {"view": surfaces.shown(home)} if home is not None and request.tab == "home" else {}
     event = {"type": "app_home_opened", "user": actor.user.id, "channel": channel, "tab": request.tab, **shown}
+    if request.tab == "messages" and sessions.surface_of(app).get("kind") == "agent":
+        event["context"] = sessions.entities(actor.team, request.context_channel)
     addressed = Addressed(app.app_id, install, {**event, "event_ts": at}, channel, at)
     return {**await tell_one(workspace, addressed), **shown}
 

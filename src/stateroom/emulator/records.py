@@ -93,6 +93,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     edited: Json | None = None
     reactions: dict[str, list[str]] = {}
     streaming: bool = False
+    stopped: bool = False
     touched: float = 0.0
     deleted: bool = False
     acked: list[str] = []
@@ -168,6 +169,29 @@ class Install(msgspec.Struct, kw_only=True, omit_defaults=True):
     bot_token: str
     enterprise: str | None = None
     org_wide: bool = False
+
+
+class Session(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An app's conversation in one thread; `pane`: a thread of the older assistant pane, with its `context`."""
+
+    team: str
+    channel: str
+    thread_ts: str
+    app_id: str
+    status: str = ""
+    title: str = ""
+    initiator: str = ""
+    icon_emoji: str = ""
+    icon_url: str = ""
+    username: str = ""
+    prompts: list[Json] = []
+    prompts_title: str = ""
+    pane: bool = False
+    context: Json = {}
+
+    @property
+    def key(self) -> str:
+        return f"session/{self.team}/{self.channel}/{self.thread_ts}/{self.app_id}"
 
 
 class Token(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -330,7 +354,21 @@ class Item(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 Record = (
-    Enterprise | Team | User | Channel | Message | App | Pending | Item | Hook | View | Scheduled | Token | File | Blob
+    Enterprise
+    | Team
+    | User
+    | Channel
+    | Message
+    | App
+    | Pending
+    | Item
+    | Hook
+    | View
+    | Scheduled
+    | Token
+    | File
+    | Blob
+    | Session
 )
 
 KINDS: dict[str, type[Record]] = {
@@ -348,6 +386,7 @@ KINDS: dict[str, type[Record]] = {
     "token": Token,
     "file": File,
     "blob": Blob,
+    "session": Session,
 }
 _exactly: Final = msgspec.json.Decoder(Item, float_hook=Decimal)
 

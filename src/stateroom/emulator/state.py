@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from stateroom.emulator import commands, views
+from stateroom.emulator import commands, sessions, views
 from stateroom.emulator.manifests import redirect_urls
 from stateroom.emulator.records import App, Json
 from stateroom.emulator.workspace import Workspace
@@ -39,6 +39,7 @@ def whole(workspace: Workspace) -> Json:
             {"team": team, "channel": channel, "thread_ts": thread_ts, "status": status.text}
             for (team, channel, thread_ts), status in world.statuses.items()
         ],
+        "sessions": world.sessions.listed(),
         "faults": workspace.faults.listed(),
         "turns": list(workspace.turns.values()),
         "stats": workspace.counts(),
@@ -65,7 +66,9 @@ def _app(workspace: Workspace, app: App) -> Json:
         "transport": transport,
         "commands": [commands.shown(one) for one in commands.declared(app)],
         "shortcuts": commands.shortcuts(app),
-        "features": commands.features(app),
+        "features": commands.features(app) | {"agent": sessions.surface_of(app) or None},
+        "client_id": app.client_id,
+        "teams": list(app.installs),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stateroom.emulator.records import Json, Message
+from stateroom.emulator.records import Json, Message, Session
 from stateroom.emulator.speech import changed
 from stateroom.emulator.world import World
 
@@ -52,8 +52,24 @@ def stop(world: World, message: Message, final: Final, now: float) -> None:
     message.blocks = [*message.blocks, *final.blocks]
     if final.metadata is not None:
         message.metadata = final.metadata
+    message.stopped = False
     _end(world, message)
     changed(world, message, previous, now)
+
+
+def interrupt(world: World, session: Session, now: float) -> list[str]:
+    """A person stops an app in a thread: its streams there grow no more. Returns their timestamps."""
+    ended = []
+    for message in list(world.streams.values()):
+        if (message.team, message.channel, message.thread) != (session.team, session.channel, session.thread_ts):
+            continue
+        if message.app_id == session.app_id:
+            previous = world.slack_view(message)
+            message.stopped = True
+            _end(world, message)
+            changed(world, message, previous, now)
+            ended.append(message.ts)
+    return ended
 
 
 def expire(world: World, now: float, idle_seconds: float) -> None:

@@ -12,6 +12,9 @@ from stateroom.emulator.world import Room, World
 
 Place = tuple[str, str]
 
+# The first line of a pane's thread stands there before anybody spoke.
+_OPENING = frozenset({"assistant_app_thread"})
+
 # What a person writes; joins, topics and other system lines ask for no answer.
 _SPOKEN = frozenset({None, "file_share", "me_message", "thread_broadcast"})
 
@@ -24,7 +27,7 @@ def line(message: Message, room: Room, app: App, install: Install) -> stats.Line
         ts=message.ts,
         thread=message.thread,
         reply=message.is_reply,
-        by_app=message.app_id == app.app_id and message.ephemeral_to is None,
+        by_app=message.app_id == app.app_id and message.ephemeral_to is None and message.subtype not in _OPENING,
         by_person=message.bot_id is None and message.subtype in _SPOKEN,
         mention=f"<@{install.bot_user_id}>" in message.text,
         direct=room.channel.is_im,

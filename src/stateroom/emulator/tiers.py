@@ -2,7 +2,8 @@
 
 Rules of this file: pure state, the moment handed in. Facts: docs.slack.dev/apis/web-api/rate-limits (tiers 1 to 4 allow
 1, 20, 50, 100 calls a minute per method and workspace and app; posting about 1 message a second per channel, short
-bursts allowed). Slack does not publish its exact buckets; ours start full and refill evenly.
+bursts allowed) and docs.slack.dev/changelog/2025/05/29 (history of unlisted commercial apps: 1 call a minute, 15
+messages). Slack does not publish its exact buckets; ours start full and refill evenly.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ TIER_3 = Tier(50)
 TIER_4 = Tier(100)
 POSTING = Tier(5, seconds=5.0, per_channel=True, error="rate_limited")
 STATUS = Tier(600)
+RATIONED = Tier(1)
 FREE = Tier(1_000_000)
 
 

@@ -53,11 +53,19 @@ def slack_message(
         value = getattr(message, name)
         if value:
             view[name] = value
+    if message.bot_id is not None and message.text and not message.blocks and not message.deleted:
+        view["blocks"] = rich_text(message)
     if message.reactions:
         view["reactions"] = _reactions(message)
     if metadata and message.metadata is not None:
         view["metadata"] = message.metadata
     return view
+
+
+def rich_text(message: Message) -> list[Json]:
+    """The blocks that Slack makes of an app's text when it brings none; clients read them back (Bolt's assistant)."""
+    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": message.text}]}
+    return [{"type": "rich_text", "block_id": message.ts.replace(".", ""), "elements": [section]}]
 
 
 def turn_mark(message: Message) -> Json | None:
@@ -81,7 +89,7 @@ def sim_message(message: Message, reply_count: int = 0) -> Json:
     }
     for name in (
         *("thread_ts", "bot_id", "app_id", "username", "subtype", "client_msg_id", "ephemeral_to", "blocks"),
-        *("attachments", "files", "chunks", "metadata", "edited", "deleted"),
+        *("attachments", "files", "chunks", "metadata", "edited", "deleted", "stopped"),
     ):
         value = getattr(message, name)
         if value:

@@ -35,12 +35,14 @@ from stateroom.emulator.records import (
     Pending,
     Record,
     Scheduled,
+    Session,
     Team,
     Token,
     User,
     View,
     encode,
 )
+from stateroom.emulator.sessions import Sessions
 from stateroom.emulator.surfaces import Surfaces
 
 NewId = Callable[[str], str]
@@ -161,6 +163,7 @@ class World:
         self.hooks = Hooks(self.keep, self.forget)
         self.surfaces = Surfaces(self.keep, self.forget, self.tell)
         self.files = Files(self.keep, self.forget)
+        self.sessions = Sessions(self.keep, self.forget, self.tell)
         self.base_url = "http://127.0.0.1"
         self._effects = Effects()
 
@@ -200,6 +203,7 @@ class World:
             Token: self.grants.load,
             File: self.files.load,
             Blob: self.files.load,
+            Session: self.sessions.load,
         }
         late = []
         for record in records:
@@ -345,6 +349,7 @@ class World:
         for made in self.scheduled.values():
             self.forget(made.key)
         self.scheduled.clear()
+        self.sessions.clear()
         for collection in self.datastores.all():
             self.datastores.clear(collection)
         self.tell("reset")

@@ -7,6 +7,7 @@ Rules of this unit: a file is a family of methods; families never import each ot
 from __future__ import annotations
 
 from stateroom.emulator.webapi import (
+    agents,
     apps,
     assistant,
     chat,
@@ -30,7 +31,20 @@ from stateroom.emulator.webapi.method import Method
 METHODS: dict[str, Method] = {
     method.name: method
     for family in (
-        *(apps, assistant, chat, conversations, files, lookups, membership, oauth, people, reactions, scheduling),
+        *(
+            agents,
+            apps,
+            assistant,
+            chat,
+            conversations,
+            files,
+            lookups,
+            membership,
+            oauth,
+            people,
+            reactions,
+            scheduling,
+        ),
         *(sockets, streaming, views),
         *(datastore, datastore_bulk, datastore_query),
     )

@@ -1,7 +1,7 @@
 """`assistant.threads.setStatus`, `.setTitle`, `.setSuggestedPrompts`.
 
-Rules of this file: a status line belongs to one thread; an empty one clears it. Titles and prompts are checked and
-accepted; the page does not show them yet (docs/emulator.md says so).
+Rules of this file: a status line belongs to one thread; an empty one clears it. Titles and prompts are kept with
+the thread's session and told to the page.
 """
 
 from __future__ import annotations
@@ -40,18 +40,24 @@ def _check_loading(lines: list[object]) -> None:
 
 
 def set_title(call: Call) -> Json:
-    _thread(call)
+    room, thread_ts = _thread(call)
+    session = call.world.sessions.get(call.team, room.channel.id, thread_ts, call.app.app_id)
+    session.title = call.args["title"]
+    call.world.sessions.changed(session)
     return {}
 
 
 def set_suggested_prompts(call: Call) -> Json:
-    call.room("channel_id")
+    room, thread_ts = call.room("channel_id"), ""
     if call.text("thread_ts") is not None:
-        _thread(call)
+        room, thread_ts = _thread(call)
     prompts = call.items("prompts")
     whole = all(isinstance(one, dict) and one.get("title") and one.get("message") for one in prompts)
     if not 1 <= len(prompts) <= 4 or not whole:
         raise invalid_arguments("prompts takes 1 to 4 objects with title and message")
+    session = call.world.sessions.get(call.team, room.channel.id, thread_ts, call.app.app_id)
+    session.prompts, session.prompts_title = prompts, call.text("title") or ""
+    call.world.sessions.changed(session)
     return {}
 
 

@@ -5,7 +5,7 @@ Rules of this file: arguments in, world changed, Slack's reply or Slack's error 
 
 from __future__ import annotations
 
-from stateroom.emulator import speech
+from stateroom.emulator import speech, views
 from stateroom.emulator.records import Json, Message
 from stateroom.emulator.tiers import POSTING, TIER_3, TIER_4
 from stateroom.emulator.webapi.content import (
@@ -61,10 +61,12 @@ def update(call: Call) -> Json:
     if not given:
         raise Refused("no_text")
     previous = call.world.slack_view(message)
+    # Who hands back the blocks that were made of the text means the text.
+    blocks = [] if call.items("blocks") == views.rich_text(message) else checked_blocks(call.items("blocks"))
     if given & {"text", "markdown_text"}:
         message.text = text
     if given & {"text", "markdown_text", "blocks"}:
-        message.blocks = checked_blocks(call.items("blocks"))
+        message.blocks = blocks
     if "attachments" in given:
         message.attachments = checked_attachments(call.items("attachments"))
     if "metadata" in call.args:

@@ -13,6 +13,10 @@ from stateroom.emulator.records import Json, Message
 from stateroom.emulator.tiers import TIER_2, TIER_3, TIER_4
 from stateroom.emulator.webapi.method import HISTORY_SCOPES, READ_SCOPES, Arg, Call, Method, Refused
 
+# What Slack rations for apps that are sold outside its Marketplace.
+RATIONED_METHODS = frozenset({"conversations.history", "conversations.replies"})
+RATIONED_ROWS = 15
+
 _KINDS = {"public_channel": False, "im": True}
 _ALL_KINDS = frozenset({"public_channel", "private_channel", "mpim", "im"})
 
@@ -39,6 +43,12 @@ def _limit(call: Call, default: int, most: int) -> int:
     if not 1 <= limit <= most:
         raise Refused("invalid_limit")
     return limit
+
+
+def _history_limit(call: Call, default: int, most: int) -> int:
+    """At most 15 rows where the app's history is rationed."""
+    limit = _limit(call, default, most)
+    return min(limit, RATIONED_ROWS) if call.app.rationed and call.config.tiers else limit
 
 
 def _page(name: str, rows: list[Json], marks: list[str], limit: int) -> Json:
@@ -136,7 +146,7 @@ def _views(call: Call, messages: list[Message]) -> list[Json]:
 def history(call: Call) -> Json:
     """Newest first; replies only where they were broadcast."""
     room = call.room()
-    limit, before = _limit(call, 100, 999), _mark(call)
+    limit, before = _history_limit(call, 100, 999), _mark(call)
     top = [one for one in _visible(room.listed()) if not one.is_reply or one.subtype == "thread_broadcast"]
     found = [one for one in reversed(_within(call, top)) if before is None or one.ts < before]
     page = _page("messages", _views(call, found[: limit + 1]), [one.ts for one in found], limit)
@@ -149,7 +159,7 @@ def replies(call: Call) -> Json:
     named = room.messages.get(call.timestamp("ts", "thread_not_found") or "")
     if named is None or named.ephemeral_to is not None:
         raise Refused("thread_not_found")
-    limit, after = _limit(call, 1000, 1000), _mark(call)
+    limit, after = _history_limit(call, 1000, 1000), _mark(call)
     parent = room.messages.get(named.thread)
     found = _within(call, _visible(room.replies(named.thread)))
     if after is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from stateroom.emulator import speech, streams
 from stateroom.emulator.records import Json, Message
 from stateroom.emulator.tiers import TIER_2, TIER_4
+from stateroom.emulator.webapi.agents import check_status, move
 from stateroom.emulator.webapi.content import checked_blocks, checked_chunks, checked_markdown, checked_metadata
 from stateroom.emulator.webapi.method import Arg, Call, Method, Refused, invalid_arguments
 from stateroom.emulator.world import Room
@@ -54,13 +55,15 @@ def _stream(call: Call) -> tuple[Room, Message]:
     message = call.message(room)
     if message.app_id != call.app.app_id:
         raise Refused("message_not_owned_by_app")
-    if not message.streaming:
+    if not message.streaming and not message.stopped:
         raise Refused("message_not_in_streaming_state")
     return room, message
 
 
 def append_stream(call: Call) -> Json:
     room, message = _stream(call)
+    if message.stopped:
+        raise Refused("stopped_by_user")
     markdown, chunks = checked_markdown(call), checked_chunks(call)
     if markdown is None and not chunks:
         raise Refused("no_text")
@@ -69,10 +72,16 @@ def append_stream(call: Call) -> Json:
 
 
 def stop_stream(call: Call) -> Json:
+    """Also one that a person stopped: the app may still say what became of it, and move the session on."""
     room, message = _stream(call)
     markdown, chunks = checked_markdown(call), checked_chunks(call)
+    status = call.text("session_status")
+    check_status(status)
     final = streams.Final(markdown, chunks, checked_blocks(call.items("blocks")), checked_metadata(call))
     streams.stop(call.world, message, final, call.now)
+    session = call.world.sessions.find(call.team, room.channel.id, message.thread, call.app.app_id)
+    if session is not None and status is not None:
+        move(call, session, status)
     return {"channel": room.channel.id, "ts": message.ts, "message": call.world.slack_view(message)}
 
 
