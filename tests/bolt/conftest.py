@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from stateroom.emulator.config import SEED_SECRET, SEED_TOKEN
-from support.local_slack import PATIENCE, LocalSlack, local_slack
+from stateroom.emulator.config import SEED_APP, SEED_SECRET, SEED_TOKEN
+from support.local_slack import PATIENCE, Json, LocalSlack, local_slack
+from support.sockets import APP_TOKEN
 
 CHILD = Path(__file__).parents[1] / "support" / "bolt_child.py"
+
+ADDRESS = "https://app.example/slack/events"
+MANIFEST: Json = {
+    "display_information": {"name": "Tickets"},
+    "features": {"slash_commands": [{"command": "/ticket", "url": ADDRESS, "description": "Make a ticket"}]},
+    "settings": {"interactivity": {"is_enabled": True, "request_url": ADDRESS}},
+}
+SOCKETS: Json = {**MANIFEST, "settings": {**MANIFEST["settings"], "socket_mode_enabled": True}}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +57,8 @@ class BoltApps:
 
     def start(self, face: str, transport: str = "http", **more: str) -> subprocess.Popen[str]:
         (self.place / "runs").touch()
+        if transport == "socket":
+            self.slack.sim("POST", "apps", {"app_id": SEED_APP, "manifest": SOCKETS, "signing_secret": SEED_SECRET})
         env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(CHILD.parents[2] / "src"), os.environ.get("PYTHONPATH", "")]),
@@ -55,6 +66,7 @@ class BoltApps:
             "SLACK_BOT_TOKEN": SEED_TOKEN,
             "SLACK_SIGNING_SECRET": SEED_SECRET,
             "SLACK_API_URL": self.slack.api_url,
+            "SLACK_APP_TOKEN": APP_TOKEN,
             "RUNS": str(self.place / "runs"),
             **more,
         }
@@ -67,7 +79,7 @@ class BoltApps:
         line = child.stdout.readline()
         assert line.startswith("ready"), (self.place / "log").read_text()[-2000:]
         if transport == "http":
-            self.slack.register(f"{line.split()[1]}/slack/events")
+            self.slack.register(f"{line.split()[1]}/slack/events", manifest=MANIFEST)
         return child
 
     def dies(self, child: subprocess.Popen[str]) -> None:
@@ -88,6 +100,3 @@ def apps(slack: LocalSlack, tmp_path: Path) -> Iterator[BoltApps]:
     begun = BoltApps(slack, tmp_path)
     yield begun
     begun.end()
-
-
-Start = Callable[..., subprocess.Popen[str]]

@@ -10,16 +10,21 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from stateroom import sync
 from stateroom.bolt import durable
+from stateroom.engines.port import Query
 
 STORE = os.environ["STATEROOM_STORE"]
 TOKEN, SECRET, API = (os.environ[f"SLACK_{name}"] for name in ("BOT_TOKEN", "SIGNING_SECRET", "API_URL"))
 RUNS = Path(os.environ["RUNS"])
 DIE_AT = os.environ.get("DIE_AT", "")
+BUTTON = {"type": "button", "action_id": "close", "text": {"type": "plain_text", "text": "Close"}, "value": "T-1"}
+BLOCKS = [{"type": "actions", "block_id": "acts", "elements": [BUTTON]}]
 FAST: dict[str, Any] = {"lease_seconds": 1.0, "poll_seconds": 0.05, "call_seconds": 0.5}
 
 
@@ -33,7 +38,21 @@ def come_by(place: str) -> None:
     marker = RUNS.with_suffix(f".{place}")
     if place == DIE_AT and not marker.exists():
         marker.touch()
+        if place == "acked":
+            wait_for_ack()
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_ack() -> None:
+    """Until it is on record that Slack is told, which happens in another thread."""
+
+    async def acked(store: Any) -> bool:
+        rows = (await store.engine.query(Query("sr_jobs", "T00000001", 1))).rows
+        return bool(rows and rows[0].item["acked"])
+
+    with sync.open(STORE) as store:
+        while not store.ask(acked):
+            time.sleep(0.005)
 
 
 def sync_app() -> Any:
@@ -41,8 +60,7 @@ def sync_app() -> Any:
     from slack_sdk import WebClient
 
     app = App(client=WebClient(TOKEN, base_url=API), signing_secret=SECRET)
-    if os.environ.get("DURABLE", "1") == "1":
-        durable(app, STORE, **FAST)
+    durable(app, STORE, **FAST)
 
     @app.event("app_mention")
     def mention(event: dict[str, Any], say: Any) -> None:
@@ -59,21 +77,14 @@ def sync_app() -> Any:
         come_by("unacked")
         ack(f"noted: {body['text']}")
         come_by("acked")
-        client.chat_postMessage(channel=body["channel_id"], text="ticket made")
+        client.chat_postMessage(channel=body["channel_id"], text="ticket made", blocks=BLOCKS)
 
-    @app.event({"type": "message"})
-    def message(event: dict[str, Any], say: Any) -> None:
-        if event.get("bot_id") or "flaky" not in event.get("text", ""):
-            return
-        note("message")
-        say("working")
-        if len(RUNS.read_text().split()) < 3:
-            raise ValueError("not yet")
-        say("worked")
-
-    @app.error
-    def sorry(error: Exception, say: Any) -> None:
-        say("sorry")
+    @app.action("close")
+    def action(ack: Any, say: Any) -> None:
+        note("action")
+        ack()
+        come_by("pressed")
+        say("ticket closed")
 
     return app
 
@@ -100,7 +111,14 @@ def async_app() -> Any:
         come_by("unacked")
         await ack(f"noted: {body['text']}")
         come_by("acked")
-        await client.chat_postMessage(channel=body["channel_id"], text="ticket made")
+        await client.chat_postMessage(channel=body["channel_id"], text="ticket made", blocks=BLOCKS)
+
+    @app.action("close")
+    async def action(ack: Any, say: Any) -> None:
+        note("action")
+        await ack()
+        come_by("pressed")
+        await say("ticket closed")
 
     return app
 
