@@ -15,7 +15,7 @@ import pytest
 import stateroom as sr
 from stateroom import store, sync
 from stateroom.engines import handle, handle_transaction
-from stateroom.layers import threads
+from stateroom.layers import installations, threads
 
 # What the async class has and the sync one leaves out, with the reason.
 INSIDE = {"engine", "clock", "surroundings", "content", "preparer", "prepare"}  # what layers are made of
@@ -28,7 +28,8 @@ PAIRS: list[tuple[type, type, set[str]]] = [
     (store.Team, sync.Team, set()),
     (store.TransactionTeam, sync.TransactionTeam, set()),
     (store.TransactionStore, sync.TransactionStore, set()),
-    (store.Store, sync.Store, INSIDE | {"installations"}),
+    (store.Store, sync.Store, INSIDE),
+    (installations.Installations, sync.Installations, {"refused"}),  # which takes a place, that only layers have
 ]
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, T
 
 from stateroom import store as asynchronous
 from stateroom.engines import handle, handle_once, handle_transaction
-from stateroom.layers import threads
+from stateroom.layers import installations, threads
 from stateroom.model.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -199,6 +199,33 @@ class Team(_Face):
         return Threads(self._inner.threads, self._loop)
 
 
+class Installations(_Face):
+    """Who installed an app, with which tokens; see `stateroom.layers.installations.Installations`."""
+
+    save = _waiting(installations.Installations.save)
+    save_bot = _waiting(installations.Installations.save_bot)
+    find_bot = _waiting(installations.Installations.find_bot)
+    find_installation = _waiting(installations.Installations.find_installation)
+    delete_bot = _waiting(installations.Installations.delete_bot)
+    delete_installation = _waiting(installations.Installations.delete_installation)
+    delete_all = _waiting(installations.Installations.delete_all)
+    fresh = _waiting(installations.Installations.fresh)
+    state_of = _waiting(installations.Installations.state_of)
+    listed = _iterating(installations.Installations.listed)
+    people = _waiting(installations.Installations.people)
+    uninstalled = _waiting(installations.Installations.uninstalled)
+    revoked = _waiting(installations.Installations.revoked)
+    issue_state = _waiting(installations.Installations.issue_state)
+    consume_state = _waiting(installations.Installations.consume_state)
+    note_member = _waiting(installations.Installations.note_member)
+    organisation_of = _waiting(installations.Installations.organisation_of)
+
+    @property
+    def client_id(self) -> str:
+        """The app's client id; a dash when none was given."""
+        return str(self._inner.client_id)
+
+
 class TransactionItems(_Face, Generic[T]):
     """A datastore inside a transaction: the same verbs by id. What they find and write is checked at the end."""
 
@@ -300,6 +327,10 @@ class Store(_Face):
     def team(self, team: str) -> Team:
         """The part of one workspace, by its team id."""
         return Team(self._inner.team(team), self._opened())
+
+    def installations(self, *, client_id: str = "", erase_after: float = 0.0) -> Installations:
+        """Who installed the app `client_id`, with which tokens; `erase_after`: seconds between uninstall and erase."""
+        return Installations(self._inner.installations(client_id=client_id, erase_after=erase_after), self._opened())
 
     def transaction(self) -> _Block:
         """Several items of one team, read and written together: `with store.transaction() as tx`."""

@@ -376,6 +376,40 @@ def test_lazy_listeners_are_part_of_the_job(office: Office) -> None:
     assert office.texts() == ["worked"]
 
 
+def test_where_bolt_answers_last_lazy_listeners_are_left_to_bolt(office: Office) -> None:
+    app, ran = office.app(process_before_response=True), list[str]()
+
+    def work(say: Callable[..., Any]) -> None:
+        say("worked")
+        ran.append("lazy")
+
+    app.command("/ticket")(ack=lambda ack: ack("at once"), lazy=[work])
+    assert deliver(app, command()).body == "at once"
+    (row,) = office.rows()
+    assert row.item["state"] == "done"
+    eventually_now(lambda: ran == ["lazy"])
+    assert office.texts() == ["worked"]
+
+
+def test_a_failed_job_is_listed_and_can_be_run_again(office: Office) -> None:
+    app, ran = office.app(attempts=1), list[str]()
+
+    @app.event("app_mention")
+    def listener() -> None:
+        ran.append("ran")
+        if len(ran) == 1:
+            raise ValueError("not yet")
+
+    deliver(app, mention())
+    office.settled("failed")
+    (told,) = office.store.ask(lambda store: jobs.listed(store.engine, state="failed"))
+    assert (told["what"], told["reason"], told["team"]) == ("event:app_mention", "ValueError", SEED_TEAM)
+    assert office.store.ask(lambda store: jobs.retry(store.engine, store.clock, SEED_TEAM, told["id"]))
+    office.settled("done")
+    assert ran == ["ran", "ran"]
+    assert office.store.ask(lambda store: jobs.retry(store.engine, store.clock, SEED_TEAM, told["id"])) is None
+
+
 # --- whose job it is
 
 

@@ -84,14 +84,17 @@ def test_a_listener_that_is_killed_runs_again_and_answers_once(
     assert apps.runs == ["mention", "mention"]
 
 
-def test_a_command_that_was_acknowledged_runs_again(apps: BoltApps) -> None:
-    child = apps.start("sync", DIE_AT="acked")
+@pytest.mark.parametrize(("face", "place"), [("sync", "acked"), ("sync", "responded"), ("async", "responded")])
+def test_a_command_that_was_acknowledged_runs_again(apps: BoltApps, face: str, place: str) -> None:
+    child = apps.start(face, DIE_AT=place)
     command(apps, "printer")
     apps.dies(child)
-    apps.start("sync", DIE_AT="acked")
+    apps.start(face, DIE_AT=place)
     eventually_now(lambda: "ticket made" in texts(apps))
     (job,) = over(apps)
-    assert (job["state"], apps.runs, texts(apps).count("ticket made")) == ("done", ["command", "command"], 1)
+    shown = [one["text"] for one in apps.slack.messages()]
+    assert (job["state"], apps.runs) == ("done", ["command", "command"])
+    assert (shown.count("ticket made"), shown.count("seen")) == (1, 1)
 
 
 def test_a_command_that_was_not_acknowledged_is_over(apps: BoltApps) -> None:

@@ -38,7 +38,7 @@ def come_by(place: str) -> None:
     marker = RUNS.with_suffix(f".{place}")
     if place == DIE_AT and not marker.exists():
         marker.touch()
-        if place == "acked":
+        if place in ("acked", "responded"):
             wait_for_ack()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -72,11 +72,13 @@ def sync_app() -> Any:
         come_by("after")
 
     @app.command("/ticket")
-    def command(ack: Any, body: dict[str, Any], client: Any) -> None:
+    def command(ack: Any, body: dict[str, Any], client: Any, respond: Any) -> None:
         note("command")
         come_by("unacked")
         ack(f"noted: {body['text']}")
         come_by("acked")
+        respond("seen")
+        come_by("responded")
         client.chat_postMessage(channel=body["channel_id"], text="ticket made", blocks=BLOCKS)
 
     @app.action("close")
@@ -106,11 +108,13 @@ def async_app() -> Any:
         come_by("after")
 
     @app.command("/ticket")
-    async def command(ack: Any, body: dict[str, Any], client: Any) -> None:
+    async def command(ack: Any, body: dict[str, Any], client: Any, respond: Any) -> None:
         note("command")
         come_by("unacked")
         await ack(f"noted: {body['text']}")
         come_by("acked")
+        await respond("seen")
+        await asyncio.to_thread(come_by, "responded")
         await client.chat_postMessage(channel=body["channel_id"], text="ticket made", blocks=BLOCKS)
 
     @app.action("close")

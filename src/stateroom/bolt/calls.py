@@ -27,7 +27,7 @@ class FromStore(NamedTuple):
 
 
 class FromSlack(NamedTuple):
-    """To be called with `client.api_call(method, **form)`."""
+    """To be called with `client.api_call(method, **form)`; `respond`, which is no method, with what it was given."""
 
     method: str
     form: Mapping[str, Any]
@@ -36,6 +36,7 @@ class FromSlack(NamedTuple):
 Flow = Generator[FromStore | FromSlack, Any, Any]  # returns Slack's response, or the data of one
 
 METADATA_EVENT: Final = "stateroom_call"
+RESPOND: Final = "respond"
 _KEY: Final = "stateroom"  # in a message's metadata
 _SKEW: Final = 300.0  # seconds that our clock may be ahead of Slack's
 _POST: Final = "chat.postMessage"
@@ -80,7 +81,7 @@ def recording(job: Job, method: str, form: Mapping[str, Any], clock: Callable[[]
     data = response if isinstance(response, Mapping) else getattr(response, "data", {})
     view = data.get("view") if isinstance(data, Mapping) else None
     job.sent(key, "", view=str(view["id"]) if view else "")
-    yield from _written(job)
+    yield FromStore(job.flush())  # at once: Slack would not tell a rerun that it was done
     return response
 
 
@@ -89,6 +90,7 @@ METHODS: Final[Mapping[str, Callable[..., Flow]]] = {
     "chat.postEphemeral": recording,
     "views.open": recording,
     "views.push": recording,
+    RESPOND: recording,
 }
 """Calls that are not simply passed on."""
 

@@ -11,17 +11,18 @@ import asyncio
 import copy
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.kwargs_injection.async_utils import build_async_required_kwargs
 from slack_bolt.listener.async_listener import AsyncListener
 from slack_bolt.util.utils import get_arg_names_of_callable
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from slack_sdk.webhook import WebhookResponse
 
-from stateroom.bolt.calls import METHODS, Flow, FromStore
+from stateroom.bolt.calls import METHODS, RESPOND, Flow, FromStore
 from stateroom.bolt.reach import AsyncReach
 from stateroom.bolt.requests import is_job
 from stateroom.bolt.spine import JOB, Settings, Spine, body_of
@@ -29,6 +30,7 @@ from stateroom.engines.port import Row
 from stateroom.layers.jobs import Job
 from stateroom.model.errors import StateroomError
 
+_PATIENCE: Final = 33.0  # seconds with `respond`, whose client waits for 30
 log = logging.getLogger("stateroom.bolt")
 
 
@@ -105,10 +107,13 @@ class AsyncDurable:
                 job = request.context[JOB] = found
             job.started = True
             self._guard(request.context.client, job, spine)
+            self._responding(request.context, job, spine)
             running = _Running(self, spine, job, listener)
             told = await self._inner(request, response, listener_name, running, starting_time)
             if told is not None and told.status == 200 and not job.acked:
                 await job.acknowledge(told.body)
+            if told is None and job.acked:  # Bolt forgets an ack when the listener fails right behind it
+                return BoltResponse(status=200, body=job.item.get("ack", ""))
         except StateroomError as failed:
             log.error("the request is not on record, Slack is told to send it again: %s", failed)
             return BoltResponse(status=503, body="")
@@ -136,9 +141,24 @@ class AsyncDurable:
                 return await direct(api_method, **form)
             poster.token = client.token
             steps = flow(job, api_method, form, spine.clock, poster.timeout * 1.1)
-            return await _driven(steps, poster)
+            return _response(await _driven(steps, poster.api_call), poster)
 
         client.api_call = api_call  # type: ignore[method-assign]
+
+    def _responding(self, context: AsyncBoltContext, job: Job, spine: Spine) -> None:
+        """The same for `respond`, which goes to an address of its own."""
+        direct = context.respond
+        if direct is None or direct.response_url is None:
+            return
+
+        async def respond(*args: Any, **kwargs: Any) -> WebhookResponse:
+            steps = METHODS[RESPOND](job, RESPOND, {"args": args, "kwargs": kwargs}, spine.clock, _PATIENCE)
+            told = await _driven(steps, lambda _, args, kwargs: direct(*args, **kwargs))
+            if isinstance(told, WebhookResponse):
+                return told
+            return WebhookResponse(url=str(direct.response_url), status_code=200, body="ok", headers={})
+
+        context["respond"] = respond
 
     async def end(self, spine: Spine, job: Job, error: Exception | None, request: AsyncBoltRequest) -> None:
         """Record how a run ended."""
@@ -165,15 +185,23 @@ class _Running(AsyncListener):
         self._lazy = () if left_to_bolt else listener.lazy_functions
 
     async def run_ack_function(self, *, request: AsyncBoltRequest, response: BoltResponse) -> BoltResponse | None:
+        # What cancels the task is no outcome: the lease will run out.
         try:
             returned = await self._listener.run_ack_function(request=request, response=response)
-            for lazy in self._lazy:
-                await self._run_lazy(lazy, request)
         except Exception as error:
             await self._durable.end(self._spine, self._job, error, request)
             raise
-        await self._durable.end(self._spine, self._job, None, request)
+        await self._durable.end(self._spine, self._job, await self._lazies(request), request)
         return returned
+
+    async def _lazies(self, request: AsyncBoltRequest) -> Exception | None:
+        """Run them; the error that ended them, of which Bolt tells no error handler either."""
+        try:
+            for lazy in self._lazy:
+                await self._run_lazy(lazy, request)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the job's record says so
+            return error
+        return None
 
     async def _run_lazy(self, lazy: Callable[..., Awaitable[None]], request: AsyncBoltRequest) -> None:
         names = get_arg_names_of_callable(lazy)
@@ -184,17 +212,17 @@ class _Running(AsyncListener):
         )
 
 
-async def _driven(steps: Flow, client: AsyncWebClient) -> AsyncSlackResponse:
+async def _driven(steps: Flow, call: Callable[..., Awaitable[Any]]) -> Any:
     given: Any = None
     failed: Exception | None = None
     while True:
         try:
             step = steps.send(given) if failed is None else steps.throw(failed)
         except StopIteration as end:
-            return _response(end.value, client)
+            return end.value
         given, failed = None, None
         try:
-            given = await (step.work if isinstance(step, FromStore) else client.api_call(step.method, **step.form))
+            given = await (step.work if isinstance(step, FromStore) else call(step.method, **step.form))
         except Exception as error:  # noqa: BLE001  # into the flow, which decides
             failed = error
 

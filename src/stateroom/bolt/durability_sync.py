@@ -13,17 +13,17 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
-from slack_bolt import App, BoltRequest, BoltResponse
+from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.kwargs_injection import build_required_kwargs
 from slack_bolt.listener import Listener
 from slack_bolt.util.utils import get_arg_names_of_callable
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
+from slack_sdk.webhook import WebhookResponse
 
-from stateroom.bolt.calls import METHODS, Flow, FromStore
+from stateroom.bolt.calls import METHODS, RESPOND, Flow, FromStore
 from stateroom.bolt.reach import Reach
 from stateroom.bolt.requests import is_job
 from stateroom.bolt.spine import JOB, Settings, Spine, body_of
@@ -32,6 +32,7 @@ from stateroom.layers.jobs import Job
 from stateroom.model.errors import StateroomError, StoreUnavailable
 from stateroom.store import Store
 
+_PATIENCE: Final = 33.0  # seconds with `respond`, whose client waits for 30
 log = logging.getLogger("stateroom.bolt")
 
 
@@ -105,11 +106,14 @@ class Durable:
                 job = request.context[JOB] = found
             job.started = True
             self._guard(request.context.client, job, spine)
+            self._responding(request.context, job, spine)
             running = _Running(self, spine, job, listener)
             told = self._inner(request, response, listener_name, running, starting_time)
             if told is not None and told.status == 200 and not job.acked:
                 answer = told.body
                 self._reach.ask(lambda _: job.acknowledge(answer))
+            if told is None and job.acked:  # Bolt forgets an ack when the listener fails right behind it
+                return BoltResponse(status=200, body=job.item.get("ack", ""))
         except StateroomError as failed:
             log.error("the request is not on record, Slack is told to send it again: %s", failed)
             return BoltResponse(status=503, body="")
@@ -142,25 +146,40 @@ class Durable:
                 return direct(api_method, **form)
             poster.token = client.token
             steps = flow(job, api_method, form, spine.clock, poster.timeout * 1.1)
-            return self._driven(steps, poster)
+            return _response(self._driven(steps, poster.api_call), poster)
 
         client.api_call = api_call  # type: ignore[method-assign]
 
-    def _driven(self, steps: Flow, client: WebClient) -> SlackResponse:
+    def _responding(self, context: BoltContext, job: Job, spine: Spine) -> None:
+        """The same for `respond`, which goes to an address of its own."""
+        direct = context.respond
+        if direct is None or direct.response_url is None:
+            return
+
+        def respond(*args: Any, **kwargs: Any) -> WebhookResponse:
+            steps = METHODS[RESPOND](job, RESPOND, {"args": args, "kwargs": kwargs}, spine.clock, _PATIENCE)
+            told = self._driven(steps, lambda _, args, kwargs: direct(*args, **kwargs))
+            if isinstance(told, WebhookResponse):
+                return told
+            return WebhookResponse(url=str(direct.response_url), status_code=200, body="ok", headers={})
+
+        context["respond"] = respond
+
+    def _driven(self, steps: Flow, call: Callable[..., Any]) -> Any:
         given: Any = None
         failed: Exception | None = None
         while True:
             try:
                 step = steps.send(given) if failed is None else steps.throw(failed)
             except StopIteration as end:
-                return _response(end.value, client)
+                return end.value
             given, failed = None, None
             try:
                 if isinstance(step, FromStore):
                     work = step.work
                     given = self._reach.ask(lambda _, work=work: work)  # type: ignore[misc]
                 else:
-                    given = client.api_call(step.method, **step.form)
+                    given = call(step.method, **step.form)
             except Exception as error:  # noqa: BLE001  # into the flow, which decides
                 failed = error
 
@@ -189,11 +208,23 @@ class _Running(Listener):
         self._lazy = () if left_to_bolt else listener.lazy_functions
 
     def run_ack_function(self, *, request: BoltRequest, response: BoltResponse) -> BoltResponse | None:
-        with _Outcome(lambda error: self._durable.end(self._spine, self._job, error, request)):
+        # What ends the process or the thread is no outcome: the lease will run out.
+        try:
             returned = self._listener.run_ack_function(request=request, response=response)
+        except Exception as error:
+            self._durable.end(self._spine, self._job, error, request)
+            raise
+        self._durable.end(self._spine, self._job, self._lazies(request), request)
+        return returned
+
+    def _lazies(self, request: BoltRequest) -> Exception | None:
+        """Run them; the error that ended them, of which Bolt tells no error handler either."""
+        try:
             for lazy in self._lazy:
                 self._run_lazy(lazy, request)
-        return returned
+        except Exception as error:  # noqa: BLE001  # whatever it is, the job's record says so
+            return error
+        return None
 
     def _run_lazy(self, lazy: Callable[..., None], request: BoltRequest) -> None:
         names = get_arg_names_of_callable(lazy)
@@ -202,22 +233,6 @@ class _Running(Listener):
                 logger=request.context.logger, required_arg_names=names, request=request, response=None, this_func=lazy
             )
         )
-
-
-class _Outcome:
-    """Tells `ended` how a block ended. What ends the process or the thread is no outcome: the lease will run out."""
-
-    def __init__(self, ended: Callable[[Exception | None], None]) -> None:
-        self._ended = ended
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None or isinstance(error, Exception):
-            self._ended(error)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

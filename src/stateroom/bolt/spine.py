@@ -133,7 +133,14 @@ class Spine:
             self._held[job.id] = job
             task = asyncio.create_task(self._rerun(job))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda done, job=job: self._reran(job, done))  # type: ignore[misc]
+
+    def _reran(self, job: Job, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a defect of ours or of Bolt's: no longer held, so it comes again within bounds
+            self._held.pop(job.id, None)
+            log.error("job not brought to its listener: %s (%s)", job.id, type(error).__name__)
 
     async def _rerun(self, job: Job) -> None:
         await self._replay(job)

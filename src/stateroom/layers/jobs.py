@@ -111,6 +111,9 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.token}>"
 
+    def __deepcopy__(self, _memo: object) -> Job:
+        return self  # a handle: Bolt copies what a request's context holds
+
     # --- the job
 
     async def renew(self) -> None:
@@ -330,3 +333,27 @@ def describe(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {name: row.item[name] for name in names if name in row.item}
     found |= {name: float(row.item[name]) for name in ("received_at", "due_at", "closed_at") if name in row.item}
     return {"team": row.team, **found}
+
+
+async def listed(engine: Engine, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    """Jobs of all apps and teams: the open ones by due time, then the closed ones, newest first."""
+    condition = None if state is None else attr("state") == state
+    found: list[Row] = []
+    for index, descending in (("app_due_at", False), ("closed_at", True)):
+        if len(found) < limit:
+            query = Query(JOBS.name, None, limit - len(found), index=index, descending=descending, condition=condition)
+            found += (await engine.query(query)).rows
+    return [describe(row) for row in found]
+
+
+async def retry(engine: Engine, clock: Callable[[], float], team: str, job: str) -> dict[str, Any] | None:
+    """Run a failed job again, or a waiting one now; None when there is nothing to try again."""
+    (row,) = await engine.get(JOBS.name, team, [job])
+    if row is None or row.item["state"] not in ("waiting", "failed") or "body" not in row.item:
+        return None
+    # Whoever asks for it wants it run, also when Slack was never told.
+    body = {"state": "waiting", "due_at": _moment(clock()), "attempts": 0, "claims": 1, "acked": True}
+    gone = ("closed_at", "reason")
+    write = Update(JOBS.name, team, job, set=body, remove=gone, expires_at=None, if_version=row.version)
+    (done,) = await engine.commit([write])
+    return None if done.row is None else describe(done.row)
