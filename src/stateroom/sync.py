@@ -213,6 +213,7 @@ class Installations(_Face):
     state_of = _waiting(installations.Installations.state_of)
     listed = _iterating(installations.Installations.listed)
     people = _waiting(installations.Installations.people)
+    places_in = _waiting(installations.Installations.places_in)
     uninstalled = _waiting(installations.Installations.uninstalled)
     revoked = _waiting(installations.Installations.revoked)
     issue_state = _waiting(installations.Installations.issue_state)

@@ -24,7 +24,7 @@ from slack_sdk.webhook import WebhookResponse
 
 from stateroom.bolt.calls import METHODS, RESPOND, Flow, FromStore
 from stateroom.bolt.reach import AsyncReach
-from stateroom.bolt.requests import is_job
+from stateroom.bolt.requests import is_job, patience_of
 from stateroom.bolt.spine import JOB, Settings, Spine, body_of
 from stateroom.engines.port import Row
 from stateroom.layers.jobs import Job
@@ -102,7 +102,7 @@ class AsyncDurable:
             if job is None:
                 found = await self._claim(spine, request, listener)
                 if isinstance(found, Row):
-                    answer = await spine.answer(found, seconds=listener.ack_timeout)
+                    answer = await spine.answer(found, seconds=patience_of(listener))
                     return None if answer is None else BoltResponse(status=200, body=answer)
                 job = request.context[JOB] = found
             job.started = True
@@ -178,7 +178,7 @@ class _Running(AsyncListener):
         self.matchers, self.middleware = listener.matchers, listener.middleware
         self.ack_function = listener.ack_function
         self.auto_acknowledgement = listener.auto_acknowledgement
-        self.ack_timeout = listener.ack_timeout
+        self.ack_timeout = patience_of(listener)
         # On a platform that freezes after the response Bolt must start these itself; they are then no part of the job.
         left_to_bolt = durable._runner.process_before_response
         self.lazy_functions = listener.lazy_functions if left_to_bolt else ()

@@ -25,7 +25,7 @@ from slack_sdk.webhook import WebhookResponse
 
 from stateroom.bolt.calls import METHODS, RESPOND, Flow, FromStore
 from stateroom.bolt.reach import Reach
-from stateroom.bolt.requests import is_job
+from stateroom.bolt.requests import is_job, patience_of
 from stateroom.bolt.spine import JOB, Settings, Spine, body_of
 from stateroom.engines.port import Row
 from stateroom.layers.jobs import Job
@@ -127,7 +127,7 @@ class Durable:
 
     def _answered(self, spine: Spine, row: Row, listener: Listener) -> BoltResponse | None:
         """A redelivery: told what the first one was told."""
-        answer = self._reach.ask(lambda _: spine.answer(row, seconds=listener.ack_timeout))
+        answer = self._reach.ask(lambda _: spine.answer(row, seconds=patience_of(listener)))
         return None if answer is None else BoltResponse(status=200, body=answer)
 
     # --- what the listener says
@@ -201,7 +201,7 @@ class _Running(Listener):
         self.matchers, self.middleware = listener.matchers, listener.middleware
         self.ack_function = listener.ack_function
         self.auto_acknowledgement = listener.auto_acknowledgement
-        self.ack_timeout = listener.ack_timeout
+        self.ack_timeout = patience_of(listener)
         # On a platform that freezes after the response Bolt must start these itself; they are then no part of the job.
         left_to_bolt = durable._runner.process_before_response
         self.lazy_functions = listener.lazy_functions if left_to_bolt else ()

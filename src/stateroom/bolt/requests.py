@@ -24,3 +24,8 @@ def what_of(body: Mapping[str, Any]) -> str:
     if "command" in body:
         return f"command:{body['command']}"
     return str(body.get("type") or "")
+
+
+def patience_of(listener: object) -> int:
+    """Seconds that Bolt waits for a listener's ack; older versions have one for all."""
+    return int(getattr(listener, "ack_timeout", 3))

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "threads": "threads",
     "turns": "turns",
     "installations": "installations",
+    "jobs": "jobs",
     "sweep": "sweep",
     "erase": "erase",
     "migrate": "migrate",
