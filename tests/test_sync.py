@@ -29,7 +29,7 @@ PAIRS: list[tuple[type, type, set[str]]] = [
     (store.TransactionTeam, sync.TransactionTeam, set()),
     (store.TransactionStore, sync.TransactionStore, set()),
     (store.Store, sync.Store, INSIDE),
-    (installations.Installations, sync.Installations, {"refused"}),  # which takes a place, that only layers have
+    (installations.Installations, sync.Installations, {"refused", "installed_at"}),  # of a place, that only layers have
 ]
 
 

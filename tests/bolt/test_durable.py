@@ -41,7 +41,7 @@ class Office:
             token_verification_enabled=False,
             process_before_response=more.pop("process_before_response", False),
         )
-        short = {"lease_seconds": 0.6, "poll_seconds": 0.02, "call_seconds": 0.5, **more}
+        short = {"lease_seconds": 5.0, "poll_seconds": 0.02, "call_seconds": 0.5, **more}
         self.begun.append(durable(app, self.store, **short))
         return app
 
@@ -213,7 +213,7 @@ def test_a_submission_is_answered_with_its_errors(office: Office) -> None:
 
     assert '"errors"' in deliver(app, submission()).body
     (row,) = office.settled("done")
-    assert row.item["what"] == "view_submission"
+    assert row.item["what"] == "view_submission:form"
 
 
 def test_suggestions_are_looked_up_and_nothing_is_kept(office: Office) -> None:
@@ -329,7 +329,7 @@ def test_a_throttled_post_is_tried_again_and_appears_once(office: Office) -> Non
 def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(office: Office) -> None:
     """Slack applied it, and the answer was lost: to the listener that is a time-out."""
     app, ran = office.app(), list[str]()
-    office.slack.fault("timeout", method="chat.postMessage", count=1)
+    office.slack.fault("timeout", method="chat.postMessage", count=1, apply=True)
 
     @app.event("app_mention")
     def listener(say: Callable[..., Any]) -> None:
@@ -414,11 +414,11 @@ def test_a_failed_job_is_listed_and_can_be_run_again(office: Office) -> None:
 
 
 def test_a_long_listener_keeps_its_job(office: Office) -> None:
-    apps, ran = [office.app(), office.app()], list[str]()
+    apps, ran = [office.app(lease_seconds=0.9), office.app(lease_seconds=0.9)], list[str]()
 
     def listener() -> None:
         ran.append("ran")
-        time.sleep(1.5)  # longer than the lease
+        time.sleep(1.8)  # longer than the lease
 
     for app in apps:
         app.event("app_mention")(listener)
@@ -429,7 +429,7 @@ def test_a_long_listener_keeps_its_job(office: Office) -> None:
 
 def test_a_run_that_was_overtaken_says_nothing_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that stood still for longer than its lease: the other one's run counts."""
-    app = office.app()
+    app = office.app(lease_seconds=0.5)
     ran, overtaken = list[str](), threading.Event()
 
     @app.event("app_mention")

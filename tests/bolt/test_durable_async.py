@@ -35,7 +35,7 @@ class AsyncOffice:
         self.store = store
         client = AsyncWebClient(SEED_TOKEN, base_url=slack.api_url)
         self.app = AsyncApp(client=client, signing_secret=SEED_SECRET)
-        self.durable = durable(self.app, store, lease_seconds=0.6, poll_seconds=0.02, call_seconds=0.5)
+        self.durable = durable(self.app, store, lease_seconds=5.0, poll_seconds=0.02, call_seconds=0.5)
 
     async def deliver(self, body: Json) -> BoltResponse:
         return await self.app.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode"))
@@ -133,7 +133,7 @@ async def test_an_ack_with_text_reaches_slack_and_lazy_listeners_are_part_of_the
 
 
 async def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(office: AsyncOffice) -> None:
-    await asyncio.to_thread(office.slack.fault, "timeout", method="chat.postMessage", count=1)
+    await asyncio.to_thread(office.slack.fault, "timeout", method="chat.postMessage", count=1, apply=True)
 
     @office.app.event("app_mention")
     async def listener(say: Say) -> None:

@@ -33,6 +33,7 @@ from stateroom.bolt import (
     AsyncOAuthStateStore,
     InstallationStore,
     OAuthStateStore,
+    durable,
 )
 from stateroom.emulator.config import SEED_CLIENT_ID, SEED_CLIENT_SECRET, SEED_SECRET
 from support.installations import KEYS_TEXT
@@ -90,7 +91,8 @@ def paired(slack: LocalSlack, team: str, *, seconds: int = 60) -> Installation:
 
 def test_64_requests_in_four_processes_exchange_an_expiring_token_once(rotating: LocalSlack, url: str) -> None:
     team = "T000000064"
-    InstallationStore.from_url(url, **CLIENT).save(paired(rotating, team))
+    saved = paired(rotating, team)
+    InstallationStore.from_url(url, **CLIENT).save(saved)
     before = len(rotating.calls("oauth.v2.access"))
     arguments = [sys.executable, str(CHILD), url, rotating.api_url, team, "16"]
     children = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -103,6 +105,7 @@ def test_64_requests_in_four_processes_exchange_an_expiring_token_once(rotating:
     assert len(rotating.calls("oauth.v2.access")) - before == 1
     assert len(tokens) == 64
     (token,) = set(tokens)
+    assert token != saved.bot_token
     assert rotating.call("auth.test", token=token)["ok"] is True
 
 
@@ -143,6 +146,7 @@ def test_bolt_is_given_new_tokens_and_begins_no_exchange_of_its_own(rotating: Lo
         app.dispatch(BoltRequest(body=body, mode="socket_mode"))
     app.listener_runner.listener_executor.shutdown()
     assert len(rotating.calls("oauth.v2.access")) - before == 2  # the bot's and the person's
+    assert len(seen) == 3  # an exchange of Bolt's own would have failed, the refresh token being spent
     assert len(set(seen)) == 1
     assert None not in seen[0]
     assert seen[0] != (saved.bot_token, saved.user_token)
@@ -330,6 +334,25 @@ def test_stores_made_before_a_fork_work_after_it(url: str) -> None:
     signal.alarm(0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert [store.consume(state) for state in states] == [False, True, True]
+
+
+def test_an_app_made_durable_before_a_fork_works_after_it(slack: LocalSlack, url: str) -> None:
+    app = App(client=WebClient("xoxb-local-1", base_url=slack.api_url), signing_secret=SEED_SECRET)
+    durable(app, url)
+    app.event("app_mention")(lambda say: say("by the child"))
+    child = os.fork()
+    if not child:
+        try:
+            told = app.dispatch(BoltRequest(body=mention("T00000001"), mode="socket_mode"))
+            app.listener_runner.listener_executor.shutdown()
+            os._exit(0 if told.status == 200 else 1)
+        finally:
+            os._exit(2)
+    signal.alarm(20)
+    _, status = os.waitpid(child, 0)
+    signal.alarm(0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert [one["text"] for one in slack.messages() if "bot_id" in one] == ["by the child"]
 
 
 def test_a_store_that_is_handed_in_stays_its_owners(url: str) -> None:

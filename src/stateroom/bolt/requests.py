@@ -17,13 +17,17 @@ def is_job(body: Mapping[str, Any], team: str | None) -> bool:
 
 
 def what_of(body: Mapping[str, Any]) -> str:
-    """What was asked, for logs and lists: `event:app_mention`, `command:/ticket`, `block_actions`, ..."""
+    """What was asked, by the app's own names: `event:app_mention`, `command:/ticket`, `block_actions:close`, ..."""
     event = body.get("event")
     if isinstance(event, Mapping):
         return f"event:{event.get('type', '')}"
     if "command" in body:
         return f"command:{body['command']}"
-    return str(body.get("type") or "")
+    kind, name = str(body.get("type") or ""), body.get("callback_id")
+    for holder in (body.get("view"), *(body.get("actions") or ())):
+        if isinstance(holder, Mapping):
+            name = holder.get("action_id") or holder.get("callback_id") or name
+    return f"{kind}:{name}" if kind and name else kind
 
 
 def patience_of(listener: object) -> int:
