@@ -11,7 +11,9 @@ import pytest
 from stateroom.bot import worker
 from stateroom.bot.lane import STOPPED
 from stateroom.bot.responder import Answer, Ask, exchange
+from stateroom.emulator.config import SEED_SECRET
 from stateroom.layers.inbox import Inbox, turns
+from stateroom.slack.app_manifest import Choice, app_manifest
 from stateroom.slack.prompts import Prompt
 from stateroom.store import Store
 from support.bot import MENTION, bot, children, envelope, environment, post_async
@@ -106,6 +108,12 @@ async def until_done(store: str, count: int = 1) -> list[tuple[str, str | None]]
             return found
         assert time.monotonic() < ends, found
         await asyncio.sleep(0.02)
+
+
+def declare(slack: LocalSlack) -> None:
+    """The app is an agent by its manifest, as `stateroom init --feature agent` writes it."""
+    manifest = app_manifest(Choice(AGENT))
+    slack.sim("POST", "apps", {"app_id": "A00000001", "manifest": manifest, "signing_secret": SEED_SECRET})
 
 
 def shown(slack: LocalSlack, ts: str, text: str) -> list[dict[str, Any]]:
@@ -221,12 +229,33 @@ async def test_prompts_are_suggested_where_a_conversation_is_opened(
 
 
 async def test_an_agent_says_that_it_works_and_that_it_is_done(slack: LocalSlack, store: str) -> None:
+    declare(slack)
     async with bot(slack, store, features=AGENT):
-        slack.say(f"{MENTION} hello  there")
+        ts = slack.say(f"{MENTION} hello  there")
         await until_done(store)
-        calls = [call["args"] for call in slack.calls("agents.sessions.setStatus")]
-        assert len(calls) == 2, "also when Slack refuses them: an answer does not wait for its surroundings"
+        first, last = slack.calls("agents.sessions.setStatus")
+        assert (first["ok"], last["ok"]) == (True, True)
+        place = {"channel_id": CHANNEL, "thread_ts": ts}
+        begin = {"status": "processing", "title": "hello there", "initiator_user_id": "U00000001"}
+        assert (first["args"], last["args"]) == (place | begin, place | {"status": "active"})
         assert slack.calls("assistant.threads.setStatus") == []
+
+
+@pytest.mark.parametrize("app_token", ["", "xapp-local-1"], ids=["http", "socket"])
+async def test_the_stop_button_of_an_agent_ends_its_answer_as_the_person_sees_it(
+    slack: LocalSlack, store: str, says: Callable[..., Slow], app_token: str
+) -> None:
+    declare(slack)
+    says("So far this ")
+    async with bot(slack, store, features=AGENT, app_token=app_token):
+        ts = slack.say(f"{MENTION} hello")
+        await eventually(lambda: [m for m in slack.replies(ts) if m.get("streaming")])
+        pressed = await slack.begin("stop", channel=CHANNEL, thread_ts=ts)
+        assert pressed["ok"], pressed
+        assert await until_done(store) == [("done", "stopped")]
+        (answer,) = slack.replies(ts)
+        assert (answer["text"].strip(), answer.get("streaming", False)) == ("So far this", False)
+        assert slack.calls("agents.sessions.setStatus")[-1]["args"]["status"] == "active"
 
 
 async def test_the_pane_gets_its_name_from_the_first_message(slack: LocalSlack, store: str) -> None:
