@@ -142,7 +142,7 @@ def slack_user(user: User) -> Json:
         "team_id": user.team,
         "name": user.name,
         "real_name": shown,
-        "deleted": False,
+        "deleted": user.deleted,
         "color": user.color,
         "tz": "Etc/UTC",
         "tz_label": "Coordinated Universal Time",
@@ -167,6 +167,8 @@ def sim_user(user: User) -> Json:
     }
     if user.app_id is not None:
         view["app_id"] = user.app_id
+    if user.deleted:
+        view["deleted"] = True
     return view
 
 
