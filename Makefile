@@ -78,7 +78,7 @@ soak: export STATEROOM_TEST_PROFILE = soak
 soak: install ## the full sizes; hours
 	$(PYTEST) --soak --durations=20
 
-reference: install ## make the reference pages (docs/cli.md, settings.md, api.md, turn.md) from the program
+reference: install ## make the reference pages (docs/cli.md, settings.md, api.md, turn.md, emulator.md) from the program
 	$(BIN)/python scripts/gen_docs.py
 
 # Without index addresses, so that the lock says what is installed and never from where.

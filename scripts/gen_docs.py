@@ -1,4 +1,4 @@
-"""Make the reference pages from the program: docs/cli.md, docs/settings.md, docs/api.md, docs/turn.md.
+"""Make the reference pages from the program: docs/cli.md, settings.md, api.md, turn.md, and the tables of emulator.md.
 
 Rules of this file: nothing is written here that the program knows itself; what lacks a help text or a docstring is an
 error, not an empty line. `--check` writes nothing and exits 1 when a page is not what it would write.
@@ -184,11 +184,30 @@ def states_page() -> str:
     return "\n".join([NOTE, head, f"```mermaid\n{diagram()}```\n", *tables])
 
 
+def emulator_page() -> str:
+    """The written page, with the two tables between its marks made anew."""
+    from stateroom.emulator import parity
+
+    page = (ROOT / "docs/emulator.md").read_text(encoding="utf-8")
+    for name, text in {
+        "methods": parity.table("method", parity.METHODS, parity.ABSENT_METHODS),
+        "events": parity.table("event", parity.EVENTS, parity.ABSENT_EVENTS),
+    }.items():
+        before, begin, rest = page.partition(f"<!-- {name}: made by")
+        note, _, rest = rest.partition("\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        if not end:
+            raise MissingText(f"docs/emulator.md has lost its mark for the {name}")
+        page = f"{before}{begin}{note}\n\n{text}\n{end}{after}"
+    return page
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/cli.md": cli_page,
     "docs/settings.md": settings_page,
     "docs/api.md": api_page,
     "docs/turn.md": turn_page,
+    "docs/emulator.md": emulator_page,
     "docs/installation-states.md": states_page,
 }
 
