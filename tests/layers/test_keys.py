@@ -11,7 +11,7 @@ import pytest
 import stateroom as sr
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Append, Delete, Put, Query
-from stateroom.layers import inbox, threads
+from stateroom.layers import inbox, jobs, threads
 from stateroom.layers.keys import KEYS, SECONDS, DataKeys
 from stateroom.layers.retention_erase import Erased, Eraser, erase_team, targets
 from stateroom.layers.threads import ENTRIES, export, import_lines
@@ -160,6 +160,19 @@ async def test_the_inbox_keeps_a_message_sealed_from_the_ack_to_its_end(store: S
     done = (await store.engine.commit([box.close((await box.lane(TEAM, f"{CHANNEL}:{TS}"))[0], "done")]))[0].row
     assert done is not None
     assert {"text", "$text", "answer", "$answer"}.isdisjoint((await rows_of(store.raw, "sr_inbox"))[0].item)
+
+
+async def test_a_job_keeps_its_request_sealed_until_it_is_run_again(store: Store, clock: Clock) -> None:
+    box = jobs.Jobs(store.engine, store.clock, "app", seconds=10)
+    body = {"event_id": "Ev1", "event": {"text": HUSH}}
+    await box.claim(TEAM, body, what="event", user=ANN, acked=True)
+    (row,) = await rows_of(store.raw, "sr_jobs")
+    assert "hush" not in repr(row)
+    clock.now += 60
+    (due,) = await box.due(10)
+    taken = await box.take(due)
+    assert taken is not None
+    assert json.loads(taken.item["body"]) == body
 
 
 async def test_words_that_look_sealed_are_words(store: Store) -> None:

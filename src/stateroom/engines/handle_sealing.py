@@ -102,6 +102,8 @@ class Secrets:
         return found
 
     def _turned(self, item: Item, team: str, id: str, names: Any, turn: Turn) -> dict[str, Any]:
+        if not names and isinstance(item, dict):
+            return item
         found, name = dict(item), self.definition.name.removeprefix(TRASH_PREFIX)
         for attribute in names:
             found[attribute] = turn(found[attribute], Place(team, name, id, attribute))

@@ -100,7 +100,8 @@ class DataKeys:
         if held is None:
             (row,) = await self._engine.get(KEYS.name, team, [id])
             if row is None:
-                raise KeyMissing(KEYS.name, "wrapped", f"{id} of its workspace")
+                gone = "a data key that is not in the store any more: what it sealed is gone"
+                raise KeyMissing(KEYS.name, "wrapped", id, gone)
             held = await self._hold(team, row)
         return held.cipher
 
@@ -134,7 +135,7 @@ class DataKeys:
         if not colon or not text.startswith(SERVICE):
             raise SealBroken(f"{KEYS.name}.wrapped", "is no wrapped key")
         if self._service is None:
-            raise KeyMissing(KEYS.name, "wrapped", f"of the key service {name} (STATEROOM_KMS)")
+            raise KeyMissing(KEYS.name, "wrapped", name, "which is of a key service; set STATEROOM_KMS to it")
         return await self._service.unwrap(b64decode(body), _context(team, id))
 
     def wraps(self, text: str) -> bool:

@@ -283,12 +283,13 @@ class KeyMissing(StateroomError):
     `.attribute`; `.key_id` is the id of the key that is missing, None when no keys were given at all.
     """
 
-    def __init__(self, datastore: str, attribute: str, key_id: str | None = None) -> None:
+    def __init__(self, datastore: str, attribute: str, key_id: str | None = None, advice: str | None = None) -> None:
         place = f"{datastore}.{attribute}"
         if key_id is None:
             words = f"{place} is encrypted and no keys were given; set STATEROOM_KEYS, or open the store with keys="
         else:
-            words = f"{place} is sealed with the key {key_id}, which was not given; add {key_id}:… to STATEROOM_KEYS"
+            way = advice or f"which was not given; add {key_id}:… to STATEROOM_KEYS"
+            words = f"{place} is sealed with the key {key_id}, {way}"
         super().__init__(f"{words} (docs/keys.md)")
         self.datastore = datastore
         self.attribute = attribute
