@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from slack_sdk.oauth.installation_store import FileInstallationStore, Installation
 
+from stateroom import sync
 from stateroom.emulator.config import (
     SEED_APP,
     SEED_CHANNEL,
@@ -24,14 +25,16 @@ from stateroom.emulator.config import (
     SEED_SECRET,
     SEED_TOKEN,
 )
+from stateroom.layers import jobs
 from support.installations import KEYS_TEXT
 from support.local_slack import Json, LocalSlack, eventually_now
+from support.postgres import drop_schema, fresh_schema
 from support.sockets import APP_TOKEN
 
 from .conftest import MANIFEST, SOCKETS
 
 HERE = Path(__file__).parents[2] / "examples" / "bolt"
-Start = Callable[[str, str], None]
+Start = Callable[..., None]  # before or after, http or socket, a store
 
 
 def changes() -> list[str]:
@@ -46,12 +49,12 @@ def test_three_lines_differ_and_the_page_shows_them() -> None:
     assert len([line for line in shown if line.startswith("+")]) == 3
 
 
-def environment(slack: LocalSlack, place: Path) -> dict[str, str]:
+def environment(slack: LocalSlack, place: Path, store: str = "") -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")]),
         "HOME": str(place),
-        "STATEROOM_STORE": f"sqlite:///{place}/state.db",
+        "STATEROOM_STORE": store or f"sqlite:///{place}/state.db",
         "STATEROOM_KEYS": KEYS_TEXT,
         "SLACK_API_URL": slack.api_url,
         "SLACK_SIGNING_SECRET": SEED_SECRET,
@@ -71,8 +74,8 @@ def start(slack: LocalSlack, tmp_path: Path) -> Iterator[Start]:
     """Starts before.py or after.py, installed in the local workspace, and waits until Slack can reach it."""
     begun: list[subprocess.Popen[bytes]] = []
 
-    def go(name: str, transport: str) -> None:
-        env = environment(slack, tmp_path)
+    def go(name: str, transport: str, store: str = "") -> None:
+        env = environment(slack, tmp_path, store)
         if name == "after":
             subprocess.run([sys.executable, HERE / "install.py"], env=env, check=True, timeout=30)
         else:
@@ -109,6 +112,26 @@ def texts(slack: LocalSlack, thread_ts: str | None = None) -> list[str]:
 @pytest.mark.parametrize("name", ["before", "after"])
 def test_a_ticket_is_made_and_closed(slack: LocalSlack, start: Start, name: str, transport: str) -> None:
     start(name, transport)
+    walk(slack)
+
+
+@pytest.mark.service
+def test_only_the_url_changes_for_postgresql(slack: LocalSlack, start: Start) -> None:
+    url = fresh_schema()
+    with sync.open(url, migrating=True) as store:
+        store.migrate([], apply=True)
+    try:
+        start("after", "socket", url)
+        walk(slack)
+        with sync.open(url) as store:
+            done = store.ask(lambda opened: jobs.listed(opened.engine))
+    finally:
+        drop_schema(url)
+    assert len(done) == 4
+
+
+def walk(slack: LocalSlack) -> None:
+    """A mention, a command that is refused, one that makes a ticket, and a press that closes it."""
     asked = slack.say("<@UB0000001> how?")
     eventually_now(lambda: "Write `/ticket what is broken`." in texts(slack, asked))
     about: dict[str, Any] = {"kind": "command", "command": "/ticket", "channel": SEED_CHANNEL}
