@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from stateroom.pytest_plugin.processes import free_port, listens
+from stateroom.pytest_plugin.wire import Wire
+
 from .conftest import Start, eventually, gone
 
 pytestmark = pytest.mark.service
@@ -16,7 +19,7 @@ NAMES = ("SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_
 # It says what it sees, starts a child of its own, and ends when a line of its file says how.
 APP = """
 import os, pathlib, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(10)"])
 print("app", os.getpid(), child.pid, *(os.environ.get(name, "-") for name in sys.argv[2:]), flush=True)
 while not pathlib.Path(sys.argv[1]).exists():
     time.sleep(0.01)
@@ -102,4 +105,42 @@ def test_an_app_that_is_installed_by_oauth_gets_a_client_id_when_asked(start: St
     command = start("emulator", "--oauth", *around)
     command.ready()
     assert command.line().split()[-1] == "local-client-id"
+    assert command.end(signal.SIGTERM)[0] == 0
+
+
+BOLT = """
+import os, sys
+from slack_bolt import App
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_sdk import WebClient
+
+client = WebClient(os.environ["SLACK_BOT_TOKEN"], base_url=os.environ.get("SLACK_API_URL", WebClient.BASE_URL))
+app = App(client=client)
+
+@app.event("app_mention")
+def greet(event, say):
+    say("hello", thread_ts=event["ts"])
+
+SocketModeHandler(app).start() if sys.argv[1] == "socket" else app.start(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("transport", ["socket", "http"])
+def test_a_bolt_app_with_the_one_line_of_the_page_answers(start: Start, tmp_path: Path, transport: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    assert next(line for line in BOLT.splitlines() if line.startswith("client = ")) in page
+    (tmp_path / "app.py").write_text(BOLT)
+    port = str(free_port())
+    over = ("--event-url", f"http://127.0.0.1:{port}/slack/events") if transport == "http" else ()
+    command = start("emulator", "--port", "0", *over, "--", sys.executable, "app.py", transport, port)
+    slack = Wire(command.ready())
+    up = (lambda: bool(slack.get("sockets")["sockets"])) if transport == "socket" else (lambda: listens(int(port)))
+    eventually(up, "the app is reached")
+    question = slack.post("messages", {"channel": "C00000001", "text": "<@UB0000001> hello"})["ts"]
+
+    def answered() -> bool:
+        said = slack.get("messages", channel="C00000001", thread_ts=question)["messages"]
+        return [one["text"] for one in said if "bot_id" in one] == ["hello"]
+
+    eventually(answered, "the app answers")
     assert command.end(signal.SIGTERM)[0] == 0

@@ -1,7 +1,6 @@
 """The fixture as the plugin makes it, whether or not this environment has the plugin's entry point installed."""
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 
 import pytest
 
@@ -21,10 +20,3 @@ def slack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlackServ
 def slack(slack_server: SlackServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
     with opened(slack_server, PATIENCE, None, monkeypatch) as workspace:
         yield workspace
-
-
-@pytest.fixture(scope="session")
-def plugin() -> tuple[str, ...]:
-    """What loads the plugin in a pytest of its own."""
-    installed = any(one.value == "stateroom.pytest_plugin" for one in entry_points(group="pytest11"))
-    return () if installed else ("-p", "stateroom.pytest_plugin")

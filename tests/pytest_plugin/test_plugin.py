@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ pytest_plugins = "pytester"
 pytestmark = pytest.mark.service
 
 ROOT = Path(__file__).parents[2]
-Plugin = tuple[str, ...]
 
 USERS = """
 import pytest
@@ -49,49 +49,54 @@ def test_the_manifest_of_the_settings(slack):
 """
 
 
-def run(pytester: pytest.Pytester, plugin: Plugin, *more: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist", *plugin, *more, timeout=60)
+@pytest.fixture(autouse=True)
+def _only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the plugins of this environment, which load much; ours is then named, installed or not."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
-def test_bad_apps_fail_with_the_conversation_and_the_traffic(pytester: pytest.Pytester, plugin: Plugin) -> None:
+def run(pytester: pytest.Pytester) -> pytest.RunResult:
+    return pytester.runpytest_subprocess("-p", "stateroom.pytest_plugin", "-p", "no:cacheprovider", timeout=60)
+
+
+def test_bad_apps_fail_with_the_conversation_and_the_traffic(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nslack_manifest = manifest.json\nslack_time_scale = 0.01\n")
     pytester.path.joinpath("manifest.json").write_text('{"display_information": {"name": "From the file"}}')
     pytester.makepyfile(USERS.replace("@stateroom", "<@UB0000001>"))
-    result = run(pytester, plugin)
+    result = run(pytester)
     result.assert_outcomes(passed=4, failed=2)
     result.stdout.fnmatch_lines(["*no answer within 1 s*", "*<-- this message*", "*- Slack -*", "*conversation in C*"])
     result.stdout.fnmatch_lines(["*2 answers where one was expected*", "*number 0*<-- answer 1*", "*number 1*"])
     assert "checks.py" not in result.stdout.str(), "a failure points at the user's own line"
 
 
-def test_the_examples_of_the_page_run(pytester: pytest.Pytester, plugin: Plugin) -> None:
-    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+def examples(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [one for one in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) if "def test_" in one]
+
+
+def test_the_examples_of_the_pages_run(pytester: pytest.Pytester) -> None:
+    (short,) = examples("README.md")
+    assert len([line for line in short.splitlines() if line.strip()]) <= 14
+    blocks = [short, *examples("docs/testing.md")]
+    assert len(blocks) == 4
     pytester.makepyfile(**{f"test_example_{number}": block for number, block in enumerate(blocks)})
-    run(pytester, plugin).assert_outcomes(passed=5)
+    run(pytester).assert_outcomes(passed=6)
 
 
-def test_the_example_of_the_readme_runs(pytester: pytest.Pytester, plugin: Plugin) -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = [one for one in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "def test_" in one]
-    assert len([line for line in block.splitlines() if line.strip()]) <= 14
-    pytester.makepyfile(test_readme=block)
-    run(pytester, plugin).assert_outcomes(passed=1)
+def test_the_plugin_is_declared_for_pytest_to_find() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert declared["pytest11"] == {"stateroom": "stateroom.pytest_plugin"}
 
 
-def test_who_does_not_ask_for_it_loads_nothing_and_starts_nothing(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # others load much
+def test_who_does_not_ask_for_it_loads_nothing_and_starts_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import sys\ndef test_free(request):\n"
         "    assert request.config.pluginmanager.hasplugin('stateroom.pytest_plugin')\n"
         "    assert {name for name in sys.modules if name.startswith('stateroom.')} == {'stateroom.pytest_plugin'}\n"
         "    assert not {'uvicorn', 'slack_sdk', 'slack_bolt', 'msgspec', 'pydantic'} & set(sys.modules)\n"
     )
-    result = pytester.runpytest_subprocess("-p", "stateroom.pytest_plugin", timeout=60)
-    result.assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
 def test_loading_the_plugin_imports_only_pytest() -> None:
