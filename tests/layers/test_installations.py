@@ -6,19 +6,21 @@ test_installations_upstream.py, the exchange of tokens in test_installations_rot
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Write, Written
 from stateroom.layers.installations import Installations
 from stateroom.layers.installations_states import EVENTS, MEANING, TRANSITIONS, event_of_save
-from stateroom.model.errors import InvalidId, InvalidValue, KeyMissing
+from stateroom.model.errors import InvalidId, InvalidValue, KeyMissing, StoreUnavailable
 from stateroom.store import Store
 from support.installations import CLIENT, KEYS, ORG, TEAM, bot, installation
-from support.retention import Clock
+from support.retention import Clock, rows_of
 
 HERE = {"enterprise_id": None, "team_id": TEAM}
 
@@ -325,16 +327,30 @@ async def test_an_oauth_state_is_not_in_the_store(clock: Clock) -> None:
     engine = MemoryEngine(clock)
     async with Store("memory://", clock=clock, engine=engine, keys=KEYS) as store:
         state = await store.installations(client_id=CLIENT).issue_state("browser")
-        from support.retention import rows_of
-
         (row,) = await rows_of(engine, "sr_oauth_states")
         assert state not in str(row)
         assert "browser" not in str(row)
 
 
-async def test_two_installs_at_once_do_not_mix(store: Store) -> None:
-    import asyncio
+class Refusing(MemoryEngine):
+    """Takes no row of those who install."""
 
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        if any(write.table == "sr_installers" for write in writes):
+            raise StoreUnavailable("test", "full", "no space", retryable=False)
+        return await super().commit(writes)
+
+
+async def test_an_installation_is_kept_whole_or_not_at_all(clock: Clock) -> None:
+    async with Store("memory://", clock=clock, engine=Refusing(clock), keys=KEYS) as store:
+        kept = store.installations(client_id=CLIENT)
+        with pytest.raises(StoreUnavailable):
+            await kept.save(installation())
+        assert await kept.find_bot(**HERE) is None
+        assert await kept.state_of(**HERE) == "UNINSTALLED"
+
+
+async def test_two_installs_at_once_do_not_mix(store: Store) -> None:
     kept = store.installations(client_id=CLIENT)
     await asyncio.gather(*(kept.save(installation(n, user_id=f"U0000000{n}")) for n in range(1, 9)))
     found = await kept.find_installation(**HERE)
