@@ -6,11 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Request, expect
+from playwright.async_api import Browser, Request, expect
 
 import stateroom.emulator
-from support.browsing import Bot, Shown
-from support.local_slack import LocalSlack
+from support.browsing import Bot, Shown, showing
+from support.local_slack import LocalSlack, local_slack_process
 
 PAGE = Path(stateroom.emulator.__file__).with_name("page")
 
@@ -181,3 +181,14 @@ async def test_the_page_works_from_its_sources_too(shown: Shown) -> None:
     await expect(shown.messages).to_have_count(1)
     asked = await shown.page.evaluate("() => performance.getEntriesByType('resource').map((one) => one.name)")
     assert any(name.endswith("/page/store.js") for name in asked)
+
+
+async def test_q15_the_server_keeps_within_its_memory_with_the_page_served(browser: Browser) -> None:
+    with local_slack_process() as running:
+        async with showing(browser, running.slack) as shown:
+            await shown.write("hello")
+            await expect(shown.messages).to_have_count(1)
+            status = Path(f"/proc/{running.process.pid}/status").read_text()
+            kilobytes = int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
+            print(f"the server holds {kilobytes / 1000:.0f} MB")
+            assert kilobytes < 60_000

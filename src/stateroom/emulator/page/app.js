@@ -13,7 +13,7 @@ import { Modals } from "./modal.js";
 import { joinChannel, openApps, openMembers, openPeople, openWorkspaces, startDm } from "./places.js";
 import { firstVisit, unreadIn } from "./reading.js";
 import { Sidebar } from "./sidebar.js";
-import { apply, load, loadViews, logOf, messageOf, state } from "./store.js";
+import { apply, load, loadViews, logOf, markOf, messageOf, state } from "./store.js";
 import { Stream } from "./stream.js";
 import { openSwitcher } from "./switcher.js";
 import { themeButton } from "./theme.js";
@@ -74,7 +74,8 @@ function rememberPlace() {
 function startPlace() {
   const [id, ts] = location.hash.slice(1).split("/");
   const known = state.channels.has(id) ? id : "";
-  const first = state.hints.channel || [...state.channels.keys()][0];
+  const hinted = state.channels.has(state.hints.channel) && state.hints.channel;
+  const first = hinted || [...state.channels.keys()][0];
   openChannel(known || first, { focus: !matchMedia("(pointer: coarse)").matches });
   if (known && messageOf(known, ts)) openThread(ts, false);
 }
@@ -217,6 +218,7 @@ function listen() {
   on("team", () => {
     thread.close();
     state.here = "";
+    state.me = "";
     history.replaceState(null, "", "#");
     stream.retry();
   });
@@ -307,8 +309,6 @@ async function pastTraffic() {
   }
   emit("traffic");
 }
-
-const markOf = (one) => [one.id || one.event_id || one.method, one.attempt, one.at].join();
 
 async function start() {
   buildBars();

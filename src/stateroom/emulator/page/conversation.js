@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { Composer } from "./composer.js";
 import { perform } from "./acting.js";
+import { drawAgent } from "./agent.js";
 import { openShortcuts, readCommand, hasShortcuts } from "./commands.js";
 import { confirmDialog } from "./dialog.js";
 import { on } from "./bus.js";
@@ -48,8 +49,10 @@ export class Conversation {
     });
     this.composer.catchDrops(scroller.parentElement.parentElement);
     this.problems = h("div", { class: "composer-problems" });
-    composerSlot.append(this.problems, this.composer.el);
+    this.agent = h("div", { class: "agent-bar", hidden: true });
+    composerSlot.append(this.problems, this.agent, this.composer.el);
     on("problems", (place) => place === this.place && this.drawProblems());
+    for (const topic of ["sessions", "messages", "loaded"]) on(topic, () => this.drawAgent());
     this.toolbar = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Message actions" });
     this.listen(scroller);
   }
@@ -74,6 +77,10 @@ export class Conversation {
     return `box:${this.channel}/${this.thread}`;
   }
 
+  drawAgent() {
+    drawAgent(this.agent, this, (text) => this.send(text));
+  }
+
   drawProblems() {
     fill(
       this.problems,
@@ -84,6 +91,7 @@ export class Conversation {
   aim(channel, thread, label) {
     Object.assign(this, { channel, thread });
     this.drawProblems();
+    this.drawAgent();
     this.context.channel = channel;
     this.timeline.list.setAttribute("aria-label", label);
     this.composer.aim(thread ? `${channel}.${thread}` : channel, label);

@@ -42,7 +42,7 @@ export class Home {
 
   // Agents are told when their messages tab is opened.
   tells(app) {
-    return Boolean(app.features?.agent_view || app.features?.assistant_view);
+    return app.features?.agent?.kind === "agent";
   }
 
   draw() {

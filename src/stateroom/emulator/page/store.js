@@ -101,7 +101,7 @@ export function load(raw) {
   for (const [channel, messages] of Object.entries(raw.messages || {}))
     for (const one of messages.filter(ours)) logOf(channel).upsert(one);
   state.statuses = new Map((raw.statuses || []).filter(ours).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
-  state.sessions = new Map((raw.sessions || []).filter(ours).map((one) => [`${one.channel}/${one.thread_ts}`, one]));
+  state.sessions = new Map((raw.sessions || []).filter(ours).map((one) => [`${one.channel}/${one.thread_ts || ""}`, one]));
   state.faults = raw.faults || [];
   state.caps = raw.caps || {};
   state.hints = raw.hints || {};
@@ -171,7 +171,7 @@ const EVENTS = {
   },
   session(one) {
     const session = one.session || one;
-    state.sessions.set(`${session.channel}/${session.thread_ts}`, session);
+    state.sessions.set(`${session.channel}/${session.thread_ts || ""}`, session);
     return ["sessions"];
   },
   delivery({ delivery }) {
@@ -213,14 +213,17 @@ const EVENTS = {
   },
 };
 
+// Told twice where the state was read again while the stream went on.
 function push(list, item) {
-  const same =
-    item.event_id &&
-    list.findIndex((one) => one.event_id === item.event_id && one.attempt === item.attempt && one.type === item.type);
-  if (typeof same === "number" && same >= 0) list[same] = item;
+  const mark = markOf(item);
+  const same = list.findLastIndex((one) => markOf(one) === mark);
+  if (same >= 0) list[same] = item;
   else list.push(item);
   if (list.length > KEEP) list.splice(0, list.length - KEEP);
 }
+
+/** What tells one record of the traffic from another. */
+export const markOf = (one) => [one.id || one.event_id || one.method, one.attempt, one.event_id ? "" : one.at].join();
 
 /** Applies a batch of stream events and tells each topic once. Unknown types are a newer server's, and are left alone. */
 export function apply(events) {

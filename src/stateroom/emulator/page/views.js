@@ -1,7 +1,9 @@
 // The two places where one talks: the channel in the middle and the thread beside it.
+import { agentOf, openThreads, sessionOf } from "./agent.js";
 import { avatar } from "./avatar.js";
+import { on } from "./bus.js";
 import { Conversation } from "./conversation.js";
-import { byId, fill, h, icon, setText } from "./dom.js";
+import { byId, fill, h, icon, iconButton, setText } from "./dom.js";
 import { lastRead, markRead, unreadIn } from "./reading.js";
 import { isMember, logOf, messageOf, otherSide, state, theBot, titleOf, userName } from "./store.js";
 
@@ -17,6 +19,10 @@ export class ChannelView {
       intro: () => this.intro(),
       onBottom: () => this.seen(),
     });
+    this.threads = iconButton("thread", "Conversations with this agent", (event) =>
+      openThreads(event.currentTarget, state.here, openThread),
+    );
+    byId("channel-tools").prepend(this.threads);
     byId("composer-slot").prepend(this.suggest);
     this.talk.composer.onChange = () => this.drawSuggest();
   }
@@ -24,6 +30,7 @@ export class ChannelView {
   open(id) {
     const { count } = unreadIn(id);
     state.here = id;
+    this.threads.hidden = !agentOf(id);
     const channel = state.channels.get(id);
     const title = titleOf(id);
     fill(
@@ -90,7 +97,7 @@ export class ChannelView {
       channel === state.here &&
       !asked &&
       !this.talk.composer?.area.value &&
-      isMember(state.channels.get(channel));
+      isMember(state.channels.get(channel) || {});
     this.suggest.hidden = !show;
     if (!show || this.suggest.dataset.prompt === prompt) return;
     this.suggest.dataset.prompt = prompt;
@@ -114,6 +121,7 @@ export class ChannelView {
 export class ThreadView {
   constructor({ drawer, inspect }) {
     this.drawer = drawer;
+    on("sessions", () => this.drawTitle());
     this.root = "";
     this.channel = "";
     this.talk = new Conversation(byId("thread-scroll"), byId("thread-composer"), {
@@ -137,9 +145,15 @@ export class ThreadView {
   }
 
   /** Shows the thread that starts at `ts`; with `focus` the reply box gets the focus. */
+  /** A session has a name of its own once its agent gave it one. */
+  drawTitle() {
+    setText(byId("thread-title"), sessionOf(this.channel, this.root)?.title || "Thread");
+  }
+
   open(channel, ts, focus = true) {
     const same = this.channel === channel && this.root === ts && this.drawer.isOpen;
     Object.assign(this, { channel, root: ts, byItself: false });
+    this.drawTitle();
     const title = titleOf(channel);
     setText(byId("thread-topic"), state.channels.get(channel)?.is_im ? `with ${title}` : `#${title}`);
     if (!same) {
