@@ -47,6 +47,7 @@ export class Conversation {
       place: () => ({ channel: this.channel }),
       onShortcuts: inThread ? null : (anchor) => openShortcuts("global", anchor, this.place, { channel: this.channel }),
     });
+    this.composer.block("Loading…"); // nothing is written before it is known where to
     this.composer.catchDrops(scroller.parentElement.parentElement);
     this.problems = h("div", { class: "composer-problems" });
     this.agent = h("div", { class: "agent-bar", hidden: true });
