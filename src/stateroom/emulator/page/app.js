@@ -117,6 +117,7 @@ function togglePanel() {
 function toggleDock(open = !dockDrawer.isOpen) {
   if (!open) dockDrawer.close();
   else {
+    if (dockDrawer.covers && panelDrawer.isOpen) panelDrawer.close();
     dockDrawer.open(byId("dock").querySelector("input"));
     if (!dockDrawer.covers) remember("dock", "open");
     inspector.draw();
