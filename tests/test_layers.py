@@ -68,13 +68,20 @@ def module_name(path: Path, src: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def _called(function: ast.expr) -> str:
+    """The last name of what is called."""
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
 def imported_names(node: ast.AST, package: list[str]) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         relative_to = package[: len(package) + 1 - node.level] if node.level else []
         return [".".join([*relative_to, *filter(None, [node.module]), alias.name]) for alias in node.names]
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+    if isinstance(node, ast.Call) and _called(node.func) in ("import_module", "__import__"):
         return [str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)]
     return []
 
