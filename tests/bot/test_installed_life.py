@@ -75,6 +75,10 @@ class Site:
     async def use(self) -> None:
         ts = self.ask()
         assert len(await eventually(lambda: whole(self.slack, ts, TEAM))) == 1
+        ends = time.monotonic() + 10  # Slack shows the answer a moment before the turn is over
+        while "sr_threads" not in await self.tables():
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.02)
         self.no_token_on_disk()
 
     async def state(self) -> str:
