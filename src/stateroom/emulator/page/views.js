@@ -54,6 +54,7 @@ export class ChannelView {
 
   changed(set) {
     const { timeline } = this.talk;
+    this.threads.hidden = !agentOf(state.here);
     if (!document.hasFocus() && !timeline.newAfter && unreadIn(state.here).count)
       timeline.newAfter = lastRead(state.here) || "0";
     timeline.sync(set);
