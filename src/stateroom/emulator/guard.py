@@ -2,13 +2,16 @@
 
 Rules of this file: pure decisions and one ASGI wrapper. The Host must be a loopback name (else a foreign name was bound
 to 127.0.0.1, DNS rebinding), and a request or a socket that a browser opens for another origin is refused, on the
-control plane and the Web API alike, because the seeded token is known to everybody. Every page answer carries a policy
-without scripts, styles or connections from elsewhere; an answer that has a policy of its own keeps that.
+control plane and the Web API alike, because the seeded token is known to everybody. An image or a link of a foreign
+page carries no `Origin`, but `Sec-Fetch-Site` (w3.org/TR/fetch-metadata); it may lead to what people look at, no
+further. Every page answer carries a policy without scripts, styles or connections from elsewhere; an answer that has
+a policy of its own keeps that.
 """
 
 from __future__ import annotations
 
 import json
+import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,10 +29,16 @@ HEADERS = (
 )
 
 
+_HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", re.ASCII)
+_FOREIGN = frozenset({"cross-site", "same-site"})  # another port of this machine is the same site
+# What a link may lead to from anywhere: pages, and addresses that lead to one. Nothing here changes by being looked at.
+_PAGES = ("/oauth/v2/authorize", "/archives/")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a Host header names this machine, with or without a port."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") and host.count(":") != 0 else host
-    return name.strip("[]").lower() in LOOPBACK_HOSTS
+    found = _HOST.fullmatch(host.lower())
+    return found is not None and found[1].strip("[]") in LOOPBACK_HOSTS
 
 
 def refusal(host: str, origin: str | None) -> tuple[str, str] | None:
@@ -39,6 +48,13 @@ def refusal(host: str, origin: str | None) -> tuple[str, str] | None:
     if origin is not None and origin.lower() != f"http://{host.lower()}":
         return "forbidden_origin", "requests from another origin are refused"
     return None
+
+
+def strayed(site: str, mode: str, path: str) -> tuple[str, str] | None:
+    """Why a request that a foreign page caused is refused, by `Sec-Fetch-Site` and `Sec-Fetch-Mode`."""
+    if site.lower() not in _FOREIGN or (mode.lower() == "navigate" and (path == "/" or path.startswith(_PAGES))):
+        return None
+    return "forbidden_origin", "requests from another origin are refused"
 
 
 class Guard:
@@ -55,6 +71,10 @@ class Guard:
         origin = headers.get(b"origin")
         problem = refusal(
             headers.get(b"host", b"").decode("latin-1"), origin.decode("latin-1") if origin is not None else None
+        ) or strayed(
+            headers.get(b"sec-fetch-site", b"").decode("latin-1"),
+            headers.get(b"sec-fetch-mode", b"").decode("latin-1"),
+            scope["path"],
         )
         if problem is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": problem[0]})
