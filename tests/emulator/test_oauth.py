@@ -172,7 +172,7 @@ def test_what_cannot_be_installed_is_said_on_the_page(slack: LocalSlack, changed
 
 
 def test_the_page_runs_no_script_escapes_what_it_shows_and_takes_no_foreign_form(slack: LocalSlack) -> None:
-    status, shown, headers = slack.request("GET", authorize_path(state='"><script>alert(1)</script>', scope="<b>"))
+    status, shown, headers = slack.request("GET", authorize_path(state='"><script>alert(1)</script><b>'))
     assert status == 200
     assert "<script" not in shown["text"]
     assert "<b>" not in shown["text"]

@@ -50,8 +50,8 @@ class Answer:
 
 # A page that is open is told of every call; what is larger than this it sees only by its size.
 SHOWN_BYTES = 8_000
-# Methods whose answers hold tokens, tickets or secrets.
-_ANSWER_TOKENS = ("oauth.", "apps.")
+# Methods whose answers hold tokens, tickets, secrets, or addresses that take bytes from whoever knows them.
+_ANSWER_TOKENS = ("oauth.", "apps.", "files.getUploadURL")
 
 _NEVER = Answer({"ok": False, "error": "request_timeout"}, 504)
 
@@ -98,7 +98,7 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
     exact = method is not None and method.exact
     raw, record.warnings = read_body(asked.content_type, asked.body, asked.query, exact=exact)
     by_client = method is not None and CLIENT in method.tokens
-    token = raw.pop("token", None) or _bearer(asked.authorization)
+    token = str(raw.pop("token", None) or _bearer(asked.authorization))
     record.secrets = {name: raw.pop(name) for name in _SECRETS if name in raw}
     record.args = raw
     if method is None:
@@ -109,7 +109,7 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
             record.secrets.setdefault("token", token)
         caller = callers.client(workspace.world, method, asked.authorization, raw | record.secrets)
     else:
-        caller = callers.bearer(workspace.world, method, str(token), raw, workspace.clock())
+        caller = callers.bearer(workspace.world, method, token, raw, workspace.clock())
     record.team = caller.install.team or None
     callers.check_scope(caller)
     if method.of_app:

@@ -18,7 +18,7 @@ from stateroom.emulator.hooks import RESPONSE_SECONDS, RESPONSE_USES, Trigger
 from stateroom.emulator.lines import Ask, Outcome
 from stateroom.emulator.manifests import part
 from stateroom.emulator.payloads import Scene
-from stateroom.emulator.records import App, Hook, Json, User
+from stateroom.emulator.records import UNREADABLE, App, Hook, Json, User
 from stateroom.emulator.workspace import Workspace
 from stateroom.model.errors import StateroomError
 
@@ -168,5 +168,5 @@ def _readable(body: bytes) -> Any:
         return None
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return body.decode("utf-8", "replace")

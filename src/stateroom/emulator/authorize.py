@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.control import workspace_of
-from stateroom.emulator.grants import Code
+from stateroom.emulator.grants import Code, are_scopes
 from stateroom.emulator.guard import is_loopback
 from stateroom.emulator.manifests import part, redirect_urls
 from stateroom.emulator.records import App
@@ -58,7 +58,7 @@ def read(world: World, given: dict[str, str]) -> Ask:
         raise Stopped("invalid_client_id", "no app here has that client_id; GET /_sim/state lists the apps")
     target = _target(app, given.get("redirect_uri") or None)
     scopes, user_scopes = _scopes(given.get("scope", "")), _scopes(given.get("user_scope", ""))
-    if not scopes and not user_scopes:
+    if not (scopes or user_scopes) or not are_scopes([*scopes, *user_scopes]):
         raise Stopped("invalid_scope", "name bot scopes in scope, or a person's in user_scope")
     team = given.get("team") or None
     if team is not None and team not in world.teams:
@@ -77,11 +77,21 @@ def _target(app: App, given: str | None) -> str:
         return registered[0]
     if given is None:
         raise Stopped("bad_redirect_uri", "name a redirect_uri; the app's manifest registers none")
-    parts = urlsplit(given)
-    fits = any(_below(given, one) for one in registered) if registered else is_loopback(parts.netloc)
-    if not fits or parts.scheme not in ("http", "https") or parts.fragment or "@" in parts.netloc:
+    fits, parts = False, _split(given)
+    if parts is not None:
+        fits = any(_below(given, one) for one in registered) if registered else is_loopback(parts.netloc)
+    if parts is None or not fits or parts.scheme not in ("http", "https") or parts.fragment or "@" in parts.netloc:
         raise Stopped("bad_redirect_uri", "it is none of the app's oauth_config.redirect_urls")
     return given
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address; None when it is none, or would not fit into a header."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return parts if parts.netloc.isascii() and parts.netloc.isprintable() else None
 
 
 def _below(given: str, registered: str) -> bool:
@@ -206,7 +216,8 @@ async def decide(request: Request) -> Response:
 
 def _allowed(world: World, ask: Ask, given: dict[str, str], now: float, text: str) -> Code:
     team, _, user = given.get("who", "").partition(" ")
-    if (team, user) not in world.users or ask.team not in (None, team):
+    person = world.users.get((team, user))
+    if person is None or person.is_bot or ask.team not in (None, team):
         raise Stopped("invalid_user", "pick a person on the page")
     place = given.get("org") or team
     if place != team and (place not in world.enterprises or world.teams[team].enterprise != place):

@@ -93,9 +93,9 @@ def _team_meant(world: World, method: Method, token: Token, raw: Json) -> str:
     teams, named = installs.teams_of(world, token.place), raw.get("team_id")
     if named not in (None, ""):
         if named not in teams:
-            raise Refused("team_access_not_granted" if named in world.teams else "team_not_found")
+            raise Refused("team_access_not_granted" if str(named) in world.teams else "team_not_found")
         return str(named)
-    channel = raw.get("channel") or raw.get("channel_id")
+    channel = str(raw.get("channel") or raw.get("channel_id"))
     having = [team for team in teams if (team, channel) in world.rooms]
     if having or method.name not in _NEED_A_TEAM:
         return having[0] if having else teams[0]

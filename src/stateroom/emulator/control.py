@@ -18,7 +18,7 @@ from stateroom.emulator.acts import ActRequest, Denied, SayRequest
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.faults import Fault
 from stateroom.emulator.interact import Deed
-from stateroom.emulator.records import Json
+from stateroom.emulator.records import UNREADABLE, Json
 from stateroom.emulator.workspace import Workspace
 from stateroom.model.errors import WrongUse
 
@@ -90,8 +90,8 @@ def _decoded(body: bytes, shape: type[_Shape]) -> _Shape:
         return msgspec.json.decode(body or b"{}", type=shape)
     except msgspec.ValidationError as error:
         raise Denied(400, "invalid_arguments", str(error)) from None
-    except msgspec.DecodeError:
-        raise Denied(400, "invalid_json", "the body is not JSON") from None
+    except UNREADABLE:
+        raise Denied(400, "invalid_json", "the body is not JSON, or nested too deep") from None
 
 
 async def register_app(request: Request) -> Response:

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stateroom.emulator import acts, installs
+from stateroom.emulator import acts, grants, installs
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.control import body_of, reply, workspace_of
-from stateroom.emulator.grants import LIFETIME_SECONDS
 from stateroom.emulator.manifests import part, rotates
 from stateroom.emulator.records import App
 from stateroom.emulator.workspace import Workspace
@@ -73,7 +72,7 @@ def place_of(world: World, team: str | None, enterprise: str | None) -> str:
 
 
 def lifetime_of(workspace: Workspace, app: App) -> float | None:
-    return workspace.config.scaled(LIFETIME_SECONDS) if rotates(app.manifest) else None
+    return workspace.config.scaled(grants.LIFETIME_SECONDS) if rotates(app.manifest) else None
 
 
 async def install(request: Request) -> Response:
@@ -82,6 +81,8 @@ async def install(request: Request) -> Response:
     app = app_of(world, request.path_params["app_id"])
     place = place_of(world, asked.team, asked.enterprise if asked.org_wide else None)
     user = acts.user_of(world, installs.teams_of(world, place)[0], asked.user)
+    if not grants.are_scopes([*(asked.scopes or ()), *(asked.user_scopes or ())]):
+        raise Denied(400, "invalid_arguments", "scopes and user_scopes are names of scopes, such as chat:write")
     manifest_scopes = part(app.manifest or {}, ("oauth_config", "scopes", "user")) or []
     wanted = installs.Wanted(
         app=app,

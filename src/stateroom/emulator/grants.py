@@ -8,7 +8,8 @@ it answers for a token that a third one pushed out; `token_revoked` is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stateroom.emulator.records import Record, Token
@@ -19,6 +20,13 @@ LIVE_AT_ONCE = 2
 REMEMBERED_DEAD = 20
 
 NewId = Callable[[str], str]
+# Scopes go into headers; Slack's own are `chat:write`, `identity.basic`, `hermes` and the like.
+_SCOPE = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+
+
+def are_scopes(names: Iterable[str]) -> bool:
+    """Whether each can be the name of a scope; which ones there are is Slack's to say, and changes."""
+    return all(_SCOPE.fullmatch(name) for name in names)
 
 
 @dataclass(slots=True)

@@ -165,8 +165,8 @@ class Spot:
 
 def _blocks_of(message: Message) -> list[Any]:
     """A message's blocks, also those in its attachments."""
-    inner = [block for one in message.attachments if isinstance(one, dict) for block in one.get("blocks") or ()]
-    return [*message.blocks, *inner]
+    inner = [one.get("blocks") for one in message.attachments if isinstance(one, dict)]
+    return [*message.blocks, *(block for blocks in inner if isinstance(blocks, list) for block in blocks)]
 
 
 def spot_of(workspace: Workspace, actor: Actor, request: ElementRequest, app: App | None = None) -> Spot:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from stateroom.emulator import acts, responses, surfaces
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.bodies import read_limited
+from stateroom.emulator.control import body_of
 from stateroom.emulator.records import Json
 from stateroom.emulator.sockets import REASONS
 from stateroom.emulator.workspace import Workspace
@@ -96,10 +97,7 @@ async def list_sockets(request: Request) -> Response:
 async def disturb_sockets(request: Request) -> Response:
     """An app's sockets are cut, or told to reconnect."""
     workspace = _workspace(request)
-    try:
-        asked = msgspec.json.decode(await read_limited(request, BODY_LIMIT), type=SocketRequest)
-    except msgspec.DecodeError as error:
-        raise Denied(400, "invalid_arguments", str(error)) from None
+    asked = await body_of(request, SocketRequest)
     if asked.app_id not in workspace.world.apps:
         raise Denied(404, "app_not_found", "no such app; GET /_sim/state lists them")
     if asked.do not in ("cut", *REASONS):

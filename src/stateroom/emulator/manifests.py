@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stateroom.emulator.grants import are_scopes
 from stateroom.emulator.records import Json
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidDefinition, WrongUse
@@ -18,14 +19,15 @@ from stateroom.model.schema.manifest import datastores_of
 BREAKING = "breaking_change"
 
 # The parts that become an app's own; one of another kind would be kept, and then break every later call.
-_TEXT, _TEXTS = "a string", "an array of strings"
+_TEXT, _TEXTS, _SCOPES = "a string", "an array of strings", "an array of scopes"
 _PARTS: Mapping[tuple[str, ...], str] = {
     ("display_information", "name"): _TEXT,
     ("features", "bot_user", "display_name"): _TEXT,
     ("settings", "event_subscriptions", "request_url"): _TEXT,
     ("settings", "event_subscriptions", "bot_events"): _TEXTS,
     ("settings", "interactivity", "request_url"): _TEXT,
-    ("oauth_config", "scopes", "bot"): _TEXTS,
+    ("oauth_config", "scopes", "bot"): _SCOPES,
+    ("oauth_config", "scopes", "user"): _SCOPES,
     ("oauth_config", "redirect_urls"): _TEXTS,
 }
 
@@ -114,7 +116,8 @@ def _misshapen(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for path, kind in _PARTS.items():
         value = part(manifest, path)
         texts = [value] if kind == _TEXT else value if isinstance(value, list) else [None]
-        if value is not None and not all(isinstance(one, str) for one in texts):
+        fits = all(isinstance(one, str) and (kind != _SCOPES or are_scopes([one])) for one in texts)
+        if value is not None and not fits:
             yield "/" + "/".join(path), kind
 
 

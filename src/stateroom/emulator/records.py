@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 # Items hold exact decimals; every other record has none, so one encoder serves all.
 dumps: Final = msgspec.json.Encoder(decimal_format="number").encode
+# What decoding a stranger's JSON raises: it is none, of another shape, or nested deeper than can be read.
+UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 
 
 class Team(msgspec.Struct, kw_only=True, omit_defaults=True):

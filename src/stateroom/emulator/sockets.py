@@ -18,7 +18,7 @@ from uuid import uuid4
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from stateroom.emulator.records import Json, dumps
+from stateroom.emulator.records import UNREADABLE, Json, dumps
 
 SOCKETS_PER_APP = 10
 LIFE_SECONDS = 18_060.0  # what Slack's hello calls approximate_connection_time
@@ -160,7 +160,7 @@ class Hub:
     def _heard(self, text: str) -> None:
         try:
             said = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         envelope_id = said.get("envelope_id") if isinstance(said, dict) else None
         waiting = self._waiting.get(envelope_id) if isinstance(envelope_id, str) else None

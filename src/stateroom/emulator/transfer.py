@@ -47,12 +47,16 @@ def parted(content_type: str, body: bytes) -> bytes:
     raise Denied(400, "invalid_form_data", "the form has no part with a file name")
 
 
+def _is(secret: str, given: str) -> bool:
+    return hmac.compare_digest(secret.encode(), given.encode("utf-8", "replace"))
+
+
 async def upload(request: Request) -> Response:
     """`POST` to an `upload_url`: bytes as they are, or a form. Plain text back, as Slack's own upload server."""
     workspace = workspace_of(request)
     team, _, file_id = request.path_params["file"].partition("-")
     file = workspace.world.files.find(team, file_id)
-    if file is None or file.complete or not hmac.compare_digest(file.ticket, request.path_params["ticket"]):
+    if file is None or file.complete or not _is(file.ticket, request.path_params["ticket"]):
         return Response("no such upload", 404, media_type="text/plain")
     body = await read_limited(request, BODY_LIMIT)
     data = parted(request.headers.get("content-type", ""), body)

@@ -6,6 +6,7 @@ Rules of this file: pure. Limits: docs.slack.dev/reference/views. Blocks are che
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,14 +139,20 @@ def _unfilled(place: elements.Place, value: Any) -> str | None:
     return None
 
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
 def _no_number(element: Json, value: str) -> str | None:
-    try:
-        number = float(value)
-    except ValueError:
+    number = _number(value)
+    if number is None:
         return "Please enter a number."
     if element.get("is_decimal_allowed") is not True and not number.is_integer():
         return "Please enter a whole number."
-    low, high = element.get("min_value"), element.get("max_value")
-    if (low is not None and number < float(low)) or (high is not None and number > float(high)):
+    low, high = _number(element.get("min_value")), _number(element.get("max_value"))
+    if (low is not None and number < low) or (high is not None and number > high):
         return "Please enter a number within the limits."
     return None
