@@ -123,7 +123,7 @@ class Lines:
                 if not 200 <= response.status < 300:
                     no_retry = response.headers.get("x-slack-no-retry") == "1"
                     return Outcome(response.status, "http_error", no_retry=no_retry)
-                said = await response.content.read(ANSWER_LIMIT)
+                said = await _whole(response.content)
                 return Outcome(response.status, None, body=said, content_type=response.content_type)
         except TimeoutError:
             return Outcome(None, "http_timeout")
@@ -146,6 +146,15 @@ class Lines:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def _whole(stream: aiohttp.StreamReader) -> bytes:
+    """An answer to its end, or to ANSWER_LIMIT; one `read` gives what one packet brought."""
+    parts, size = [], 0
+    while size < ANSWER_LIMIT and (part := await stream.read(ANSWER_LIMIT - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def interactivity_url(app: App) -> str | None:
