@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stateroom.emulator import grants, seed
+from stateroom.emulator import grants, seed, streams
 from stateroom.emulator.grants import Holder, NewId
 from stateroom.emulator.records import App, Install, Json, Token
 from stateroom.emulator.world import Addressed, World
@@ -171,10 +171,13 @@ def hand_over(world: World, app: App, place: str, token: str) -> None:
 
 
 def deactivate(world: World, app: App, found: Install) -> None:
-    """The bot user leaves its channels and is no longer there."""
+    """The bot user leaves its channels and is no longer there; what it was still writing ends."""
     user = world.users.get((found.team, found.bot_user_id))
     app.installs.pop(found.team, None)
     world.add_app(app)
+    streams.leave(world, found.team, app.app_id)
+    if not app.installs:
+        world.left.add(app.app_id)
     if user is None:
         return
     user.deleted = True

@@ -61,12 +61,25 @@ async def submit(workspace: Workspace, request: SubmitRequest, base_url: str) ->
     world, actor = workspace.world, actor_of(workspace, request, base_url)
     view = _top(world, request.view_id, actor)
     app = installed(world, view.app_id, actor.team)
+    if view.key in workspace.submitting:
+        raise Denied(409, "view_submitting", "its app has not answered the submission before this one")
     spot = Spot(workspace, actor, app, view=view)
     values = spot.fill([request.values])
     missing = viewcheck.unfilled(spot.blocks, values)
     if missing:
         await workspace.settle()
         return asking.refusal("missing_input", "fill in what is required", errors=missing)
+    workspace.submitting.add(view.key)
+    try:
+        return await _send(workspace, spot)
+    finally:
+        workspace.submitting.discard(view.key)
+
+
+async def _send(workspace: Workspace, spot: Spot) -> Json:
+    """Ask the app, and carry out its answer."""
+    world, app, actor, view = workspace.world, spot.app, spot.actor, spot.view
+    assert view is not None
     payload = payloads.submission(spot.scene(), surfaces.shown(view), _response_urls(workspace, spot))
     answer, outcome = await interactive(workspace, app, actor, payload, str(view.content.get("callback_id", "")))
     if not outcome.taken:
@@ -117,7 +130,9 @@ class _Answer:
 
 
 def _carry_out(workspace: Workspace, app: App, view: View, said: Any) -> Json:
-    """The fields that a `response_action` adds to the answer. Raises Invalid."""
+    """The fields that a `response_action` adds to the answer; a closed modal stays closed. Raises Invalid."""
+    if view not in workspace.world.surfaces.stack(view.team, view.user):
+        return {"response_action": "none"}
     if said in (None, "", {}):
         workspace.world.surfaces.pop(view)
         return {"response_action": "none"}

@@ -80,6 +80,14 @@ def expire(world: World, now: float, idle_seconds: float) -> None:
             world.show(message)
 
 
+def leave(world: World, team: str, app_id: str) -> None:
+    """An app is removed: nobody can move its streams there any more."""
+    for message in list(world.streams.values()):
+        if (message.team, message.app_id) == (team, app_id):
+            _end(world, message)
+            world.show(message)
+
+
 def _end(world: World, message: Message) -> None:
     message.streaming = False
     world.streams.pop(message.key, None)

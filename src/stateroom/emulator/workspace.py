@@ -54,6 +54,7 @@ class Workspace:
         self.online: dict[str, bool] = {}
         self.turns: OrderedDict[str, Json] = OrderedDict()
         self.closing = asyncio.Event()
+        self.submitting: set[str] = set()  # modals whose app has not answered yet
         self._scribe = Scribe(self._journal)
         self.hub = Hub(clock, config.scaled, self._socket_changed)
         self.lines = Lines(self.hub, config.ack_seconds, clock)
@@ -118,6 +119,17 @@ class Workspace:
             self.world.pending[one.key] = one
         self._publish(effects.news)
         self._deliverer.submit(pending)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """End the sockets of apps that are installed nowhere any more, once they have heard so."""
+        for app_id in list(self.world.left):
+            app = self.world.apps.get(app_id)
+            if app is None or app.installs:
+                self.world.left.discard(app_id)
+            elif not any(one.app_id == app_id for one in self.world.pending.values()):
+                self.world.left.discard(app_id)
+                await self.hub.disconnect(app_id, "link_disabled")
 
     def _address(self, effects: Effects) -> list[Pending]:
         now, sent = self.clock(), []

@@ -156,6 +156,7 @@ class World:
         self.pending: dict[str, Pending] = {}
         self.statuses: dict[tuple[str, str, str], Status] = {}
         self.streams: dict[str, Message] = {}
+        self.left: set[str] = set()  # apps that were removed from their last team just now
         self.scheduled: dict[str, Scheduled] = {}
         self.touched: dict[tuple[str, str], Values] = {}
         self.datastores = Datastores(self.keep, self.forget)
