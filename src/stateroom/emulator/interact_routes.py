@@ -54,13 +54,13 @@ async def link(socket: WebSocket) -> None:
 async def respond(request: Request) -> Response:
     """`POST /response/<id>`: 404 with `used_url` or `expired_url` when it is over."""
     workspace = _workspace(request)
+    body = await read_limited(request, BODY_LIMIT)  # first: others may use it up while this body comes
     hook, now = workspace.world.hooks.response(request.path_params["hook_id"]), workspace.clock()
     if hook is None or now > hook.until:
         return _refused("expired_url")
     if hook.left < 1:
         return _refused("used_url")
     try:
-        body = await read_limited(request, BODY_LIMIT)
         said = responses.read(body, is_json=True)
         if said is None:
             return _refused("no_text", 400)

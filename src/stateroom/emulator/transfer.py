@@ -55,13 +55,15 @@ async def upload(request: Request) -> Response:
     """`POST` to an `upload_url`: bytes as they are, or a form. Plain text back, as Slack's own upload server."""
     workspace = workspace_of(request)
     team, _, file_id = request.path_params["file"].partition("-")
+    body = await read_limited(request, BODY_LIMIT)  # first: the file may become complete while this body comes
     file = workspace.world.files.find(team, file_id)
     if file is None or file.complete or not _is(file.ticket, request.path_params["ticket"]):
         return Response("no such upload", 404, media_type="text/plain")
-    body = await read_limited(request, BODY_LIMIT)
     data = parted(request.headers.get("content-type", ""), body)
     if len(data) != file.size:
         return Response(f"length is {file.size}, got {len(data)}", 400, media_type="text/plain")
+    if not workspace.world.files.fits(len(data)):
+        return Response("no room is left", 413, media_type="text/plain")
     workspace.world.files.put(file, data)
     await workspace.settle()
     return Response(f"OK - {len(data)}", 200, media_type="text/plain")
