@@ -269,6 +269,36 @@ async def test_erasing_a_team_takes_its_key_and_what_comes_after_gets_a_new_one(
         await thread.messages()
 
 
+async def test_a_key_that_another_process_made_after_an_erase_is_taken_up_at_once(store: Store) -> None:
+    """An install after an uninstall: the new key has the number of the old one, which is in memory here for minutes."""
+    thread, elsewhere = store.team(TEAM).thread(CHANNEL, TS), seen_by(store)
+    await thread.append([ask(HUSH)], turn_id="t0")
+    for one in (threads.THREADS, ENTRIES, KEYS):
+        await erase_team(elsewhere.engine, store.clock, TEAM, table_of(one), lambda _: None)
+    await seen_by(store).team(TEAM).thread(CHANNEL, TS).append([ask("new")], turn_id="t1")
+    assert (await thread.messages()).messages == [ask("new")]
+
+
+async def test_nothing_is_sealed_with_a_key_whose_number_another_one_has_now(store: Store) -> None:
+    thread, elsewhere = store.team(TEAM).thread(CHANNEL, TS), seen_by(store)
+    await thread.append([ask(HUSH)], turn_id="t0")
+    for one in (threads.THREADS, ENTRIES, KEYS):
+        await erase_team(elsewhere.engine, store.clock, TEAM, table_of(one), lambda _: None)
+    await elsewhere.team(TEAM).thread(CHANNEL, TS).append([ask("new")], turn_id="t1")
+    await thread.append([ask("after")], turn_id="t2")
+    assert (await seen_by(store).team(TEAM).thread(CHANNEL, TS).messages()).messages == [ask("new"), ask("after")]
+
+
+@pytest.mark.parametrize("wrapped", ["sr-kms:1:test/1:a", "sr-kms:1:test/1:!!!!", "sr-kms:1:", "rubbish", ""])
+async def test_a_wrapped_key_that_is_rubbish_is_said_to_be_broken(store: Store, wrapped: str) -> None:
+    kept = seen_by(store, None, kms=Service())
+    await kept.team(TEAM).thread(CHANNEL, TS).append([ask("x")], turn_id="t0")
+    (row,) = await rows_of(store.raw, "sr_keys")
+    await store.raw.commit([Put("sr_keys", TEAM, row.id, {**row.item, "wrapped": wrapped})])
+    with pytest.raises(sr.SealBroken, match=r"sr_keys\.wrapped"):
+        await seen_by(store, None, kms=Service()).team(TEAM).thread(CHANNEL, TS).messages()
+
+
 async def test_a_service_wraps_the_keys_and_is_asked_once_in_a_while(store: Store, clock: Clock) -> None:
     service = Service()
     kept = seen_by(store, None, kms=service)

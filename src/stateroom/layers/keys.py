@@ -56,6 +56,7 @@ class _Held(NamedTuple):
 
     cipher: Cipher
     until: float
+    wrapped: str  # as it was read: the number of an erased key comes again
 
 
 class DataKeys:
@@ -106,8 +107,20 @@ class DataKeys:
         return held.cipher
 
     def check(self, team: str, id: str) -> Check:
-        """The write that makes a commit fail when the data key is gone, as it is after the team was erased."""
-        return Check(KEYS.name, team, id, condition=attr("id").exists())
+        """The write that makes a commit fail when the data key is gone, as it is after the team was erased, or another
+        process has made a new one since."""
+        held = self._held.get((team, id))
+        same = attr("id").exists() if held is None else attr("wrapped") == held.wrapped
+        return Check(KEYS.name, team, id, condition=same)
+
+    async def moved(self, team: str, id: str) -> bool:
+        """Whether what is held is not what is stored any more; then nothing is held."""
+        held = self._held.get((team, id))
+        (row,) = await self._engine.get(KEYS.name, team, [id])
+        if held is None or (row is not None and row.item.get("wrapped") == held.wrapped):
+            return False
+        self.forget(team)
+        return True
 
     def forget(self, team: str) -> None:
         """Hold nothing of the team any more."""
@@ -136,7 +149,11 @@ class DataKeys:
             raise SealBroken(f"{KEYS.name}.wrapped", "is no wrapped key")
         if self._service is None:
             raise KeyMissing(KEYS.name, "wrapped", name, "which is of a key service; set STATEROOM_KMS to it")
-        return await self._service.unwrap(b64decode(body), _context(team, id))
+        try:
+            wrapped = b64decode(body, validate=True)
+        except ValueError:
+            raise SealBroken(f"{KEYS.name}.wrapped", "is no wrapped key") from None
+        return await self._service.unwrap(wrapped, _context(team, id))
 
     def wraps(self, text: str) -> bool:
         """Whether a stored data key is wrapped as one would be wrapped now."""
@@ -154,7 +171,10 @@ class DataKeys:
     async def _load(self, team: str) -> tuple[str, _Held]:
         row = await self._last(team) or await self._make(team)
         self._newest[team] = row.id
-        return row.id, self._fresh(team, row.id) or await self._hold(team, row)
+        held = self._fresh(team, row.id)
+        if held is None or held.wrapped != row.item.get("wrapped"):
+            held = await self._hold(team, row)
+        return row.id, held
 
     async def _last(self, team: str) -> Row | None:
         rows = (await self._engine.query(Query(KEYS.name, team, 1, descending=True))).rows
@@ -176,8 +196,11 @@ class DataKeys:
         return row
 
     async def _hold(self, team: str, row: Row) -> _Held:
-        key = await self.unwrapped(team, row.id, str(row.item.get("wrapped")))
-        held = _Held(cipher_of(key), self._clock() + self._seconds)
+        wrapped = str(row.item.get("wrapped"))
+        key = await self.unwrapped(team, row.id, wrapped)
+        if len(key) != KEY_BYTES:
+            raise SealBroken(f"{KEYS.name}.wrapped", f"is no key of {KEY_BYTES} bytes")
+        held = _Held(cipher_of(key), self._clock() + self._seconds, wrapped)
         self._held[team, row.id] = held
         return held
 

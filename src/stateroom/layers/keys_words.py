@@ -144,14 +144,22 @@ class WordsEngine:
         return row._replace(item=found)
 
     async def _read(self, text: str, place: Place, *, strict: bool) -> Any:
+        id = str(text).removeprefix(WORDS).partition(":")[0]
         try:
-            id = str(text).removeprefix(WORDS).partition(":")[0]
-            cipher = await self._keys.opener(place.team, id)
-            return decode(read(text, lambda _id, _place: cipher, place, WORDS), place.words)
+            try:
+                return await self._with_held(text, place, id)
+            except SealBroken:
+                if not await self._keys.moved(place.team, id):
+                    raise
+                return await self._with_held(text, place, id)
         except (KeyMissing, KeyServiceError, SealBroken):
             if strict:
                 raise
             return Unread(text)
+
+    async def _with_held(self, text: str, place: Place, id: str) -> Any:
+        cipher = await self._keys.opener(place.team, id)
+        return decode(read(text, lambda _id, _place: cipher, place, WORDS), place.words)
 
     async def _tolerant(self, one: Write, item: Item) -> Item:
         row = Row(getattr(one, "id", ""), dict(item), 0, None, one.team)
