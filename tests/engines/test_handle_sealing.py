@@ -213,6 +213,22 @@ async def test_a_lost_key_is_named_and_what_was_changed_all_the_same_is_said(sea
     assert (await with_keys(sealed, KEYS).team(TEAM).datastore(App).query()).items[1].token == SecretStr(WORD)
 
 
+@pytest.mark.parametrize("keys", [OLD, None])
+async def test_an_item_whose_secret_does_not_open_can_be_deleted_and_comes_back_with_it(
+    sealed: Store, keys: str | None
+) -> None:
+    apps, lost = (one.team(TEAM).datastore(App) for one in (sealed, with_keys(sealed, keys)))
+    await apps.put(app())
+    assert await lost.delete("A-1")
+    assert await lost.get("A-1") is None
+    assert WORD not in repr(await stored(sealed, *TABLES))
+    assert await apps.restore("A-1") == app()
+    assert (await lost.bulk_delete(["A-1"])).items == ["A-1"]
+    assert await apps.restore("A-1") == app()
+    assert await lost.delete("A-1", forever=True)
+    assert await stored(sealed, "apps", "trash_apps") == []
+
+
 MOVES = {
     "row": (f"id = 'A-2' AND team = '{TEAM}'", "SELECT item ->> '$.token' FROM items_apps LIMIT 1"),
     "attribute": ("id = 'A-2'", "SELECT i.item ->> '$.scopes'"),
@@ -235,10 +251,12 @@ async def test_a_sealed_value_moved_by_hand_is_refused_on_reading(tmp_path: Path
     async with opened("sqlite", tmp_path, clock, keys=KEYS) as store:
         apps = store.team(TEAM).datastore(App)
         assert await apps.get("A-1") == app()
-        for call in (apps.get("A-2"), apps.query(), apps.delete("A-2")):
+        for call in (apps.get("A-2"), apps.query()):
             refused = await failure(call)
             assert isinstance(refused, sr.SealBroken)
             assert "A-2" not in str(refused)
+        assert await apps.delete("A-2")
+        assert isinstance(await failure(apps.restore("A-2")), sr.SealBroken)
 
 
 class First(sr.Datastore, name="things"):

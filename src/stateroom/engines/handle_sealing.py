@@ -132,6 +132,11 @@ class SealingEngine:
             found |= dict.fromkeys(names, Secrets(one, self._keyring, tolerant=self._tolerant))
         return SealingEngine(self._engine, self._keyring, found, tolerant=self._tolerant)
 
+    def tolerant(self) -> SealingEngine:
+        """The same, which leaves as it is what it cannot open."""
+        definitions = [one.definition for one in self._secrets.values()]
+        return SealingEngine(self._engine, self._keyring, {}, tolerant=True).with_definitions(*definitions)
+
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         return await self._engine.apply(tables, dry_run=dry_run)
 
@@ -239,6 +244,11 @@ def sealing(engine: Engine, keyring: Keyring | None, definition: Definition) -> 
         return engine
     base = engine if isinstance(engine, SealingEngine) else SealingEngine(engine, keyring, {})
     return base.with_definitions(definition)
+
+
+def tolerant(engine: Engine) -> Engine:
+    """The same engine, which leaves as it is what it cannot open."""
+    return engine.tolerant() if isinstance(engine, SealingEngine) else engine
 
 
 def plainly(engine: Engine, keyring: Keyring | None, definitions: Iterable[Definition]) -> Engine:

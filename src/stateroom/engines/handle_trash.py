@@ -8,15 +8,17 @@ ended is gone there, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Final
 
 from stateroom.engines.handle_commit import Committer, replacement
+from stateroom.engines.handle_sealing import tolerant
 from stateroom.engines.handle_surroundings import attempts
 from stateroom.engines.port import Delete, Put, Row, Write, Written
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
-from stateroom.model.errors import ConditionFailed
+from stateroom.model.errors import ConditionFailed, KeyMissing, SealBroken
 
 DELETED_AT: Final = "$deleted_at"  # seconds since 1970
 EXPIRES_AT: Final = "$expires_at"  # the item's own end, for when it comes back
@@ -58,7 +60,10 @@ async def discard(committer: Committer, write: Delete) -> Written:
     def beside(current: Row | None, done: Written) -> Sequence[Write]:
         return [kept(definition, current, committer.around.clock())] if current is not None and done.changed else ()
 
-    return await committer.decided(write.id, lambda _: write, beside)
+    try:
+        return await committer.decided(write.id, lambda _: write, beside)
+    except (KeyMissing, SealBroken):
+        return await _unopened(committer).decided(write.id, lambda _: write, beside)
 
 
 async def restore(committer: Committer, id: str) -> Row | None:
@@ -85,6 +90,20 @@ async def restore(committer: Committer, id: str) -> Row | None:
 
 async def erase(committer: Committer, write: Delete) -> bool:
     """Delete without a copy, and the copy of an earlier delete with it; whether there was something."""
+    try:
+        return await _erased(committer, write)
+    except (KeyMissing, SealBroken):
+        return await _erased(_unopened(committer), write)
+
+
+def _unopened(committer: Committer) -> Committer:
+    """The same for an item with a secret that does not open: its copy holds it as it was, sealed."""
+    made = copy(committer)
+    made.engine = tolerant(committer.engine)
+    return made
+
+
+async def _erased(committer: Committer, write: Delete) -> bool:
     gone = Delete(f"trash_{write.table}", write.team, write.id)
     async for _ in attempts(committer.around):
         row = await committer.read(write.id)
