@@ -299,10 +299,10 @@ class Store:
             if encrypt_content:
                 raise WrongUse("encrypting content needs keys: give STATEROOM_KEYS or STATEROOM_KMS (docs/keys.md)")
             return self.raw
-        from stateroom.layers import inbox, jobs, threads
+        from stateroom.layers import inbox, jobs, outbox, threads
         from stateroom.layers.keys_words import WordsEngine
 
-        words = threads.WORDS | inbox.WORDS | jobs.WORDS
+        words = threads.WORDS | inbox.WORDS | jobs.WORDS | outbox.WORDS
         return WordsEngine(self.raw, self.data_keys, words, seals=encrypt_content)
 
     async def _prepare(self, definition: Definition) -> None:

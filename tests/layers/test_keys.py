@@ -11,7 +11,7 @@ import pytest
 import stateroom as sr
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Append, Delete, Put, Query
-from stateroom.layers import inbox, jobs, threads
+from stateroom.layers import inbox, jobs, outbox, threads
 from stateroom.layers.keys import KEYS, SECONDS, DataKeys
 from stateroom.layers.retention_erase import Erased, Eraser, erase_team, targets
 from stateroom.layers.threads import ENTRIES, export, import_lines
@@ -173,6 +173,28 @@ async def test_a_job_keeps_its_request_sealed_until_it_is_run_again(store: Store
     taken = await box.take(due)
     assert taken is not None
     assert json.loads(taken.item["body"]) == body
+
+
+async def test_no_digest_of_what_was_said_is_there_to_be_tried_out(store: Store, clock: Clock) -> None:
+    short = outbox.digest("no")
+    box = inbox.Inbox(store.engine, store.clock)
+    await box.accept(message())
+    (row,) = await box.lane(TEAM, f"{CHANNEL}:{TS}")
+    (intended,) = await store.engine.commit([outbox.intend(row, "answer", 0, stream=False, deadline=clock.now)])
+    assert intended.row is not None
+    await store.engine.commit([outbox.posted(intended.row._replace(team=TEAM), "1700000000.000200", "answer", "no")])
+    assert [one.item["digest"] for one in await outbox.of_turn(store.engine, row)] == [short]
+    kept = jobs.Jobs(store.engine, store.clock, "app", seconds=10)
+    job = await kept.claim(TEAM, {"event_id": "Ev1"}, what="event", user=ANN, acked=True)
+    assert isinstance(job, jobs.Job)
+    key, mark = job.next_call(), jobs.digest({"text": "no"})
+    await job.intend(key, "chat.postMessage", mark, seconds=1)
+    job.sent(key, mark, channel=CHANNEL, ts="1700000000.000300")
+    await job.flush()
+    assert (await kept.calls_of(TEAM, job.id))[key]["digest"] == mark
+    raw = repr([await rows_of(store.raw, name) for name in ("sr_outbox", "sr_job_calls")])
+    assert short not in raw
+    assert mark not in raw
 
 
 async def test_words_that_look_sealed_are_words(store: Store) -> None:

@@ -56,7 +56,7 @@ def posting(job: Job, method: str, form: Mapping[str, Any], clock: Callable[[], 
     before = yield FromStore(job.call(key))
     found = None if before is None else (yield from _found(key, args, before, clock))
     if found is not None:
-        shown = before is not None and before["digest"] == mark
+        shown = before is not None and before.get("digest") == mark
         return (yield from _brought(job, key, {} if shown else args, mark, found))
     yield FromStore(job.intend(key, method, mark, seconds=seconds))
     try:
