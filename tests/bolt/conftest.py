@@ -20,7 +20,13 @@ CHILD = Path(__file__).parents[1] / "support" / "bolt_child.py"
 ADDRESS = "https://app.example/slack/events"
 MANIFEST: Json = {
     "display_information": {"name": "Tickets"},
-    "features": {"slash_commands": [{"command": "/ticket", "url": ADDRESS, "description": "Make a ticket"}]},
+    "features": {
+        "slash_commands": [{"command": "/ticket", "url": ADDRESS, "description": "Make a ticket"}],
+        "shortcuts": [
+            {"name": "Start", "type": "global", "callback_id": "start", "description": "Opens a form"},
+            {"name": "Note", "type": "message", "callback_id": "note", "description": "Notes a message"},
+        ],
+    },
     "settings": {"interactivity": {"is_enabled": True, "request_url": ADDRESS}},
 }
 SOCKETS: Json = {**MANIFEST, "settings": {**MANIFEST["settings"], "socket_mode_enabled": True}}

@@ -25,6 +25,18 @@ RUNS = Path(os.environ["RUNS"])
 DIE_AT = os.environ.get("DIE_AT", "")
 BUTTON = {"type": "button", "action_id": "close", "text": {"type": "plain_text", "text": "Close"}, "value": "T-1"}
 BLOCKS = [{"type": "actions", "block_id": "acts", "elements": [BUTTON]}]
+INPUT = {"type": "plain_text_input", "action_id": "it"}
+FORM: dict[str, Any] = {
+    "type": "modal",
+    "callback_id": "form",
+    "title": {"type": "plain_text", "text": "Form"},
+    "submit": {"type": "plain_text", "text": "Send"},
+    "notify_on_close": True,
+    "blocks": [
+        {"type": "input", "block_id": "name", "label": {"type": "plain_text", "text": "Name"}, "element": INPUT}
+    ],
+}
+TOLD = ("responded", "opened", "noted", "submitted", "closed")  # places behind the ack
 FAST: dict[str, Any] = {"lease_seconds": 1.0 if DIE_AT else 10.0, "poll_seconds": 0.05, "call_seconds": 0.5}
 
 
@@ -38,7 +50,7 @@ def come_by(place: str) -> None:
     marker = RUNS.with_suffix(f".{place}")
     if place == DIE_AT and not marker.exists():
         marker.touch()
-        if place == "responded":
+        if place in TOLD:
             wait_for_ack()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -47,8 +59,8 @@ def wait_for_ack() -> None:
     """Until it is on record that Slack is told, which happens in another thread."""
 
     async def acked(store: Any) -> bool:
-        rows = (await store.engine.query(Query("sr_jobs", "T00000001", 1))).rows
-        return bool(rows and rows[0].item["acked"])
+        rows = (await store.engine.query(Query("sr_jobs", "T00000001", 20))).rows
+        return bool(rows) and all(row.item["acked"] for row in rows)
 
     with sync.open(STORE) as store:
         while not store.ask(acked):
@@ -87,6 +99,39 @@ def sync_app() -> Any:
         come_by("pressed")
         say("ticket closed")
 
+    @app.shortcut("start")
+    def start(ack: Any, body: dict[str, Any], client: Any) -> None:
+        note("start")
+        ack()
+        opened = client.views_open(trigger_id=body["trigger_id"], view=FORM)
+        come_by("opened")
+        client.views_update(view_id=opened["view"]["id"], view={**FORM, "private_metadata": "ready"})
+
+    @app.shortcut("note")
+    def noted(ack: Any, body: dict[str, Any], say: Any) -> None:
+        note("note")
+        ack()
+        come_by("noted")
+        say(f"noted {body['message']['text']}")
+
+    @app.view("form")
+    def submitted(ack: Any, view: dict[str, Any], client: Any) -> None:
+        note("submitted")
+        name = view["state"]["values"]["name"]["it"]["value"]
+        if name == "bad":
+            ack(response_action="errors", errors={"name": "too bad"})
+            return
+        ack()
+        come_by("submitted")
+        client.chat_postMessage(channel="C00000001", text=f"thanks {name}")
+
+    @app.view_closed("form")
+    def closed(ack: Any, client: Any) -> None:
+        note("closed")
+        ack()
+        come_by("closed")
+        client.chat_postMessage(channel="C00000001", text="never mind")
+
     return app
 
 
@@ -121,6 +166,39 @@ def async_app() -> Any:
         await ack()
         come_by("pressed")
         await say("ticket closed")
+
+    @app.shortcut("start")
+    async def start(ack: Any, body: dict[str, Any], client: Any) -> None:
+        note("start")
+        await ack()
+        opened = await client.views_open(trigger_id=body["trigger_id"], view=FORM)
+        await asyncio.to_thread(come_by, "opened")
+        await client.views_update(view_id=opened["view"]["id"], view={**FORM, "private_metadata": "ready"})
+
+    @app.shortcut("note")
+    async def noted(ack: Any, body: dict[str, Any], say: Any) -> None:
+        note("note")
+        await ack()
+        await asyncio.to_thread(come_by, "noted")
+        await say(f"noted {body['message']['text']}")
+
+    @app.view("form")
+    async def submitted(ack: Any, view: dict[str, Any], client: Any) -> None:
+        note("submitted")
+        name = view["state"]["values"]["name"]["it"]["value"]
+        if name == "bad":
+            await ack(response_action="errors", errors={"name": "too bad"})
+            return
+        await ack()
+        await asyncio.to_thread(come_by, "submitted")
+        await client.chat_postMessage(channel="C00000001", text=f"thanks {name}")
+
+    @app.view_closed("form")
+    async def closed(ack: Any, client: Any) -> None:
+        note("closed")
+        await ack()
+        await asyncio.to_thread(come_by, "closed")
+        await client.chat_postMessage(channel="C00000001", text="never mind")
 
     return app
 
