@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from stateroom.emulator.config import SEED_APP, SEED_CLIENT_ID, SEED_CLIENT_SECRET
+from stateroom.emulator.config import SEED_APP, SEED_CLIENT_ID, SEED_CLIENT_SECRET, SEED_TOKEN
 from support.bolt_apps import MANIFEST, button, field, modal
 from support.local_slack import Json, LocalSlack, local_slack
 from support.sockets import Socket
@@ -175,3 +175,17 @@ async def test_a_number_is_one_whatever_limits_an_app_names(running: LocalSlack)
         assert (await told(socket, running.begin("submit", view_id=view_id, values=values)))[
             "type"
         ] == "view_submission"
+
+
+@pytest.mark.parametrize("depth", [150, 300, 972, 990])
+def test_what_is_taken_in_can_always_be_shown_again(running: LocalSlack, depth: int) -> None:
+    """A message nested almost too deep was taken, and the state that holds it could not be written any more."""
+    payload = f'{{"event_type": "deep", "event_payload": {{"it": {"[" * depth}{"]" * depth}}}}}'
+    whole = f'{{"channel": "C00000001", "text": "deep", "metadata": {payload}}}'.encode()
+    form = urlencode({"channel": "C00000001", "text": "deep", "metadata": payload}).encode()
+    for body, kind in ((whole, {"Content-Type": "application/json; charset=utf-8"}), (form, FORM)):
+        headers = {**kind, "Authorization": f"Bearer {SEED_TOKEN}"}
+        status, answer, _ = running.request("POST", "/api/chat.postMessage", body, headers)
+        assert (status, answer["ok"]) == (200, depth < 200)
+    for seen in ("state", "calls", "messages?channel=C00000001"):
+        assert running.request("GET", f"/_sim/{seen}")[0] == 200

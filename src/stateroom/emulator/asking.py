@@ -17,6 +17,7 @@ from stateroom.emulator import payloads
 from stateroom.emulator.hooks import RESPONSE_SECONDS, RESPONSE_USES, Trigger
 from stateroom.emulator.lines import Ask, Outcome
 from stateroom.emulator.manifests import part
+from stateroom.emulator.nesting import shallow
 from stateroom.emulator.payloads import Scene
 from stateroom.emulator.records import UNREADABLE, App, Hook, Json, User
 from stateroom.emulator.workspace import Workspace
@@ -167,6 +168,6 @@ def _readable(body: bytes) -> Any:
     if not body:
         return None
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(shallow(body))
     except UNREADABLE:
         return body.decode("utf-8", "replace")

@@ -18,6 +18,7 @@ from stateroom.emulator.acts import ActRequest, Denied, SayRequest
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.faults import Fault
 from stateroom.emulator.interact import Deed
+from stateroom.emulator.nesting import shallow
 from stateroom.emulator.records import UNREADABLE, Json
 from stateroom.emulator.workspace import Workspace
 from stateroom.model.errors import WrongUse
@@ -87,7 +88,7 @@ async def body_of(request: Request, shape: type[_Shape]) -> _Shape:
 
 def _decoded(body: bytes, shape: type[_Shape]) -> _Shape:
     try:
-        return msgspec.json.decode(body or b"{}", type=shape)
+        return msgspec.json.decode(shallow(body or b"{}"), type=shape)
     except msgspec.ValidationError as error:
         raise Denied(400, "invalid_arguments", str(error)) from None
     except UNREADABLE:

@@ -13,6 +13,7 @@ import msgspec
 
 from stateroom.emulator import speech
 from stateroom.emulator.elements import with_ids
+from stateroom.emulator.nesting import shallow
 from stateroom.emulator.records import UNREADABLE, Hook, Json, Message
 from stateroom.emulator.world import TS_PATTERN, Room, World
 from stateroom.model.errors import StateroomError
@@ -61,7 +62,7 @@ def read(body: bytes, *, is_json: bool) -> Said | None:
 
 def _decoded(text: str) -> Any:
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(shallow(text.encode()))
     except UNREADABLE:
         raise Unusable("invalid_payload") from None
 

@@ -18,6 +18,7 @@ from uuid import uuid4
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from stateroom.emulator.nesting import shallow
 from stateroom.emulator.records import UNREADABLE, Json, dumps
 
 SOCKETS_PER_APP = 10
@@ -159,7 +160,7 @@ class Hub:
 
     def _heard(self, text: str) -> None:
         try:
-            said = msgspec.json.decode(text)
+            said = msgspec.json.decode(shallow(text.encode()))
         except UNREADABLE:
             return
         envelope_id = said.get("envelope_id") if isinstance(said, dict) else None

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from stateroom.emulator.nesting import shallow
 from stateroom.emulator.records import Json
 from stateroom.emulator.webapi.method import Arg, Refused, invalid_arguments
 
@@ -59,7 +60,7 @@ def _json_body(body: bytes, charset: str, exact: bool) -> Json:
     if not body or body.isspace():
         return {}
     try:
-        text = body if charset.lower() in _UTF_8 else body.decode(charset)
+        text = shallow(body if charset.lower() in _UTF_8 else body.decode(charset).encode())
         parsed = _exactly(text) if exact else msgspec.json.decode(text)
     except _DAMAGED:
         raise Refused("invalid_json") from None
@@ -123,7 +124,7 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return msgspec.json.decode(value)
+        return msgspec.json.decode(shallow(value.encode()))
     except _DAMAGED:
         return None
 
@@ -152,7 +153,7 @@ def _read_exactly(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return _exactly(value)
+        return _exactly(shallow(value.encode()))
     except _DAMAGED:
         return None
 
