@@ -1,0 +1,235 @@
+"""Capacity: sizes of items, growth, and the day on which each limit breaks.
+
+Rules of this file: formulas over sizes.py and costs.py. A day is searched by halving, which needs no more than that
+growth has one direction; beyond ten years nothing is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from stateroom.design.access import per_day
+from stateroom.design.costs import QUERY
+from stateroom.design.facts import FORMULA, Facts, source
+from stateroom.design.findings import finding
+from stateroom.design.parts import Access, Break, Capacity, Claim, Finding, Store, TierUse
+from stateroom.design.sizes import (
+    YEAR,
+    item_bytes,
+    item_max_bytes,
+    items_on,
+    items_per_page,
+    kept_days,
+    max_bytes,
+    pages,
+    value_bytes,
+)
+from stateroom.design.structs import Attr, Design
+
+HORIZON = 3650
+
+
+def capacity(design: Design, stores: Iterable[Store], accesses: Iterable[Access], facts: Facts) -> tuple[Capacity, ...]:
+    """Sizes and growth of each datastore."""
+    listed = list(accesses)
+    return tuple(_of(design, store, listed, facts) for store in stores)
+
+
+def items_of(design: Design, store: Store, day: float, facts: Facts) -> int:
+    """Items of any datastore on a day: those that the compiler adds follow from the rates of their writers."""
+    if store.role == "entity":
+        return items_on(design.by_name[store.entity or ""], day, facts)
+    daily = sum(per_day(one, facts) for one in design.patterns if one.name in store.writers)
+    if store.role == "claims":
+        return math.ceil(daily * min(day, 1 + facts.ttl_hours / 24))
+    if store.role == "lookup":
+        entity = design.by_name[store.entity or ""]
+        listed = store.attributes.get("ids")
+        each = listed.avg_items if listed is not None and listed.avg_items else 1
+        return math.ceil(items_on(entity, day, facts) / max(each, 1))
+    return math.ceil(daily * day)
+
+
+def _of(design: Design, store: Store, accesses: list[Access], facts: Facts) -> Capacity:
+    size, largest = item_bytes(store.attributes, facts), item_max_bytes(store.attributes, facts)
+    growth = []
+    for day in (*range(0, YEAR, 30), YEAR):
+        items = items_of(design, store, day, facts)
+        growth.append((day, items, items * size))
+    today, year = growth[0], growth[-1]
+    biggest = max(store.attributes.values(), key=lambda one: _weight(one, facts))
+    each = items_per_page(size, facts)
+    text = f"an item of {store.name} has {size} bytes on average"
+    bound = "and nothing bounds it" if largest is None else f"and {largest} at most"
+    why = f"the sum of its {len(store.attributes)} names and values {bound}; {biggest.name} is the largest"
+    claims = (
+        Claim(text, size, "bytes", why, source("item_bytes")),
+        Claim(
+            f"a page of {store.name} holds {each} items",
+            each,
+            "items",
+            f"{size} bytes each",
+            source("page_bytes", "page_items"),
+        ),
+        Claim(f"{store.name} has {year[1]} items in a year", year[1], "items", _grows(design, store, facts), FORMULA),
+    )
+    breaks = tuple(_breaks(design, store, accesses, facts)) if store.home == "slack" else ()
+    return Capacity(
+        store.name,
+        store.home,
+        size,
+        largest,
+        biggest.name,
+        today[1],
+        year[1],
+        today[2],
+        year[2],
+        each,
+        tuple(growth),
+        breaks,
+        claims,
+    )
+
+
+def _weight(attribute: Attr, facts: Facts) -> tuple[int, int]:
+    most = max_bytes(attribute, facts)
+    return (1, value_bytes(attribute, facts)) if most is None else (0, most)
+
+
+def _grows(design: Design, store: Store, facts: Facts) -> str:
+    if store.role != "entity" or store.entity is None:
+        return f"it grows with {', '.join(store.writers) or 'its entity'}"
+    entity = design.by_name[store.entity]
+    kept = kept_days(entity, facts)
+    end = "nothing removes them" if kept is None else f"each is gone after {kept:g} days"
+    return f"{entity.volume.initial} on the first day, {entity.volume.per_day:g} a day, {end}"
+
+
+def day_when(broken: Callable[[int], bool]) -> int | None:
+    """The first day on which something is so; None within ten years. It must stay so once it is."""
+    if broken(0):
+        return 0
+    if not broken(HORIZON):
+        return None
+    low, high = 0, HORIZON
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if broken(middle) else (middle, high)
+    return high
+
+
+def _breaks(design: Design, store: Store, accesses: list[Access], facts: Facts) -> Iterator[Break]:
+    largest = item_max_bytes(store.attributes, facts)
+    if largest is not None and largest >= facts.item_bytes:
+        reason = "the largest values that the file allows, together"
+        yield Break("item", 0, Claim("the largest item is refused", largest, "bytes", reason, source("item_bytes")))
+    if largest is None:
+        yield from _arrays(design, store, facts)
+    for access in accesses:
+        if access.datastore == store.name and QUERY in access.today.calls and access.home == "slack":
+            yield from _too_slow(design, store, access, facts)
+
+
+def _arrays(design: Design, store: Store, facts: Facts) -> Iterator[Break]:
+    """The day when an array that is added to fills its item."""
+    for attribute in store.attributes.values():
+        if max_bytes(attribute, facts) is not None:
+            continue
+        adding = sum(
+            per_day(p, facts) for p in design.patterns if p.kind == "append" and attribute.name in p.attributes
+        )
+        items = max(1, items_of(design, store, 0, facts))
+        entries = attribute.avg_items if attribute.avg_items is not None else 3
+        each = max(1.0, (value_bytes(attribute, facts) - 3) / max(entries, 1))
+        free = facts.item_bytes - item_bytes(store.attributes, facts)
+        day = math.ceil(free / (each * adding / items)) if adding else None
+        when = f"{adding:g} appends a day over {items} items" if adding else "no pattern says how fast"
+        text = f"{store.name}.{attribute.name} fills its item"
+        yield Break(attribute.name, day, Claim(text, day, "days", when, source("item_bytes")))
+
+
+def _too_slow(design: Design, store: Store, access: Access, facts: Facts) -> Iterator[Break]:
+    """The day when a query takes longer than its pattern allows, or than a function has."""
+    pattern = next(one for one in design.patterns if one.name == access.pattern)
+    if pattern.kind in ("export", "sweep"):
+        return
+    limit = pattern.max_ms if pattern.max_ms is not None else facts.function_seconds * 1000
+    size = item_bytes(store.attributes, facts)
+
+    def slow(day: int) -> bool:
+        return pages(items_of(design, store, day, facts), size, facts) * facts.call_ms > limit
+
+    day = day_when(slow)
+    if day is not None:
+        text = f"{access.pattern} takes longer than {limit} ms"
+        reason = f"each page is a call of {facts.call_ms} ms"
+        yield Break(access.pattern, day, Claim(text, day, "days", reason, source("page_bytes", "call_ms")))
+
+
+def tier_day(design: Design, accesses: Iterable[Access], facts: Facts) -> int | None:
+    """The first day on which the queries of all patterns pass their tier."""
+    listed = [one for one in accesses if QUERY in one.today.calls and one.home == "slack"]
+    sizes = {one.entity: one for one in listed}
+    bytes_of = {name: one.today.bytes / one.today.items if one.today.items else 0 for name, one in sizes.items()}
+
+    def over(day: int) -> bool:
+        used = 0.0
+        for one in listed:
+            items = items_on(design.by_name[one.entity], day, facts)
+            used += pages(items, math.ceil(bytes_of[one.entity]), facts) * one.per_minute
+        return used > facts.tier(QUERY)
+
+    return day_when(over)
+
+
+def findings(
+    design: Design, found: Iterable[Capacity], accesses: Iterable[Access], uses: Iterable[TierUse], facts: Facts
+) -> Iterator[Finding]:
+    """What is told of sizes and tiers."""
+    listed = list(accesses)
+    for one in found:
+        if one.home == "slack":
+            yield from _of_sizes(design, one)
+    for use in uses:
+        yield from _of_tier(design, use, listed, facts)
+    places = {one.name: f"access_patterns[{number}]" for number, one in enumerate(design.patterns)}
+    for pattern in design.patterns:
+        access = next(one for one in listed if one.pattern == pattern.name)
+        worst = access.today.worst_ms
+        if access.home == "slack" and pattern.max_ms is not None and (worst is None or worst > pattern.max_ms):
+            took = "never ends" if worst is None else f"takes {worst} ms"
+            reason = f"{pattern.name} {took} in the busiest minute, asked are {pattern.max_ms} ms"
+            yield finding("SR-406", design, places[pattern.name], reason)
+    for entity in design.entities:
+        if design.source == "definitions" or not entity.volume.known:
+            yield finding("SR-409", design, f"entities.{entity.name}", f"{entity.name} has no volume")
+        elif entity.volume.per_day and kept_days(entity, facts) is None:
+            reason = f"{entity.name} gets {entity.volume.per_day:g} items a day and loses none"
+            yield finding("SR-408", design, f"entities.{entity.name}", reason)
+
+
+def _of_sizes(design: Design, one: Capacity) -> Iterator[Finding]:
+    place = f"entities.{one.datastore}" if one.datastore in design.by_name else "entities"
+    for broken in one.breaks:
+        attribute = f"{place}.attributes.{broken.limit}"
+        if broken.limit == "item":
+            reason = f"{one.datastore} may have {one.item_max_bytes} bytes, above all because of {one.largest}"
+            yield finding("SR-401", design, f"{place}.attributes.{one.largest}", reason)
+        elif broken.claim.text.endswith("fills its item"):
+            when = "on a day that no pattern tells" if broken.day is None else f"on day {broken.day}"
+            reason = f"{one.datastore}.{broken.limit} has no max_items and fills the item {when}: {broken.claim.reason}"
+            yield finding("SR-402", design, attribute, reason)
+
+
+def _of_tier(design: Design, use: TierUse, accesses: list[Access], facts: Facts) -> Iterator[Finding]:
+    most = ", ".join(f"{name} {calls:g}" for name, calls in sorted(use.by, key=lambda one: -one[1])[:3])
+    words = f"{use.method}: {use.today:g} calls in the busiest minute, tier {use.tier} allows {use.allowed} ({most})"
+    if use.today > use.allowed:
+        yield finding("SR-403", design, "access_patterns", words)
+    elif use.year > use.allowed:
+        day = tier_day(design, accesses, facts) if use.method == QUERY else None
+        when = "" if day is None else f", passed on day {day}"
+        yield finding("SR-404", design, "access_patterns", f"{words}; {use.year:g} in a year{when}")
+    elif use.today > use.allowed * facts.warn_share:
+        yield finding("SR-405", design, "access_patterns", words)

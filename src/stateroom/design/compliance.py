@@ -1,0 +1,111 @@
+"""Compliance: residency, encryption, audit and erasure, each with a verdict: go or no-go, and what meets it.
+
+Rules of this file: what Slack does not document is no-go, never silence. Regions are AWS's names, for a DynamoDB store
+and for the model (an inference profile of the same geography).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from stateroom.design.findings import finding
+from stateroom.design.parts import Finding, Store, Verdict
+from stateroom.design.retention import personal
+from stateroom.design.structs import Design
+
+REGIONS: Mapping[str, tuple[str, str]] = {
+    "eu": ("eu-central-1", "bedrock:eu."),
+    "us": ("us-east-1", "bedrock:us."),
+    "apac": ("ap-northeast-1", "bedrock:apac."),
+}
+"""A geography: a region of it for a store, and how the ids of models begin that stay in it."""
+
+_SILENT = "Slack's datastore guides and method reference name no region (reference of this project, section 11)"
+_SEALED = "docs/keys.md: sealed with AES-256-GCM before it reaches the engine"
+
+
+def verdicts(design: Design, stores: Iterable[Store]) -> tuple[Verdict, ...]:
+    """A verdict for each obligation of the file."""
+    listed = list(stores)
+    jobs = (_residency, _encryption, _audit, _erasure)
+    return tuple(verdict for job in jobs for verdict in job(design, listed))
+
+
+def _residency(design: Design, stores: list[Store]) -> Iterator[Verdict]:
+    wanted = design.compliance.residency
+    if wanted is None:
+        return
+    region, model = REGIONS.get(wanted, (wanted, "a model served in "))
+    store = f"dynamodb://{region}/{design.app.name} or a PostgreSQL in {region}"
+    model = f"STATEROOM_MODEL={model}…" if model.startswith("bedrock") else f"{model}{region}"
+    hosted = [one.name for one in stores if one.home == "slack"]
+    meets = f"{store}; {model}"
+    if hosted:
+        reason = f"{', '.join(hosted)} would be in Slack's datastores, of which no region is known"
+        yield Verdict("residency", "app", False, meets, reason, _SILENT)
+    else:
+        yield Verdict(
+            "residency", "app", True, meets, "every datastore is in the store that you choose", "docs/library.md"
+        )
+
+
+def _encryption(design: Design, stores: list[Store]) -> Iterator[Verdict]:
+    homes = {one.name: one.home for one in stores}
+    for place in dict.fromkeys((*design.compliance.encryption, *_declared(design))):
+        entity = place.partition(".")[0]
+        if homes[entity] == "slack":
+            reason = "Slack's datastores seal no attribute, and a function that seals it itself has to hold the key"
+            yield Verdict("encryption", place, False, "target: mixed or self-hosted, STATEROOM_KEYS", reason, _SILENT)
+        else:
+            yield Verdict("encryption", place, True, "STATEROOM_KEYS", "the attribute is sealed for its place", _SEALED)
+
+
+def _declared(design: Design) -> Iterator[str]:
+    for entity in design.entities:
+        yield from (f"{entity.name}.{one.name}" for one in entity.attributes.values() if one.encrypted)
+
+
+def _audit(design: Design, stores: list[Store]) -> Iterator[Verdict]:
+    if not design.compliance.audit:
+        return
+    trail = next((one for one in stores if one.role == "audit"), None)
+    if trail is None:
+        yield Verdict("audit", "app", True, "nothing is written", "no pattern changes anything", "the file")
+    elif trail.home == "slack":
+        reason = "a row is written before each change; any function of the app may change it later"
+        yield Verdict("audit", "app", True, "audit_trail, exported daily", reason, "Slack's scopes: datastore:write")
+    else:
+        yield Verdict(
+            "audit", "app", True, "the audit log of the store", "rows are only appended", "docs/guarantees.md"
+        )
+
+
+def _erasure(design: Design, stores: list[Store]) -> Iterator[Verdict]:
+    if not design.compliance.erasure:
+        return
+    for one in stores:
+        if one.role == "entity" and personal(one):
+            held = design.by_name[one.name].retention
+            go = held is None or not held.legal_hold
+            reason = "each attribute that is marked personal is walked" if go else "a legal hold is on"
+            yield Verdict("erasure", one.name, go, "the erasure steps of the plan", reason, "the file")
+
+
+def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) -> Iterator[Finding]:
+    """What is told of obligations."""
+    listed = list(stores)
+    for one in found:
+        if not one.go and one.obligation == "residency":
+            yield finding("SR-801", design, "compliance.residency", one.reason, f"use {one.meets}")
+        if not one.go and one.obligation == "encryption":
+            yield finding("SR-802", design, "compliance.encryption", f"{one.place}: {one.reason}")
+        if one.obligation == "audit" and any(s.role == "audit" and s.home == "slack" for s in listed):
+            yield finding("SR-803", design, "compliance.audit", one.reason)
+    for number, pattern in enumerate(design.patterns):
+        sealed = {one.name for one in design.by_name[pattern.entity].attributes.values() if one.encrypted}
+        asked = sorted(sealed & (pattern.where.attributes if pattern.where is not None else frozenset()))
+        if asked:
+            words = f"{pattern.name} asks for {', '.join(asked)}, which is encrypted"
+            yield finding("SR-804", design, f"access_patterns[{number}].where", words)
+    if design.compliance.erasure and not any(personal(one) for one in listed if one.role == "entity"):
+        yield finding("SR-805", design, "compliance.erasure", "no attribute is marked personal: true")

@@ -1,0 +1,92 @@
+"""Findings about entities and accesses: limits of the schema, keys, copies, and what the access map decided.
+
+Rules of this file: it reads the stores and accesses that entities.py and access.py made, and computes nothing anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stateroom.design.entities import key_bytes
+from stateroom.design.facts import Facts
+from stateroom.design.findings import finding
+from stateroom.design.parts import Access, Finding, Store
+from stateroom.design.structs import Design, Entity
+from stateroom.model.attributes import IN_ARRAYS, SLACK, TYPES
+
+TEAM = f"{SLACK}team_id"
+_BY_KIND = {"join": "SR-203", "search": "SR-204", "aggregate": "SR-205", "top": "SR-205", "unique": "SR-206"}
+
+
+def of_entities(design: Design, stores: Iterable[Store], facts: Facts) -> Iterator[Finding]:
+    """What is told of entities and datastores."""
+    hosted = [one for one in stores if one.home == "slack"]
+    if len(hosted) > facts.datastores:
+        words = f"{len(hosted)} datastores ({', '.join(one.name for one in hosted)}), Slack takes {facts.datastores}"
+        yield finding("SR-101", design, "entities", words)
+    for one in hosted:
+        place = f"entities.{one.name}" if one.role == "entity" else "entities"
+        if len(one.attributes) > facts.attributes:
+            words = f"{one.name} has {len(one.attributes)} attributes, Slack takes {facts.attributes}"
+            yield finding("SR-102", design, place, words)
+        for attribute in one.attributes.values() if one.role == "entity" else ():
+            known = TYPES[attribute.type].documented
+            listed = attribute.items is None or TYPES[attribute.items].documented or attribute.items in IN_ARRAYS
+            if not known or not listed:
+                words = f"{one.name}.{attribute.name} is of type {attribute.type if not known else attribute.items}"
+                yield finding("SR-107", design, f"{place}.attributes.{attribute.name}", words)
+    for entity in design.entities:
+        yield from _of_entity(design, entity, {one.name for one in hosted}, facts)
+
+
+def _of_entity(design: Design, entity: Entity, hosted: set[str], facts: Facts) -> Iterator[Finding]:
+    place = f"entities.{entity.name}"
+    if design.source == "design" and not design.of(entity.name) and not _joined_by(design, entity.name):
+        yield finding("SR-103", design, place, f"no pattern reads or writes {entity.name}")
+    apart = any(entity.attributes[part].type == TEAM for part in entity.key)
+    if entity.isolation == "workspace" and design.app.workspaces > 1 and entity.name in hosted and not apart:
+        words = f"{entity.name} is apart in {design.app.workspaces} workspaces, its key is {', '.join(entity.key)}"
+        yield finding("SR-104", design, f"{place}.key", words)
+    longest = sum(entity.attributes[part].max_bytes or 0 for part in entity.key) + len(entity.key) - 1
+    if entity.name in hosted and max(longest, key_bytes(entity, facts)) > facts.key_bytes:
+        words = f"the key of {entity.name} may have {max(longest, key_bytes(entity, facts))} bytes"
+        yield finding("SR-106", design, f"{place}.key", words)
+
+
+def _joined_by(design: Design, entity: str) -> bool:
+    return any(entity in one.join for one in design.patterns)
+
+
+def of_copies(design: Design, stores: Iterable[Store]) -> Iterator[Finding]:
+    """Copies that no pattern keeps."""
+    for one in stores:
+        for copy in one.copies if one.role == "entity" else ():
+            if not copy.keepers:
+                place = f"entities.{one.name}.attributes.{copy.attribute}"
+                yield finding("SR-105", design, place, f"{one.name}.{copy.attribute} copies {copy.source}")
+
+
+def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Access], facts: Facts) -> Iterator[Finding]:
+    """What is told of the access map."""
+    places = {one.name: f"access_patterns[{number}]" for number, one in enumerate(design.patterns)}
+    patterns = {one.name: one for one in design.patterns}
+    homes = {one.name: one.home for one in stores if one.role == "entity"}
+    for access in accesses:
+        pattern, place = patterns[access.pattern], places[access.pattern]
+        if homes[access.entity] == "external":
+            continue
+        why = access.external.why if access.external is not None else ""
+        if access.kind in _BY_KIND and access.external is not None:
+            yield finding(_BY_KIND[access.kind], design, place, f"{access.pattern}: {why}")
+        if access.home == "external":
+            yield finding("SR-201", design, place, f"{access.pattern}: {why}")
+        elif pattern.order is not None and access.kind == "list":
+            many = "any number of" if pattern.expected_items is None else str(pattern.expected_items)
+            words = f"{access.pattern} sorts {many} items by {pattern.order} after {access.today.pages} pages"
+            yield finding("SR-202", design, place, words)
+        if access.kind == "list" and pattern.expected_items is None and access.operation != "get":
+            yield finding("SR-208", design, place, f"{access.pattern} has no expected_items")
+    for one in stores:
+        if one.role == "lookup":
+            words = f"{one.name}: {one.reason.text}, written by {', '.join(one.writers) or 'nothing'}"
+            yield finding("SR-207", design, f"entities.{one.entity}", words)
