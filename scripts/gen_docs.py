@@ -10,6 +10,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -202,6 +203,27 @@ def emulator_page() -> str:
     return page
 
 
+def schema_page() -> str:
+    from stateroom.design.schema import published
+
+    return published()
+
+
+def findings_page() -> str:
+    """The list of all findings, with their pages."""
+    from stateroom.design.findings import FINDINGS
+
+    rows = [f"| [{id}]({id}.md) | {kind.severity} | {kind.title} |" for id, kind in FINDINGS.items()]
+    head = "# Findings\n\nWhat `stateroom design` tells, by its stable id.\n\n| id | severity | title |\n"
+    return f"{NOTE}\n{head}| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+
+
+def finding_pages() -> dict[str, Callable[[], str]]:
+    from stateroom.design.findings import FINDINGS, page
+
+    return {f"docs/findings/{id}.md": partial(page, id) for id in FINDINGS}
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/cli.md": cli_page,
     "docs/settings.md": settings_page,
@@ -209,6 +231,9 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/turn.md": turn_page,
     "docs/emulator.md": emulator_page,
     "docs/installation-states.md": states_page,
+    "docs/design.schema.json": schema_page,
+    "docs/findings/README.md": findings_page,
+    **finding_pages(),
 }
 
 

@@ -84,7 +84,7 @@ def test_the_pages_are_what_the_program_would_write_now(gen_docs: ModuleType) ->
 
 
 def test_a_page_that_drifted_is_noticed(gen_docs: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "findings").mkdir(parents=True)
     for page, make in gen_docs.PAGES.items():
         (tmp_path / page).write_text(make(), encoding="utf-8")
     assert gen_docs.stale(tmp_path) == []

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "worker": "serve",
     "emulator": "emulator",
     "datastore": "datastore",
+    "design": "design",
     "threads": "threads",
     "turns": "turns",
     "installations": "installations",

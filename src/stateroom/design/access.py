@@ -73,9 +73,17 @@ def mapped(design: Design, facts: Facts) -> tuple[tuple[Store, ...], tuple[Acces
     world, accesses = _once(design, facts, homes)
     if design.app.target == "mixed":
         moved = {one.entity for one in accesses if one.home == "external" or (one.external and _unsafe(one, design))}
+        moved |= _obliged(design)
         if moved:
             world, accesses = _once(design, facts, {**homes, **dict.fromkeys(moved, "external")})
     return tuple(world.stores.values()), under_load(accesses, facts)
+
+
+def _obliged(design: Design) -> set[str]:
+    """The entities that must not be in Slack's datastores: a region or a seal is asked for, and a store has both."""
+    if design.compliance.residency is not None:
+        return {one.name for one in design.entities}
+    return {place.partition(".")[0] for place in design.compliance.encryption}
 
 
 def _unsafe(access: Access, design: Design) -> bool:
@@ -148,7 +156,7 @@ def _add_own(world: World) -> None:
         world.stores[entities.CLAIMS] = entities.claims_store(tuple(claiming), world.facts)
     writing = tuple(one.name for one in patterns if one.kind in entities.WRITES and not entities.is_read_bulk(one))
     if world.design.compliance.audit and writing:
-        home: Home = "slack" if "slack" in world.homes.values() else "external"
+        home: Home = "external" if "external" in world.homes.values() else "slack"
         world.stores[entities.AUDIT] = entities.audit_store(home, writing, world.facts)
 
 
@@ -419,7 +427,7 @@ def _writes(world: World, pattern: Pattern, head: tuple[Call, ...], *, reads: in
     size = world.size(entity.name)
     return Served(
         operation,
-        head[-1].datastore,
+        next((one.datastore for one in reversed(head) if one.datastore != entities.CLAIMS), entity.name),
         calls,
         lambda day: Work(world.items(entity, day), reads, 0, counted, size * max(1, reads)),
         doubts=_doubts(world, pattern),
@@ -432,8 +440,13 @@ def _doubts(world: World, pattern: Pattern) -> tuple[str, ...]:
     return ()
 
 
+def _audited(world: World) -> bool:
+    """Whether a write here puts its audit row into Slack's datastores; one that is elsewhere costs no call of Slack."""
+    return entities.AUDIT in world.stores and world.stores[entities.AUDIT].home == "slack"
+
+
 def _audit(world: World, pattern: Pattern) -> tuple[Call, ...]:
-    if entities.AUDIT not in world.stores:
+    if not _audited(world):
         return ()
     return (Call(PUT, entities.AUDIT, "once", "put the audit row first", ("event_id", "step")),)
 
@@ -478,23 +491,28 @@ def _update(world: World, pattern: Pattern) -> Served:
     if not pattern.concurrent and not moved:
         return _writes(world, pattern, (call,), reads=0, operation="update")
     read = Call(GET, entity.name, "once", "get the item as it is", entity.key)
-    return _writes(world, pattern, (read, *_claimed(world, pattern), call), reads=1, operation="update")
+    return _writes(world, pattern, _claimed(world, pattern, read, call), reads=1, operation="update")
 
 
 def _transition(world: World, pattern: Pattern) -> Served:
     entity = world.design.by_name[pattern.entity]
     read = Call(GET, entity.name, "once", f"get the item: is it still {' or '.join(pattern.from_)}?", entity.key)
     call = Call(UPDATE, entity.name, "once", f"update to {pattern.to}", entity.key)
-    return _writes(world, pattern, (read, *_claimed(world, pattern), call), reads=1, operation="update")
+    return _writes(world, pattern, _claimed(world, pattern, read, call), reads=1, operation="update")
 
 
-def _claimed(world: World, pattern: Pattern) -> tuple[Call, ...]:
+def _claimed(world: World, pattern: Pattern, read: Call, write: Call) -> tuple[Call, ...]:
+    """A read and a write, with the claim around the write where one is taken (consistency.py has the same steps)."""
     if entities.CLAIMS not in world.stores or not _claims(world, pattern):
-        return ()
+        return (read, write)
     of = ("datastore", "id", "step")
     return (
+        read,
         Call(PUT, entities.CLAIMS, "once", "put a claim with this run as its owner", of),
         Call(GET, entities.CLAIMS, "once", "read the claim back: whose is it?", of),
+        Call(GET, read.datastore, "once", "get the item again: is it still as it was?", read.key_of),
+        write,
+        Call(PUT, entities.CLAIMS, "once", "put the claim as done", of),
     )
 
 
@@ -526,7 +544,7 @@ def _bulk(world: World, pattern: Pattern) -> Served:
     found, size = pattern.expected_items or 0, world.size(entity.name)
     times = batches(found, facts)
     read = found if pattern.operation == "get" else 0
-    audited = () if pattern.operation == "get" or entities.AUDIT not in world.stores else ((BULK_PUT, times),)
+    audited = () if pattern.operation == "get" or not _audited(world) else ((BULK_PUT, times),)
     calls = [Call(method, entity.name, "batches", f"{pattern.operation} {facts.bulk} items at once")]
     if audited:
         calls.insert(0, Call(BULK_PUT, entities.AUDIT, "batches", "put the audit rows first"))

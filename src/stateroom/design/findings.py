@@ -133,6 +133,13 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "An item that lacks the attribute matches no comparison: `#a < :t` skips it on every sweep, for ever.",
         "require the attribute, or ask attribute_not_exists(#a) OR #a < :t",
     ),
+    "SR-210": Kind(
+        "An entity that is kept outside of Slack",
+        "info",
+        "A pattern or an obligation asks for what Slack's datastores do not have, so the whole entity moves: one home, "
+        "no copy to keep right, and every write may carry its condition.",
+        "run the store that the plan names; definitions.py has its datastores with their indexes",
+    ),
     # 3xx: consistency
     "SR-301": Kind(
         "An update that can be lost",

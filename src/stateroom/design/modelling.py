@@ -5,7 +5,7 @@ Rules of this file: it reads the stores and accesses that entities.py and access
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from stateroom.design.entities import key_bytes
 from stateroom.design.facts import Facts
@@ -66,12 +66,28 @@ def of_copies(design: Design, stores: Iterable[Store]) -> Iterator[Finding]:
                 yield finding("SR-105", design, place, f"{one.name}.{copy.attribute} copies {copy.source}")
 
 
+def _moved(design: Design, homes: Mapping[str, str], accesses: list[Access]) -> Iterator[Finding]:
+    """Entities that mixed apps keep outside, with the pattern that asked for it."""
+    for entity in design.entities:
+        if homes[entity.name] == "external":
+            own = [one for one in accesses if one.entity == entity.name and one.external is not None]
+            named = [one for one in own if one.external is not None and one.external.why.startswith(_ASKED)]
+            why = f"{named[0].pattern}: {named[0].external.why}" if named and named[0].external else "an obligation"
+            yield finding("SR-210", design, f"entities.{entity.name}", f"{entity.name} moves: {why}")
+
+
+_ASKED = ("in a year", "Slack ", "nothing")
+
+
 def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Access], facts: Facts) -> Iterator[Finding]:
     """What is told of the access map."""
     places = {one.name: f"access_patterns[{number}]" for number, one in enumerate(design.patterns)}
     patterns = {one.name: one for one in design.patterns}
     homes = {one.name: one.home for one in stores if one.role == "entity"}
-    for access in accesses:
+    listed = list(accesses)
+    if design.app.target == "mixed":
+        yield from _moved(design, homes, listed)
+    for access in listed:
         pattern, place = patterns[access.pattern], places[access.pattern]
         if homes[access.entity] == "external":
             continue

@@ -1,0 +1,174 @@
+"""From an old design to a new one: what changes, what breaks, and the steps with the way back.
+
+Rules of this file: what Slack says to a change is model/schema/compat.py's word. A change that breaks is never a step
+of its own: it becomes something new beside the old, a backfill, a cut-over, and much later a removal. The gate of a
+backfill is the absence of the new attribute (evolution.py says why).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from stateroom.design.entities import definition_of
+from stateroom.design.evolution import rollout
+from stateroom.design.facts import FORMULA, source
+from stateroom.design.findings import finding
+from stateroom.design.parts import Claim, Finding, Plan, Step, Store
+from stateroom.model.schema.compat import Change, compare
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a migration, complete in itself: it may be left for the next day after each."""
+
+    title: str
+    kind: Literal["additive", "backfill", "replace", "remove", "move"]
+    claim: Claim
+    steps: tuple[Step, ...]
+    back: tuple[Step, ...]
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Migration:
+    """All changes in Slack's eyes, the parts in their order, and what is told."""
+
+    changes: tuple[Change, ...]
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...]
+
+
+def diff(old: Plan, new: Plan) -> Migration:
+    """The migration from one plan to another."""
+    before = [definition_of(one, old.design) for one in old.stores if one.home == "slack"]
+    after = [definition_of(one, new.design) for one in new.stores if one.home == "slack"]
+    changes = tuple(compare(before, after))
+    parts = (*_added(old, new, changes), *_moved(old, new), *_replaced(old, new, changes))
+    found = [
+        finding("SR-602", new.design, _place(new, one), f"{one.place}: {one.kind}; {one.detail}")
+        for one in changes
+        if one.breaking
+    ]
+    return Migration(changes, parts, tuple(found))
+
+
+def _place(new: Plan, change: Change) -> str:
+    place = f"entities.{change.datastore}" if change.datastore in new.design.by_name else "entities"
+    return place if change.attribute is None else f"{place}.attributes.{change.attribute}"
+
+
+def _added(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Part]:
+    names = {one.name for one in old.stores}
+    for store in new.stores:
+        if store.home != "slack":
+            continue
+        if store.name not in names:
+            claim = Claim(f"{store.name} is new", True, "", "adding a datastore is always taken", FORMULA)
+            yield Part(f"Add the datastore {store.name}", "additive", claim, tuple(_new_store(store)), _LEAVE)
+        for change in changes:
+            if change.datastore == store.name and change.kind == "attribute added" and change.attribute is not None:
+                yield _filled(old, new, store, change.attribute)
+
+
+def _new_store(store: Store) -> Iterator[Step]:
+    yield Step(f"deploy the manifest with {store.name}", "slack deploy", "nothing has changed")
+    if store.role == "lookup":
+        yield Step(f"deploy the writers that keep {store.name} right", "slack deploy", "deploy the old code again")
+        yield Step(f"run the rebuild: it reads every {store.entity}, not only open ones", "query, put", "run it again")
+        yield Step("deploy the readers", "slack deploy", "deploy the readers before it")
+    else:
+        yield Step(f"deploy the code that writes {store.name}", "slack deploy", "deploy the old code again")
+
+
+def _filled(old: Plan, new: Plan, store: Store, attribute: str) -> Part:
+    """A new attribute: items lack it until the backfill has been there."""
+    was = next(one for one in old.stores if one.name == store.name)
+    took = rollout(old.design, was, new.facts, attribute) if was.role == "entity" else None
+    gate = {
+        "datastore": store.name,
+        "expression": "attribute_not_exists(#new)",
+        "expression_attributes": {"#new": attribute},
+    }
+    asked = json.dumps(gate)
+    if took is None:
+        claim = Claim(f"{store.name}.{attribute} is new", True, "", "its writers give it from now on", FORMULA)
+        return Part(f"Add {store.name}.{attribute}", "additive", claim, tuple(_new_store(store)), _LEAVE)
+    commands = (f"slack datastore count '{asked}'",)
+    return Part(f"Add {store.name}.{attribute}", "backfill", took.claims[0], took.steps, took.back, commands)
+
+
+_LEAVE = (
+    Step(
+        "deploy the code before it; leave what was added declared, because a manifest without it is refused with "
+        "schema_compatibility_error"
+    ),
+)
+
+
+def _moved(old: Plan, new: Plan) -> Iterator[Part]:
+    """Entities that go to another home."""
+    homes = {one.name: one.home for one in old.stores}
+    for store in new.stores:
+        if store.role == "entity" and homes.get(store.name, store.home) != store.home:
+            was, file = homes[store.name], f"{store.name}.jsonl"
+            claim = Claim(
+                f"{store.name} moves from {was} to {store.home}", store.home, "", "the new design says so", FORMULA
+            )
+            asked = json.dumps({"datastore": store.name})
+            out = f"slack datastore query '{asked}' --to-file {file}"
+            into = f"stateroom datastore import '{asked}' --from-file {file} --if-absent --any-state"
+            if was == "external":
+                out = f"stateroom datastore export '{asked}' --output {file}"
+                into = f"slack datastore bulk-put '{asked}' --from-file {file}"
+            steps = (
+                Step(
+                    "deploy writers that write both, the old store first", "slack deploy", "deploy the old code again"
+                ),
+                Step("export the old store and import what the new one lacks", "export, import", "run both again"),
+                Step("compare the counts, then read from the new store", "count", "read from the old store again"),
+                Step("after a week stop writing the old store", "slack deploy", "write both again"),
+            )
+            back = (Step("read from the old store: it has every write until the last step"),)
+            yield Part(f"Move {store.name}", "move", claim, steps, back, (out, into))
+
+
+def _replaced(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Part]:
+    """What breaks: done beside what is there, never in its place."""
+    for change in changes:
+        if not change.breaking or not _stored(old, change):
+            continue
+        what = change.attribute or change.datastore
+        reason = source("tier_4", "function_seconds")
+        claim = Claim(f"{change.place}: {change.kind}", True, "", change.detail, reason)
+        if change.kind.endswith("removed"):
+            steps = (
+                Step(f"deploy code that no longer reads {what}", "slack deploy", "deploy the old code again"),
+                Step(f"deploy code that no longer writes {what}", "slack deploy", "deploy the old code again"),
+                Step("export, and wait until nobody misses it", "export"),
+                Step(
+                    "deploy the manifest without it, with --force: from here there is no way back",
+                    "slack deploy --force",
+                ),
+            )
+            last = Step("before the last step: deploy the code before it. After it: only from the export")
+            yield Part(f"Remove {change.place}", "remove", claim, steps, (last,))
+        else:
+            beside = (
+                Step(
+                    f"add {what}_2 (or the datastore {change.datastore}_2) beside it, as the new design has it",
+                    "slack deploy",
+                ),
+                Step("deploy writers that write both", "slack deploy", "deploy the old code again"),
+                Step(f"backfill {what}_2 where it is absent, page by page", "query, update", "run it again"),
+                Step("count the absent: go on only at 0", "count", "run the backfill again"),
+                Step(f"deploy readers of {what}_2", "slack deploy", "deploy the readers before it"),
+            )
+            still = Step(f"deploy the readers of {what}: it is still written")
+            yield Part(f"Replace {change.place}", "replace", claim, beside, (still,))
+
+
+def _stored(old: Plan, change: Change) -> bool:
+    return any(one.name == change.datastore and one.home == "slack" for one in old.stores)

@@ -1,0 +1,159 @@
+"""The runbooks: cleanup.md, migration.md, recovery.md. Every step is a command.
+
+Rules of this file: a `sh` block holds commands alone, which a test runs in bash from the output folder. For Slack's own
+datastores they are the Slack CLI's, for an external store Stateroom's; both take the same JSON. Nothing in them has to
+be filled in but what the first block exports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from stateroom.design.diff import Migration
+from stateroom.design.parts import Plan, Retained, Store
+from stateroom.design.render import Block, Code, Heading, Listed, Table, Words
+from stateroom.model.attributes import SLACK
+
+DAY = 86400
+EXPORT_LIMIT = 10_000  # where the Slack CLI's query --to-file ends (reference of this project, section 6)
+
+
+def _tool(store: Store) -> str:
+    return "slack datastore" if store.home == "slack" else "stateroom datastore"
+
+
+def _json(value: object) -> str:
+    """JSON for a shell, in double quotes, so that $NAMES in it are replaced."""
+    text = json.dumps(value, ensure_ascii=True)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`") + '"'
+
+
+def cleanup(plan: Plan) -> list[Block]:
+    """What ends by itself, what is swept, and how to sweep and to forget by hand."""
+    found: list[Block] = [Heading(1, f"{plan.design.app.name}: cleanup")]
+    for one in plan.retention:
+        found += _cleanup(plan, one, plan.store(one.datastore))
+    return found
+
+
+def _cleanup(plan: Plan, one: Retained, store: Store) -> Iterator[Block]:
+    yield Heading(2, one.entity)
+    yield Words(f"{one.claims[0].text}: {one.claims[0].reason}.")
+    if one.how == "ttl":
+        yield Words("See how many Slack has still to remove:")
+        asked: dict[str, object] = {"datastore": store.name, "expression": "#ttl < :now"}
+        asked |= {"expression_attributes": {"#ttl": store.ttl}, "expression_values": {":now": "@NOW@"}}
+        yield Code(f'export NOW="$(date +%s)"\n{_tool(store)} count {_number(asked, "NOW")}', "sh")
+    elif one.where is not None and plan.design.by_name[one.entity].retention is not None:
+        kept = plan.design.by_name[one.entity].retention
+        assert kept is not None
+        kind = store.attributes[kept.after].type
+        asked = {"datastore": store.name, "expression": one.where.expression}
+        asked |= {"expression_attributes": dict(one.where.names), "expression_values": {":before": "@BEFORE@"}}
+        yield Words(f"By hand, if the daily sweep has not run: {one.deletes_per_run} items a run at most.")
+        tool = _tool(store)
+        lines = [
+            _before(kind, kept.days),
+            f"{tool} count {_number(asked, 'BEFORE', text=not kind.endswith('timestamp'))}",
+        ]
+        yield Code("\n".join(lines), "sh")
+    if one.erasure:
+        yield Words("To forget a person:")
+        yield Listed([f"{step.do}{f' (`{step.call}`)' if step.call else ''}" for step in one.erasure], numbered=True)
+        names = [a.name for a in store.attributes.values() if a.personal and a.type == f"{SLACK}user_id"]
+        if names:
+            asked = {"datastore": store.name, "expression": " OR ".join(f"#{name} = :person" for name in names)}
+            asked |= {"expression_attributes": {f"#{name}": name for name in names}}
+            asked |= {"expression_values": {":person": "$PERSON"}}
+            yield Code(f'export PERSON="U00000001"\n{_tool(store)} query {_json(asked)}', "sh")
+
+
+def _number(asked: dict[str, object], name: str, *, text: bool = False) -> str:
+    """A JSON argument in which a number comes from the environment."""
+    return _json(asked).replace(f'\\"@{name}@\\"', f'\\"${name}\\"' if text else f"${name}")
+
+
+def _before(kind: str, days: float) -> str:
+    seconds = round(days * DAY)
+    moment = f"$(( $(date +%s) - {seconds} ))"
+    if kind == f"{SLACK}date":
+        return f'export BEFORE="$(date -u -d @{moment} +%Y-%m-%d)"'
+    return f'export BEFORE="{moment}{"" if kind.endswith("timestamp") else ".000000"}"'
+
+
+def recovery(plan: Plan) -> list[Block]:
+    """Export, restore and the rebuild of what follows from it."""
+    found: list[Block] = [Heading(1, f"{plan.design.app.name}: recovery")]
+    found.append(
+        Words(
+            "Slack's hosted datastores have no point-in-time restore: what is not exported is gone. "
+            f"The Slack CLI's export ends at {EXPORT_LIMIT:,} items; the generated export function does not."
+        )
+    )
+    sizes = {one.datastore: one for one in plan.capacity}
+    rows = []
+    for store in plan.stores:
+        items = sizes[store.name].items_today
+        way = "Slack CLI" if items < EXPORT_LIMIT else "the generated export function"
+        rows.append(
+            (store.name, f"{items:,}", way if store.home == "slack" else "the store's own backup, or stateroom")
+        )
+    found.append(Table(("datastore", "items today", "export by"), rows))
+    found += [Heading(2, "1. Export"), Code("\n".join(_export(store) for store in plan.stores), "sh")]
+    found += [Heading(2, "2. Count what was exported"), Code("\n".join(_lines(store) for store in plan.stores), "sh")]
+    found += [Heading(2, "3. Restore"), Words("Putting the same items again changes nothing; newer ones are replaced.")]
+    found += [Code("\n".join(_restore(store) for store in plan.stores), "sh")]
+    found += [Heading(2, "4. Compare"), Code("\n".join(_count(store) for store in plan.stores), "sh")]
+    lookups = [one for one in plan.stores if one.role == "lookup"]
+    if lookups:
+        words = "5. Rebuild the lookups: the nightly rebuild reads every item of the entity, not only open ones"
+        found += [Heading(2, words), Listed([f"{one.name} from all of {one.entity}" for one in lookups])]
+    return found
+
+
+def _export(store: Store) -> str:
+    asked = _json({"datastore": store.name})
+    if store.home == "slack":
+        return f"slack datastore query {asked} --to-file {store.name}.jsonl"
+    return f"stateroom datastore export {asked} --output {store.name}.jsonl"
+
+
+def _lines(store: Store) -> str:
+    return f"wc -l {store.name}.jsonl"
+
+
+def _restore(store: Store) -> str:
+    asked = _json({"datastore": store.name})
+    if store.home == "slack":
+        return f"slack datastore bulk-put {asked} --from-file {store.name}.jsonl"
+    return f"stateroom datastore import {asked} --from-file {store.name}.jsonl --any-state"
+
+
+def _count(store: Store) -> str:
+    return f"{_tool(store)} count {_json({'datastore': store.name})}"
+
+
+def migration(plan: Plan, found: Migration | None) -> list[Block]:
+    """The steps from the old design to this one; without an old one, how a next attribute is added."""
+    listed: list[Block] = [Heading(1, f"{plan.design.app.name}: migration")]
+    if found is None:
+        listed.append(Words("There is no older design. This is how the next attribute of each datastore is added."))
+        for next_one in plan.rollouts:
+            claim = next_one.claims[0]
+            listed += [Heading(2, next_one.datastore), Words(f"{claim.text}: {claim.reason}.")]
+            listed += [Listed([f"{s.do} (`{s.call}`)" for s in next_one.steps], numbered=True), Words("The way back:")]
+            listed += [Listed([s.do for s in next_one.back], numbered=True)]
+        return listed
+    rows = [(one.place, one.kind, "breaks" if one.breaking else "fine", one.detail) for one in found.changes]
+    listed += (
+        [Heading(2, "What changes"), Table(("place", "change", "verdict", "what Slack says"), rows)] if rows else []
+    )
+    for number, one in enumerate(found.parts, 1):
+        listed += [Heading(2, f"{number}. {one.title}"), Words(f"{one.claim.text}: {one.claim.reason}.")]
+        listed += [Listed([f"{s.do}{f' (`{s.call}`)' if s.call else ''}" for s in one.steps], numbered=True)]
+        listed += [Code("\n".join(one.commands), "sh")] if one.commands else []
+        listed += [Words("The way back:"), Listed([s.do for s in one.back], numbered=True)]
+    if not rows and not found.parts:
+        listed.append(Words("Nothing changes that a datastore would see."))
+    return listed
