@@ -22,7 +22,8 @@ from tests.support import postgres
 from bench.cases.items import OPEN, PLAIN, TEAM, Work, key_of
 from bench.frame import Contenders, Must, case
 from stateroom.engines.port import Append, Put, Table
-from stateroom.engines.postgresql import PostgresEngine, read_url
+from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.postgresql_url import read_url
 from stateroom.model.definition import Definition
 from stateroom.model.index import Index
 from stateroom.store import Store
@@ -48,7 +49,7 @@ class Side:
         return self.runner.run(work)
 
     async def _open(self) -> None:
-        conninfo, schema, _ = read_url(self.url)
+        conninfo, schema, *_ = read_url(self.url)
         self.raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=0)
         self.table = f'"{schema}"."items_tickets"'
         async with Store(self.url, migrating=True) as store:

@@ -12,7 +12,6 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import AsyncConnection, errors
@@ -36,21 +35,20 @@ from stateroom.engines.postgresql_apply import apply
 from stateroom.engines.postgresql_batch import Batch, Conflict, Taken, text_of
 from stateroom.engines.postgresql_conditions import json_of, quoted
 from stateroom.engines.postgresql_door import Door
-from stateroom.engines.postgresql_errors import closed, is_lost, translate
+from stateroom.engines.postgresql_errors import Stalled, closed, is_lost, translate
 from stateroom.engines.postgresql_lines import Lines
 from stateroom.engines.postgresql_lone import lone_of
 from stateroom.engines.postgresql_read import Gathering, read_of, row_of
 from stateroom.engines.postgresql_tables import FORMAT, ITEM_LIMIT, Layout, identifier, read_catalogue
+from stateroom.engines.postgresql_url import read_url
 from stateroom.engines.tables import steps
 from stateroom.model.errors import (
     FormatTooNew,
     StoreUnavailable,
     UniqueViolation,
     Unsupported,
-    WrongUse,
 )
 
-SCHEMA: Final = "stateroom"
 ATTEMPTS: Final = 30  # at a batch that others come between of
 PAUSE: Final = 0.002  # seconds after the first of them, doubled, jittered, at most:
 LONGEST: Final = 0.1
@@ -71,9 +69,8 @@ class PostgresEngine:
     )
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        self._conninfo, self._schema, self._pooled = read_url(url)
-        parts = urlsplit(self._conninfo)
-        self._place = f"postgresql://{parts.hostname or ''}{parts.path}?schema={self._schema}"  # without credentials
+        self._address = read_url(url)
+        self._schema, self._place = self._address.schema, self._address.place
         self._clock = clock
         self._layouts: dict[str, Layout] | None = None
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Lines, Door]] = {}
@@ -97,6 +94,10 @@ class PostgresEngine:
             if loop is asyncio.get_running_loop():
                 await door.close()
                 await lines.close()
+            elif loop.is_closed():
+                lines.abandon()
+            else:
+                asyncio.run_coroutine_threadsafe(lines.close(), loop)
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         self._ready()
@@ -105,15 +106,45 @@ class PostgresEngine:
         todo = steps(have, tables)
         if todo and not dry_run:
             lines, _ = self._side()
-            try:
-                async with lines.line() as connection:
-                    await apply(connection, self._schema, tables, self._place)
-            except psycopg.Error as error:
-                raise translate(error, self._place) from error
-            await self._learn()
+            async with lines.making:
+                await self._make(lines, tables)
+                await self._learn()
         return todo
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        try:
+            return await self._get(table, team, ids)
+        except StoreUnavailable as error:
+            if not await self._renamed(error):
+                raise
+        return await self._get(table, team, ids)
+
+    async def query(self, query: Query) -> Page:
+        try:
+            return await self._query(query)
+        except StoreUnavailable as error:
+            if not await self._renamed(error):
+                raise
+        return await self._query(query)
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        try:
+            return await self._commit(writes)
+        except StoreUnavailable as error:
+            if not await self._renamed(error):
+                raise
+        return await self._commit(writes)
+
+    # The verbs, with the tables that are known of.
+
+    async def _make(self, lines: Lines, tables: Sequence[Table]) -> None:
+        try:
+            async with lines.line(patient=True) as guard, lines.line(patient=True) as connection:
+                await apply(connection, guard, self._schema, tables, self._place)
+        except psycopg.Error as error:
+            raise translate(error, self._place) from error
+
+    async def _get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
         layout = self._ready().get(table) or await self._layout(table)
         now = self._clock()
         if layout.log:
@@ -125,7 +156,7 @@ class PostgresEngine:
             found = [by_id.get(i) for i in ids]
         return [None if r is None or (r[3] is not None and r[3] <= now) else row_of(r, table) for r in found]
 
-    async def query(self, query: Query) -> Page:
+    async def _query(self, query: Query) -> Page:
         layout = self._ready().get(query.table) or await self._layout(query.table)
         gathering = Gathering(read_of(layout, query, self._clock()))
         asked = query.limit + 1
@@ -136,7 +167,7 @@ class PostgresEngine:
                 return page
             asked = max(PART, query.limit + 1)
 
-    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+    async def _commit(self, writes: Sequence[Write]) -> list[Written]:
         layouts = self._ready()
         if not writes:
             return []
@@ -164,8 +195,9 @@ class PostgresEngine:
             return self._last[1], self._last[2]
         side = self._sides.get(loop)
         if side is None:
-            self._sides = {known: kept for known, kept in self._sides.items() if not known.is_closed()}
-            lines = Lines(self._conninfo, pooled=self._pooled)
+            for gone in [known for known in self._sides if known.is_closed()]:
+                self._sides.pop(gone)[0].abandon()
+            lines = Lines(self._address.conninfo, pooled=self._address.pooled, deadline=self._address.timeout)
             side = self._sides[loop] = (lines, Door(lines))
         self._last = (loop, *side)
         return side
@@ -178,6 +210,14 @@ class PostgresEngine:
             detail = f"no table {table}; apply its definition first (`stateroom migrate apply`)"
             raise StoreUnavailable(self._place, "missing", detail, retryable=False)
         return found
+
+    async def _renamed(self, error: StoreUnavailable) -> bool:
+        """Whether the store's tables have changed since we looked (postgresql_apply.py): nothing was done, then."""
+        if not isinstance(error.__cause__, errors.UndefinedTable):
+            return False
+        before = {name: layout.generation for name, layout in self._ready().items()}
+        await self._learn()
+        return before != {name: layout.generation for name, layout in self._ready().items()}
 
     async def _checked(self, write: Write) -> str | None:
         """Check a write at the door; the JSON of its item."""
@@ -196,7 +236,7 @@ class PostgresEngine:
             try:
                 return await _rows(lines, statement, values)
             except psycopg.Error as error:
-                if last or not is_lost(error):
+                if last or isinstance(error, Stalled) or not is_lost(error):
                     raise translate(error, self._place) from error
                 lines.forget()
         raise AssertionError("unreachable")
@@ -210,7 +250,7 @@ class PostgresEngine:
         _, door = self._side()
         try:
             found = await door.join(lone)
-        except errors.UniqueViolation:
+        except (errors.UniqueViolation, errors.ProgramLimitExceeded):
             return None
         except psycopg.Error as error:
             raise translate(error, self._place, committing=True) from error
@@ -229,8 +269,10 @@ class PostgresEngine:
                         return await batch.run(removing)
                     except Taken:
                         removing = await self._in_the_way(connection, batch)
+                        if not removing:
+                            await self._learn()  # perhaps an index that we do not know of
             except Conflict:
-                pass
+                removing = []  # what was found then may be gone by now
             except psycopg.Error as error:
                 raise translate(error, self._place, committing=batch is not None and batch.sending) from error
             await asyncio.sleep(random.uniform(0, min(LONGEST, PAUSE * 2**attempt)))
@@ -279,14 +321,8 @@ _NO_SCHEMA: Final = (errors.UndefinedTable, errors.InvalidSchemaName)
 
 
 async def _rows(lines: Lines, statement: str, values: Sequence[Any]) -> list[Any]:
-    connection = lines.take()
-    if connection is None:
-        async with lines.line() as made:
-            return await (await made.execute(statement, values)).fetchall()
-    try:
+    async with lines.line() as connection:
         return await (await connection.execute(statement, values)).fetchall()
-    finally:
-        lines.give(connection)
 
 
 async def _holders(
@@ -307,16 +343,3 @@ async def _holders(
     rows += [row for at, row in so_far.items() if row is not None and at[:2] == key[:2] and at != key]
     keys = [(row, index_key(row.item, unique.attributes)) for row in rows]
     return [row for row, theirs in keys if theirs is not None and exact(theirs) == exact(mine)]
-
-
-def read_url(url: str) -> tuple[str, str, bool]:
-    """A store's URL as what psycopg takes, the schema, and whether a transaction-mode pooler stands before it."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    schema = options.pop("schema", SCHEMA)
-    pooler = options.pop("pooler", "")
-    if not schema or len(schema.encode()) > 63 or "\0" in schema:
-        raise WrongUse("?schema= takes the name of a schema, 63 bytes at most")
-    if pooler not in ("", "transaction", "session"):
-        raise WrongUse("?pooler= is `transaction` (PgBouncer, Supavisor) or `session`")
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options))), schema, pooler == "transaction"

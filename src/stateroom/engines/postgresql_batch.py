@@ -2,17 +2,17 @@
 
 Rules of this file: READ COMMITTED; safety is row locks (taken in one order, so that no two batches wait for each other)
 and the server's own constraints. Reading and writing are a round trip each, by pipelining. A row that is missing cannot
-be locked: an INSERT that meets somebody else's is a conflict, and the batch begins again. Advisory locks keep apart
-batches that only look at a missing row.
+be locked: an INSERT that meets somebody else's is a conflict, and the batch begins again; where a row is only checked
+to be missing, an empty one that nobody sees holds its place until the end. A row that is deleted and made anew in one
+batch stays the same tuple, since who waits for a tuple that goes finds nothing, though the row was never absent.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg import AsyncConnection, errors
 
 from stateroom.engines.decide import change, decide, index_key
@@ -31,6 +31,7 @@ from stateroom.engines.port import (
     changes_table,
     log_id,
 )
+from stateroom.engines.postgresql_lines import BEGIN, settle
 from stateroom.engines.postgresql_read import row_of
 from stateroom.engines.postgresql_tables import INDEXED, ITEM_LIMIT, Layout
 from stateroom.model.codec import decode, encode
@@ -69,7 +70,9 @@ class Batch:
         self._streams: dict[Key, _Stream] = {}
         self._turns: dict[tuple[str, str, str, str], Row] = {}
         self._todo: list[Statement] = []
-        self._fresh: list[Key] = []
+        self._turn_of: dict[tuple[str, str, str, int], str] = {}
+        self._again = _twice(writes)
+        self._hollow: set[Key] = set()  # rows of the table that are to be gone at the end
         self.results: list[tuple[int, Key, Row | None]] = []  # what each write makes of its row
 
     async def run(self, removing: Sequence[tuple[str, Row]] = ()) -> list[Written]:
@@ -80,7 +83,7 @@ class Batch:
             for table, row in removing:
                 self._remove_expired(table, row)
             done = [self._write(write, index) for index, write in enumerate(self._writes)]
-            self._lock_fresh()
+            self._todo += [(self._layouts[key[0]].drop, key[1:]) for key in sorted(self._hollow)]
             await self._send()
         except errors.UniqueViolation as error:
             name = error.diag.constraint_name or ""
@@ -90,8 +93,7 @@ class Batch:
         except (errors.DeadlockDetected, errors.SerializationFailure) as error:
             raise Conflict from error
         finally:
-            if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                await connection.execute("ROLLBACK")
+            await settle(connection)
         return done
 
     # Reading.
@@ -102,7 +104,9 @@ class Batch:
             items.setdefault(table, {})[row.team, row.id] = None
         asked: list[tuple[str, Callable[[list[Any], str], None], Any]] = []
         async with self._connection.pipeline():
-            await self._connection.execute("BEGIN")
+            await self._connection.execute(BEGIN)
+            for table, team, row_id in sorted(self._places()):
+                await self._ask(self._layouts[table].hold, (team, row_id))
             for table in sorted(items):
                 cursor = await self._ask(self._layouts[table].lock, _columns(items[table], 2))
                 asked.append((table, self._take_items, cursor))
@@ -140,6 +144,13 @@ class Batch:
                 streams.setdefault(changes_table(write.table), {})[write.team, CHANGES] = None
         return items, streams, turns
 
+    def _places(self) -> set[Key]:
+        """Rows that must stay missing until the end; with those that are made, in one order, or two would wait."""
+        if len(self._writes) == 1 or not any(isinstance(w, Check) and w.if_version == 0 for w in self._writes):
+            return set()
+        rows = [w for w in self._writes if isinstance(w, (Check, Put, Update))]
+        return {(w.table, w.team, w.id) for w in rows if not isinstance(w, Check) or w.if_version == 0}
+
     async def _ask(self, sql: str, values: Sequence[Any]) -> Any:
         return await self._connection.execute(sql, values)
 
@@ -148,16 +159,18 @@ class Batch:
             key = (table, raw[0], raw[1])
             self._rows[key] = row_of(raw, table)
             self._there.add(key)
+            if self._rows[key] == Row(raw[1], {}, 0, 0.0, raw[0]):  # a place that this batch holds
+                self._hollow.add(key)
 
     def _take_streams(self, found: list[Any], table: str) -> None:
         for team, stream, number, last in found:
             self._streams[table, team, stream] = _Stream(number, last)
 
     def _take_turns(self, found: list[Any], table: str) -> None:
-        for team, stream, turn_id, number, expires, *text in found:
-            item = decode(text[0], table) if text else {}
-            row = Row(log_id(stream, turn_id), item, number, expires, team)
-            self._turns[table, team, stream, turn_id if text else f"#{number}"] = row
+        for team, stream, turn_id, number, expires, text in found:
+            row = Row(log_id(stream, turn_id), decode(text, table), number, expires, team)
+            self._turns[table, team, stream, turn_id] = row
+            self._turn_of[table, team, stream, number] = turn_id
 
     # Deciding.
 
@@ -172,8 +185,6 @@ class Batch:
         before = self._rows[key]
         done = decide(before, write, self.now, index)
         if isinstance(write, Check):
-            if before is None:
-                self._fresh.append(key)
             return done
         if done.changed:
             self._put(key, done.row)
@@ -185,17 +196,21 @@ class Batch:
     def _put(self, key: Key, row: Row | None) -> None:
         layout = self._layouts[key[0]]
         if row is None:
-            self._todo.append((layout.drop, key[1:]))
-            self._there.discard(key)
+            if key in self._again:
+                self._todo.append((layout.empty, key[1:]))
+                self._hollow.add(key)
+            else:
+                self._todo.append((layout.drop, key[1:]))
+                self._there.discard(key)
         else:
             text = text_of(layout, row.item)
             values = (row.version, row.expires_at, text)
             if key in self._there:
                 self._todo.append((layout.replace, (*values, *key[1:])))
+                self._hollow.discard(key)
             else:
                 self._todo.append((layout.insert, (*key[1:], *values)))
                 self._there.add(key)
-                self._fresh.append(key)
         self._rows[key] = row
 
     def _remove_expired(self, table: str, row: Row) -> None:
@@ -210,7 +225,9 @@ class Batch:
     def _log_change(self, write: Put | Update | Delete, before: Row | None, after: Row | None) -> None:
         entry = change(before, write, after)
         name = changes_table(write.table)
-        stream = self._streams[name, write.team, CHANGES]
+        stream = self._streams.get((name, write.team, CHANGES))
+        if stream is None:
+            raise Conflict  # as in `_append`
         item = entry if after is None else {**entry, "item": after.item}
         self._append(Append(name, write.team, CHANGES, str(stream.last + 1), item))
 
@@ -225,7 +242,7 @@ class Batch:
         number = stream.last + 1
         self._streams[key] = _Stream(stream.number, number)
         row = Row(log_id(write.stream, write.turn_id), dict(write.item), number, write.expires_at, write.team)
-        self._turns[write.table, write.team, write.stream, write.turn_id] = row
+        self._turns[(*key, write.turn_id)], self._turn_of[(*key, number)] = row, write.turn_id
         values = (stream.number, number, write.turn_id, write.expires_at, text_of(layout, write.item))
         self._todo += [(layout.insert, values), (layout.count, (number, stream.number))]
         return Written(row._replace(item={}), changed=True)
@@ -233,16 +250,15 @@ class Batch:
     def _rewrite(self, write: Rewrite, index: int) -> Written:
         layout, place = self._layouts[write.table], (write.table, write.team, write.stream)
         stream = self._streams.get(place)
-        old = self._turns.get((*place, f"#{write.number}")) or next(
-            (r for (*p, _), r in self._turns.items() if tuple(p) == place and r.version == write.number), None
-        )
+        turn_id = self._turn_of.get((*place, write.number), "")
+        old = self._turns.get((*place, turn_id))
         dead = old is not None and old.expires_at is not None and old.expires_at <= self.now
-        if stream is None or old is None or (write.expired and not dead):
+        moved = old is not None and write.before is not None and old.item != write.before
+        if stream is None or old is None or moved or (write.expired and not dead):
             raise ConditionFailed(f"{write.table}/{write.stream}/{write.number}", None, index=index)
         expires = old.expires_at if write.expires_at == "same" else write.expires_at
         row = old._replace(item=dict(write.item), expires_at=expires)
-        self._turns[(*place, f"#{write.number}")] = row
-        self._turns[(*place, row.id.partition("/")[2])] = row
+        self._turns[(*place, turn_id)] = row
         self._todo.append((layout.rewrite, (expires, text_of(layout, write.item), stream.number, write.number)))
         return Written(row, changed=True)
 
@@ -264,17 +280,18 @@ class Batch:
 
     # Writing.
 
-    def _lock_fresh(self) -> None:
-        """A check of a missing row beside another write: who makes that row must not have checked ours."""
-        if len(self._writes) > 1 and any(isinstance(write, Check) for write in self._writes):
-            self._todo[:0] = [("SELECT pg_advisory_xact_lock(%s)", (number_of(key),)) for key in sorted(self._fresh)]
-
     async def _send(self) -> None:
         self.sending = True
         async with self._connection.pipeline():
             for sql, values in self._todo:
                 await self._connection.execute(sql, values)
             await self._connection.execute("COMMIT")
+
+
+def _twice(writes: Sequence[Write]) -> set[Key]:
+    """Rows that more than one write is about."""
+    count = Counter((w.table, w.team, w.id) for w in writes if not isinstance(w, (Append, Rewrite, Truncate)))
+    return {key for key, times in count.items() if times > 1}
 
 
 def _streams_of(write: Write, place: Key) -> bool:
@@ -286,11 +303,6 @@ def _streams_of(write: Write, place: Key) -> bool:
 
 def _columns(keys: Mapping[Any, None], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*sorted(keys), strict=True)] if keys else [[] for _ in range(width)]
-
-
-def number_of(key: Key) -> int:
-    """A key as the number of an advisory lock."""
-    return int.from_bytes(blake2b("\0".join(key).encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def text_of(layout: Layout, item: Any) -> str:

@@ -50,8 +50,9 @@ def clause_of(condition: Condition, item: str = "item") -> Clause:
 
 
 def quoted(text: str) -> str:
-    """A literal text, safe in a statement that has placeholders."""
-    return "'" + text.replace("'", "''").replace("%", "%%") + "'"
+    """A literal text, safe in a statement that has placeholders, however the server reads backslashes."""
+    escape = "E" if "\\" in text else ""
+    return f"{escape}'" + text.replace("\\", "\\\\").replace("'", "''").replace("%", "%%") + "'"
 
 
 def json_of(value: Any) -> str:

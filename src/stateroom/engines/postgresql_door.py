@@ -2,7 +2,8 @@
 
 Rules of this file: a statement that gives no row has written nothing and harms nobody; one that fails takes the whole
 transaction with it, and then each goes alone. While one group is on its way the next one gathers. Statements of a group
-are in the order of their keys, so that two processes never wait for each other.
+are in the order of their keys, so that two processes never wait for each other. A row that somebody holds locked for
+long keeps its own writers waiting, and nobody else's: a group gives up on a lock soon, and other groups pass by.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Any, Final
 import psycopg
 
 from stateroom.engines.postgresql_errors import is_lost
-from stateroom.engines.postgresql_lines import Lines
+from stateroom.engines.postgresql_lines import BEGIN, Lines, settle
 from stateroom.engines.postgresql_lone import Lone
 
 GROUP: Final = 128  # statements a transaction
 AT_ONCE: Final = 2  # groups under way
+STUCK: Final = 0.25  # seconds without a step after which one more may go
+MOST: Final = 12  # groups under way with those that are stuck; fewer than connections, so that reading goes on
+_LOCKS: Final = "SET LOCAL lock_timeout = '250ms'"
 
 Waiting = tuple[Lone, "asyncio.Future[Sequence[Any] | None]"]
 
@@ -30,6 +34,8 @@ class Door:
         self._lines = lines
         self._waiting: list[Waiting] = []
         self._going: set[asyncio.Task[None]] = set()
+        self._steps = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def join(self, lone: Lone) -> Sequence[Any] | None:
         """The row that the statement gives, or None. Raises psycopg.Error."""
@@ -37,6 +43,8 @@ class Door:
         self._waiting.append((lone, future))
         if len(self._going) < AT_ONCE:
             self._start()
+        elif self._timer is None:
+            self._watch()
         return await future
 
     async def close(self) -> None:
@@ -49,14 +57,30 @@ class Door:
         self._going.add(task)
         task.add_done_callback(self._going.discard)
 
+    def _watch(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(STUCK, self._look, self._steps)
+
+    def _look(self, steps: int) -> None:
+        """Let one more go when those under way do not come on while others wait."""
+        self._timer = None
+        if self._waiting:
+            if self._steps == steps and len(self._going) < MOST:
+                self._start()
+            self._watch()
+
     async def _work(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            self._steps += 1
             live = [one for one in group if not one[1].done()]
-            if len(live) == 1:
-                await self._single(*live[0])
-            elif live:
-                await self._group(sorted(live, key=lambda one: one[0].key))
+            try:
+                if len(live) == 1:
+                    await self._single(*live[0])
+                elif live:
+                    await self._group(sorted(live, key=lambda one: one[0].key))
+            finally:
+                for _, future in live:
+                    future.cancel()  # only after an error of ours: nobody shall wait for ever
 
     async def _single(self, lone: Lone, future: asyncio.Future[Sequence[Any] | None]) -> None:
         try:
@@ -75,29 +99,25 @@ class Door:
             async with self._lines.line() as connection:
                 try:
                     async with connection.pipeline():
-                        await connection.execute("BEGIN")
+                        await connection.execute(BEGIN)
+                        await connection.execute(_LOCKS)
                         cursors = [await connection.execute(lone.sql, lone.values) for lone, _ in group]
                         await connection.execute("COMMIT")
                     found = [await cursor.fetchone() for cursor in cursors]
                 finally:
-                    if not connection.closed and _open(connection):
-                        await connection.execute("ROLLBACK")
+                    await settle(connection)
         except psycopg.Error as error:
             if is_lost(error):
                 self._lines.forget()
                 for _, future in group:
                     _fail(future, error)
                 return
-            for lone, future in group:  # one of them is at fault: each shall say for itself
-                await self._single(lone, future)
+            # One of them is at fault, or must wait: each shall say for itself.
+            await asyncio.gather(*(self._single(lone, future) for lone, future in group))
         else:
             for (_, future), row in zip(group, found, strict=True):
                 if not future.done():
                     future.set_result(row)
-
-
-def _open(connection: psycopg.AsyncConnection[Any]) -> bool:
-    return connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
 
 
 def _fail(future: asyncio.Future[Sequence[Any] | None], error: psycopg.Error) -> None:

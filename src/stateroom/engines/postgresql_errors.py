@@ -23,8 +23,9 @@ class _Meaning(NamedTuple):
 _LOST: Final = _Meaning("io", "the connection was lost; try again", True)
 _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "08": _LOST,
+    "0A": _Meaning("io", "the server lacks something; it must be PostgreSQL 14 or later", False),
     "28": _Meaning("refused", "the server refuses this user or password; look at the URL and pg_hba.conf", False),
-    "3D000": _Meaning("missing", "there is no such database; create it, or mend the URL", False),
+    "3D000": _Meaning("missing", "there is no such database or role; create it, or mend the URL", False),
     "3F000": _Meaning("missing", "there is no such schema; run `stateroom migrate apply`", False),
     "42P01": _Meaning("missing", "a table is not there; run `stateroom migrate apply`", False),
     "42501": _Meaning("readonly", "the role lacks a right on the schema; docs/engines.md has the grants", False),
@@ -42,17 +43,44 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
 _OTHER: Final = _Meaning("io", "the server refused the statement", False)
 
 
+_STALLED: Final = _Meaning("busy", "the server has not answered in time (`?timeout=` seconds); try again", True)
+# A failed connection comes with the server's words alone, and those are of its own language: what is not known here
+# is taken for a server that cannot be reached.
+_WORDS: Final[Mapping[str, str]] = {
+    "authentication failed": "28",
+    "no password supplied": "28",
+    "pg_hba.conf": "28",
+    "is not permitted to log in": "28",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+    "starting up": "57P03",
+    "shutting down": "57P03",
+    "does not exist": "3D000",
+}
+
+
 class Unreachable(psycopg.OperationalError):
-    """No connection could be made."""
+    """No connection could be made, so nothing was sent; `code` stands for its SQLSTATE, where that is known."""
+
+    def __init__(self, told: psycopg.Error) -> None:
+        said = str(told)
+        self.code = told.sqlstate or next((code for words, code in _WORDS.items() if words in said), "")
+        super().__init__(self.code)
+
+
+class Stalled(psycopg.OperationalError):
+    """The deadline of a call has passed."""
 
 
 def translate(error: psycopg.Error, place: str, *, committing: bool = False) -> StoreUnavailable:
     """The error for a caller; `committing`: when the connection is lost the write may have been applied."""
-    code = error.sqlstate or ""
+    code = error.code if isinstance(error, Unreachable) else error.sqlstate or ""
     if isinstance(error, Unreachable) and not code:
         told = "the server cannot be reached; see that it runs, and that host, port, user and password are right"
         return StoreUnavailable(place, "io", told, retryable=True)
     meaning = _LOST if not code and isinstance(error, psycopg.OperationalError) else _OTHER
+    if isinstance(error, Stalled):
+        meaning = _STALLED
     for length in (2, 3, 5):
         meaning = _MEANINGS.get(code[:length], meaning) if code else meaning
     told = f"{meaning.sentence} (SQLSTATE {code})" if code else meaning.sentence

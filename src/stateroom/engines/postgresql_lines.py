@@ -2,12 +2,15 @@
 
 Rules of this file: autocommit, so that nothing is left open by accident; nothing is kept in a session (settings,
 temporary tables, LISTEN), since a transaction-mode pooler gives it to somebody else. `pooled` says that there is one:
-then no statement is prepared either.
+then no statement is prepared either. Who borrows a connection gives it back by a deadline, so that a server that
+stands still ends in an error; a network that is gone is found by TCP itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,21 +18,25 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 
-from stateroom.engines.postgresql_errors import Unreachable
+from stateroom.engines.postgresql_errors import Stalled, Unreachable
 
 MOST: Final = 16  # connections of one loop
-PATIENCE: Final = 10.0  # seconds for making one
 PREPARED: Final = 500  # statements kept by one connection
+QUIET: Final = 0.05  # seconds after which an idle one is looked at before it is used
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the database's default is
 
 
 class Lines:
     """The connections of one loop. `line()` lends one; who lends the last one makes others wait."""
 
-    def __init__(self, conninfo: str, *, pooled: bool, most: int = MOST) -> None:
+    def __init__(self, conninfo: str, *, pooled: bool, deadline: float, most: int = MOST) -> None:
+        self.deadline = deadline
+        self.making = asyncio.Lock()  # who has two connections at once; many of them would wait for each other
         self._conninfo = conninfo
         self._pooled = pooled
-        self._idle: list[AsyncConnection[Any]] = []
+        self._idle: list[tuple[AsyncConnection[Any], float]] = []
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
@@ -37,75 +44,89 @@ class Lines:
     def take(self) -> AsyncConnection[Any] | None:
         """An idle connection, at once."""
         while self._idle:
-            found = self._idle.pop()
-            if not found.closed:
+            found, since = self._idle.pop()
+            if not found.closed and (time.monotonic() - since < QUIET or _sound(found)):
                 return found
-            self._leave()
+            self._drop(found)
         return None
 
     def give(self, connection: AsyncConnection[Any]) -> None:
         """Back from who took it."""
-        if connection.closed or self._closed or self._in_transaction(connection):
-            asyncio.ensure_future(connection.close())  # noqa: RUF006, nothing waits for it
-            self._leave()
+        if connection.closed or self._closed or connection.info.transaction_status != TransactionStatus.IDLE:
+            self._drop(connection)
             return
-        self._idle.append(connection)
+        self._idle.append((connection, time.monotonic()))
         self._wake()
 
     @asynccontextmanager
-    async def line(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection for a while. Raises psycopg.OperationalError when the server cannot be reached."""
+    async def line(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for a while; `patient`: without a deadline. Raises psycopg.Error when there is none to be had,
+        Stalled when the deadline has passed."""
         connection = self.take()
         while connection is None:
             if self._free:
                 connection = await self._make()
                 break
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            try:
-                await waiting
-            finally:
-                if not waiting.done() or waiting.cancelled():
-                    self._waiting = deque(w for w in self._waiting if w is not waiting)
+            await self._turn()
             connection = self.take()
         try:
-            yield connection
+            async with asyncio.timeout(None if patient else self.deadline):
+                yield connection
+        except TimeoutError as error:
+            raise Stalled from error
         finally:
             self.give(connection)
 
     def forget(self) -> None:
         """The idle ones may be broken: the server was restarted."""
         idle, self._idle = self._idle, []
-        for connection in idle:
-            asyncio.ensure_future(connection.close())  # noqa: RUF006
-            self._leave()
+        for connection, _ in idle:
+            self._drop(connection)
 
     async def close(self) -> None:
         """Let go of the idle ones; the others go when they are given back."""
         self._closed = True
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             await connection.close()
+
+    def abandon(self) -> None:
+        """Let go of them at once: their loop runs no more."""
+        self._closed = True
+        for connection, _ in self._idle:
+            connection.pgconn.finish()
+        self._idle = []
+
+    async def _turn(self) -> None:
+        """Until somebody gives one back."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                self._wake()  # it was this one's turn: the next one's then
+            raise
 
     async def _make(self) -> AsyncConnection[Any]:
         self._free -= 1
         try:
             made = await AsyncConnection.connect(
-                self._conninfo,
-                autocommit=True,
-                prepare_threshold=None if self._pooled else 0,
-                connect_timeout=int(PATIENCE),
+                self._conninfo, autocommit=True, prepare_threshold=None if self._pooled else 0
             )
         except psycopg.OperationalError as error:
             self._leave()
-            if error.sqlstate is not None:
-                raise
-            raise Unreachable from error
+            raise Unreachable(error) from None
         except BaseException:
             self._leave()
             raise
         made.prepared_max = PREPARED
         return made
+
+    def _drop(self, connection: AsyncConnection[Any]) -> None:
+        if not connection.closed:
+            connection.pgconn.finish()
+        self._leave()
 
     def _leave(self) -> None:
         self._free += 1
@@ -118,6 +139,26 @@ class Lines:
                 waiting.set_result(None)
                 return
 
-    @staticmethod
-    def _in_transaction(connection: AsyncConnection[Any]) -> bool:
-        return connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+
+async def settle(connection: AsyncConnection[Any]) -> None:
+    """End the transaction that an error has left open; with a connection that is gone it has ended."""
+    if connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+        return
+    try:
+        await connection.execute("ROLLBACK")
+    except psycopg.Error:
+        connection.pgconn.finish()
+
+
+def _sound(connection: AsyncConnection[Any]) -> bool:
+    """Whether the server has not hung up meanwhile: then there is something to be read, and after that the end."""
+    for _ in range(2):
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        if not poll.poll(0):
+            return True
+        try:
+            connection.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return False
+    return False

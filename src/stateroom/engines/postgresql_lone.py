@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from stateroom.engines.decide import next_version
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
 from stateroom.engines.postgresql_conditions import clause_of, quoted
-from stateroom.engines.postgresql_tables import ITEM_LIMIT, Layout
+from stateroom.engines.postgresql_tables import INDEXED, ITEM_LIMIT, Layout
 from stateroom.expr.evaluate import evaluate
 from stateroom.expr.tree import Condition
 from stateroom.model.codec import decode, encode
@@ -81,6 +81,8 @@ def _update(layout: Layout, write: Update, text: str | None, now: float) -> Lone
     same = write.expires_at == "same"
     expires = None if same else write.expires_at
     change = encode(write.set)
+    if layout.indexed and len(change) > INDEXED:
+        return None  # perhaps too long for an index
     sql, values = layout.change, list[Any]((same, expires, change.decode()))
     for name, amount in write.add.items():
         sql += f" || jsonb_build_object({quoted(name)}, {_number(name)} + %s)"

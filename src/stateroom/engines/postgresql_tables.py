@@ -25,7 +25,7 @@ FORMAT: Final = 1
 LOCK: Final = 0x53526F6D  # the advisory lock of who makes tables: "SRom"
 ITEM_LIMIT: Final = 16 * 1024 * 1024  # bytes of JSON; far below the quarter of a gigabyte that jsonb takes
 NAME: Final = 63  # bytes
-INDEXED: Final = 2500  # bytes of an index row; PostgreSQL takes a third of a page, 2,704
+INDEXED: Final = 1536  # bytes of an index row's values; PostgreSQL takes 2,704 (a third of a page) with team and id
 
 
 def identifier(name: str) -> str:
@@ -98,6 +98,11 @@ class Layout:
         self.insert = f"INSERT INTO {self.sql} (team, id, version, expires, item) VALUES (%s, %s, %s, %s, %s::jsonb)"
         self.replace = f"UPDATE {self.sql} SET version = %s, expires = %s, item = %s::jsonb WHERE team = %s AND id = %s"
         self.drop = f"DELETE FROM {self.sql} WHERE team = %s AND id = %s"
+        self.empty = f"UPDATE {self.sql} SET item = '{{}}'::jsonb WHERE team = %s AND id = %s"  # lets its values go
+        self.hold = (
+            f"INSERT INTO {self.sql} (team, id, version, expires, item) VALUES (%s, %s, 0, 0, '{{}}'::jsonb) "
+            "ON CONFLICT DO NOTHING"
+        )
         # A row past its expiry is absent: it begins anew, with the version of a new row.
         begun = f"CASE WHEN {alive} THEN t.version + 1 ELSE excluded.version END"
         self.upsert = (
@@ -153,7 +158,7 @@ class Layout:
             "(s.team, s.stream, e.turn_id) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))"
         )
         self.numbers = (
-            f"SELECT s.team, s.stream, e.turn_id, e.number, e.expires FROM {self.joined} WHERE "
+            f"SELECT s.team, s.stream, e.turn_id, e.number, e.expires, e.item::text FROM {self.joined} WHERE "
             "(s.team, s.stream, e.number) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]))"
         )
         self.insert = (
