@@ -5,11 +5,12 @@ from pathlib import Path
 
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Capabilities
+from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.sqlite import SqliteEngine
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
-ENGINES = (MemoryEngine.capabilities, SqliteEngine.capabilities)
+ENGINES = (MemoryEngine.capabilities, SqliteEngine.capabilities, PostgresEngine.capabilities)
 
 
 def yes(value: bool) -> str:
@@ -42,3 +43,12 @@ def test_every_reason_of_sqlite_is_on_the_page() -> None:
     reasons = set(re.findall(r'(?:_Meaning\(|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
     assert {"busy", "full", "foreign", "closed"} <= reasons
     assert all(f"| `{reason}` |" in PAGE for reason in reasons)
+
+
+def test_every_reason_of_postgresql_is_in_its_section() -> None:
+    paths = (ROOT / "src/stateroom/engines").glob("postgresql*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in paths)
+    reasons = set(re.findall(r'(?:_Meaning\(|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
+    section = PAGE.partition("## PostgreSQL")[2]
+    assert {"busy", "full", "refused", "closed"} <= reasons
+    assert all(f"| `{reason}` |" in section for reason in reasons)
