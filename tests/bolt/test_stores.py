@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -362,3 +363,22 @@ def test_a_store_that_is_handed_in_stays_its_owners(url: str) -> None:
         assert store.consume(state)
     with pytest.raises(sr.WrongUse, match="closed"):
         store.issue()
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_an_exchange_logs_no_token_whatever_is_logged(
+    rotating: LocalSlack, url: str, caplog: pytest.LogCaptureFixture, face: str
+) -> None:
+    given = paired(rotating, f"T0HUSH{face.upper():0<6}")
+    caplog.set_level(logging.DEBUG)
+    kept = InstallationStore.from_url(url, **CLIENT, api_url=rotating.api_url)
+    kept.save(given)
+    if face == "sync":
+        found = kept.find_installation(enterprise_id=None, team_id=given.team_id)
+    else:
+        other = AsyncInstallationStore.from_url(url, **CLIENT, api_url=rotating.api_url)
+        found = asyncio.run(other.async_find_installation(enterprise_id=None, team_id=given.team_id))
+    assert found is not None
+    assert found.bot_token != given.bot_token
+    tokens = [given.bot_token, given.bot_refresh_token, given.user_token, found.bot_token, found.user_token]
+    assert not [one for one in tokens if one and one in caplog.text]

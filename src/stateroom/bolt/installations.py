@@ -34,6 +34,9 @@ from stateroom.slack.codes import CONNECTION, error_of
 
 _METHOD: Final = "oauth.v2.access"
 _PATIENCE: Final = 15  # seconds with one exchange
+# slack_sdk logs whole requests and answers as DEBUG, and these are secrets.
+_log = logging.getLogger("stateroom.bolt.exchange")
+_log.setLevel(logging.WARNING)
 _PAIR: Final = ("token", "refresh_token", "token_expires_at")
 
 
@@ -89,7 +92,7 @@ class _Core:
 
     async def _exchange(self, refresh_token: str) -> Mapping[str, Any]:
         """Slack's answer to a refresh token."""
-        client = WebClient(base_url=self._api_url, timeout=_PATIENCE, retry_handlers=[])
+        client = WebClient(base_url=self._api_url, timeout=_PATIENCE, retry_handlers=[], logger=_log)
         return await asyncio.to_thread(self._asked, client, refresh_token)
 
     def _asked(self, client: WebClient, refresh_token: str) -> Mapping[str, Any]:
