@@ -85,6 +85,25 @@ async def test_a_state_that_is_over_is_refused(slack: LocalSlack, team: str, mon
     assert page.status == 400
 
 
+async def test_a_person_may_begin_in_two_tabs_and_end_in_either(slack: LocalSlack, team: str) -> None:
+    async with bot(slack, **APP) as address:
+        browser = Browser()
+        first, _second = [await asyncio.to_thread(lambda: browser.leave(address)) for _ in range(2)]
+        location = await asyncio.to_thread(lambda: browser.allow(slack, first, **who(slack, team)))
+        assert (await back(browser, location)).status == 200
+        assert (await back(browser, location)).status == 400
+
+
+@pytest.mark.parametrize("query", ["&".join(f"a{n}=1" for n in range(30)), "state=%ff%00&code=%00", "%", "state=;"])
+async def test_a_way_back_that_is_rubbish_is_refused(slack: LocalSlack, query: str) -> None:
+    async with bot(slack, **APP) as address:
+        browser = Browser()
+        await asyncio.to_thread(lambda: browser.leave(address))
+        page = await back(browser, f"{address}/slack/oauth_redirect?{query}", Accept="application/json")
+        assert page.status == 400
+        assert '"detail"' in page.text
+
+
 async def test_a_person_who_cancels_is_told_that_nothing_was_installed(slack: LocalSlack, team: str) -> None:
     async with bot(slack, **APP) as address:
         browser = Browser()

@@ -38,6 +38,7 @@ _CALL: Final = 15.0  # seconds that Slack gets to answer
 _COOKIE: Final = "stateroom-install"
 _LIVES: Final = 600  # seconds of the cookie, as of the state
 _LONGEST: Final = 4096  # bytes of a query that is read
+_MOST: Final = 20  # fields in it; Slack sends two
 _BINDING: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _LOOPBACK: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 _STYLE: Final = (
@@ -121,7 +122,7 @@ class InstallPages:
             raise Refused(503, "keys_missing", "set STATEROOM_KEYS: without keys no token is stored (docs/keys.md)")
 
     async def _install(self, scope: Mapping[str, Any]) -> Reply:
-        binding = secrets.token_urlsafe(32)
+        binding = self._binding(scope) or secrets.token_urlsafe(32)  # a second tab leaves the first one its way back
         address = authorize_url(
             self._config.slack_api_url,
             client_id=self._config.client_id,
@@ -135,9 +136,7 @@ class InstallPages:
         return _page(200, "Add to Slack", words + link, self._set_cookie(binding, _LIVES))
 
     async def _redirect(self, scope: Mapping[str, Any]) -> Reply:
-        query = scope.get("query_string", b"")
-        given = parse_qs(query[:_LONGEST].decode("ascii", "replace"), keep_blank_values=True, max_num_fields=20)
-        asked = {name: values[-1] for name, values in given.items()}
+        asked = _asked(scope)
         binding = self._binding(scope)
         if binding is None or not await self._installations.consume_state(asked.get("state", ""), binding):
             log.warning("install refused: the state is not this browser's, was used, or is over")
@@ -211,6 +210,16 @@ class InstallPages:
 
 def _header(scope: Mapping[str, Any], wanted: bytes) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+
+
+def _asked(scope: Mapping[str, Any]) -> dict[str, str]:
+    """The query's fields, of several with one name the last. Refused."""
+    query = scope.get("query_string", b"")[:_LONGEST].decode("ascii", "replace")
+    try:
+        given = parse_qs(query, keep_blank_values=True, max_num_fields=_MOST)
+    except ValueError:
+        raise Refused(400, "bad_request", f"this is no way back from Slack; begin at {INSTALL}") from None
+    return {name: values[-1] for name, values in given.items()}
 
 
 def _page(status: int, title: str, words: str, *more: Header) -> Reply:
