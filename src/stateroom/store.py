@@ -316,19 +316,32 @@ class Store:
 def open(
     url: str | None = None,
     *,
-    content: Content = FULL,
+    content: Content | None = None,
     migrating: bool = False,
     keys: Keyring | str | None = None,
-    encrypt_content: bool = False,
+    encrypt_content: bool | None = None,
     kms: str | None = None,
 ) -> Store:
     """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`.
 
-    `keys`: a keyring, or the text of one, for encrypted attributes (default $STATEROOM_KEYS). `encrypt_content`: seal
-    people's words as well; `kms`: a key service that wraps the keys for that (default $STATEROOM_KMS). `migrating`: a
-    server's store opens although it lacks tables, for `migrate` to make them.
+    `content`: what is kept of people's words (default $STATEROOM_CONTENT, else all). `keys`: a keyring, or the text of
+    one, for encrypted attributes (default $STATEROOM_KEYS). `encrypt_content`: seal people's words as well (default
+    $STATEROOM_ENCRYPT_CONTENT); `kms`: a key service that wraps the keys for that (default $STATEROOM_KMS).
+    `migrating`: a server's store opens although it lacks tables, for `migrate` to make them.
     """
     found = url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL
     ring = keys or os.environ.get("STATEROOM_KEYS") or None
     service = kms or os.environ.get("STATEROOM_KMS") or None
-    return Store(found, content=content, migrating=migrating, keys=ring, encrypt_content=encrypt_content, kms=service)
+    kept = Content.parse(os.environ.get("STATEROOM_CONTENT") or "full") if content is None else content
+    seals = _is_on("STATEROOM_ENCRYPT_CONTENT") if encrypt_content is None else encrypt_content
+    return Store(found, content=kept, migrating=migrating, keys=ring, encrypt_content=seals, kms=service)
+
+
+def _is_on(name: str) -> bool:
+    """A switch of the environment. WrongUse for what is neither on nor off: words would be in plain."""
+    text = os.environ.get(name, "").lower()
+    if text in ("true", "1", "yes"):
+        return True
+    if text in ("", "false", "0", "no"):
+        return False
+    raise WrongUse(f"{name}: give true or false")

@@ -197,6 +197,27 @@ async def test_no_digest_of_what_was_said_is_there_to_be_tried_out(store: Store,
     assert mark not in raw
 
 
+async def test_the_environment_says_for_every_opened_store_what_is_kept_of_words_and_how(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bolt's parts open a URL: nobody is there who could hand a setting down."""
+    for name, value in {"KEYS": NEW, "ENCRYPT_CONTENT": "true", "CONTENT": "ttl:1d"}.items():
+        monkeypatch.setenv(f"STATEROOM_{name}", value)
+    async with sr.open("memory://") as opened:
+        box = jobs.Jobs(opened.engine, opened.clock, "app", seconds=10)
+        await box.claim(TEAM, {"event_id": "Ev1", "text": HUSH}, what="event", user=ANN, acked=True)
+        assert "$body" in (await rows_of(opened.raw, "sr_jobs"))[0].item
+        assert str(opened.content) == "ttl:86400s"
+    async with sr.open("memory://", encrypt_content=False) as plain:
+        await plain.team(TEAM).thread(CHANNEL, TS).append([ask(HUSH)], turn_id="t0")
+        assert "hush" in await stored(plain)
+    for name, value in {"ENCRYPT_CONTENT": "ture", "CONTENT": "some"}.items():
+        with monkeypatch.context() as one:
+            one.setenv(f"STATEROOM_{name}", value)
+            with pytest.raises(sr.WrongUse):
+                sr.open("memory://")
+
+
 async def test_words_that_look_sealed_are_words(store: Store) -> None:
     looks = f"sr-words:1:00000001:{'A' * 60}"
     off = seen_by(store, seals=False)
