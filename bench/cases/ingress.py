@@ -53,15 +53,22 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b'{"ok":true}'})
 """
 WITHOUT_ROW = """
-import time
+import asyncio, time
+from stateroom.bot.directory import Directory
 from stateroom.bot.ingress import Ingress
 from stateroom.bot.protocol import Protocol as http
-from stateroom.layers.inbox import Inbox
+from stateroom.engines.handle import table_of
 from stateroom.engines.memory import MemoryEngine
+from stateroom.layers import installations
+from stateroom.layers.inbox import Inbox
 async def accept(self, message, *also):
     return True
 Inbox.accept = accept
-app = Ingress(MemoryEngine(time.time), time.time, "bench-secret", serves=lambda team: None)
+engine = MemoryEngine(time.time)
+asyncio.run(engine.open())
+asyncio.run(engine.apply([table_of(one) for one in installations.DEFINITIONS]))
+teams = Directory(installations.Installations(engine, time.time), time.time, fallback=lambda team: None)
+app = Ingress(engine, time.time, "bench-secret", teams=teams)
 """
 RAW = """
 import asyncio, hashlib, hmac, os, sqlite3, threading, time, msgspec
