@@ -67,6 +67,11 @@ class Directory:
             self._task(team, enterprise)
         return True if entry.where is not None else self.fallback(team)
 
+    def knows(self, team: str) -> bool:
+        """Whether memory is new enough to tell. A None of `serves` is then the fallback's: `look` knows no better."""
+        entry = self._known.get(team)
+        return entry is not None and self._clock() - entry.at <= STALE
+
     async def look(self, team: str, enterprise: str | None = None) -> bool | None:
         """Whether it is ours, from the store; None while Slack has not said what SLACK_BOT_TOKEN is for."""
         return True if await self.where(team, enterprise) is not None else self.fallback(team)

@@ -243,7 +243,7 @@ class Ingress:
     async def _is_ours(self, team: str, enterprise: str | None) -> bool:
         """Whether we serve the team; yes while Slack has not said whom SLACK_BOT_TOKEN is for: the worker decides."""
         served = self._teams.serves(team, enterprise)
-        if served is None:
+        if served is None and not self._teams.knows(team):
             served = await self._teams.look(team, enterprise)
         return served is not False
 
