@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -54,26 +54,27 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 Reply = tuple[int, bytes, bytes] | tuple[int, bytes, bytes, list[Header]]  # status, content type, body, more headers
 Handler = Callable[..., Awaitable[Reply]]
+Direct = Callable[[Iterable[Header], bytes], Coroutine[Any, Any, Reply]]
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
 _REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
 _YOUNG: Final = 10.0  # seconds since a thread's first message in which its mention may still be on its way
 _OVERTAKEN: Final = 1.0  # seconds that a reply waits for it
 _JSON: Final = b"application/json"
-_OK: Final = (200, _JSON, b'{"ok":true}')
+OK: Final = (200, _JSON, b'{"ok":true}')
 _NO_WORDS: Final = (200, b"text/plain", b"")  # a body would be shown to the person, or is refused
-_OK_START: Final[Mapping[str, Any]] = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", _JSON), (b"content-length", str(len(_OK[2])).encode())],
-}
-_OK_BODY: Final[Mapping[str, Any]] = {"type": "http.response.body", "body": _OK[2]}
 log = logging.getLogger("stateroom.ingress")
 
 
 def error(status: int, code: str, detail: str) -> Reply:
     """The one shape of errors."""
     return status, _JSON, msgspec.json.encode({"error": code, "detail": detail})
+
+
+def headers_of(reply: Reply) -> list[Header]:
+    """The headers of an answer."""
+    _, kind, body, *more = reply
+    return [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(more[0] if more else ())]
 
 
 class Ingress:
@@ -115,6 +116,8 @@ class Ingress:
             "/readyz": ("GET", self._readyz),
             "/metrics": ("GET", self._metrics),
         }
+        # By the request's target: what needs nothing of a request but its headers and its body.
+        self.direct: Mapping[bytes, Direct] = {b"/slack/events": partial(self._proven, self._event)}
         self._envelopes: Mapping[str, Callable[[bytes], Awaitable[Reply]]] = {
             "events_api": self._event,
             "interactive": partial(self._act, interaction_payload),
@@ -142,18 +145,8 @@ class Ingress:
             reply = error(405, "method_not_allowed", f"use {route[0]}")
         else:
             reply = await route[1](scope, receive)
-        if reply is _OK:
-            await send(_OK_START)
-            await send(_OK_BODY)
-        else:
-            status, kind, body, *more = reply
-            headers = [
-                (b"content-type", kind),
-                (b"content-length", str(len(body)).encode()),
-                *(more[0] if more else ()),
-            ]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.start", "status": reply[0], "headers": headers_of(reply)})
+        await send({"type": "http.response.body", "body": reply[2]})
 
     async def envelope(self, kind: str, payload: bytes) -> Mapping[str, Any] | None:
         """One envelope of a socket: what to answer, once it is durable; None when Slack is to send it again."""
@@ -164,17 +157,21 @@ class Ingress:
         status, _, body, *_more = await taker(payload)
         if status >= 500:
             return None
-        return {} if status != 200 or body == _OK[2] or not body else msgspec.json.decode(body, type=dict)
+        return {} if status != 200 or body == OK[2] or not body else msgspec.json.decode(body, type=dict)
 
     async def _signed(self, then: Callable[[bytes], Awaitable[Reply]], scope: Scope, receive: Receive) -> Reply:
         """What is proven to come from Slack goes on."""
         body = await _body(scope["headers"], receive)
         if body is None:
             return error(413, "too_large", f"a body has at most {BODY_LIMIT} bytes")
+        return await self._proven(then, scope["headers"], body)
+
+    async def _proven(self, then: Callable[[bytes], Awaitable[Reply]], headers: Iterable[Header], body: bytes) -> Reply:
+        """What was read whole is verified as it came."""
         try:
             if self._verifier is None:
                 raise SignatureRefused("there is no signing secret: this app is reached over Socket Mode")
-            self._verifier.verify(scope["headers"], body, self._clock())
+            self._verifier.verify(headers, body, self._clock())
         except SignatureRefused as refused:
             self.counts["refused"] += 1
             log.warning("request refused: %s", refused.reason)
@@ -216,7 +213,7 @@ class Ingress:
     def _dropped(self, team: str | None) -> Reply:
         self.counts["dropped"] += 1
         log.warning("event dropped: team %s is not installed", team)
-        return _OK
+        return OK
 
     def _unavailable(self, failed: StateroomError) -> Reply:
         self.counts["unavailable"] += 1
@@ -231,7 +228,7 @@ class Ingress:
         if taker is None:
             self.counts["ignored"] += 1
             log.debug("event ignored: %s", event.reason if isinstance(event, Ignored) else type(event).__name__)
-            return _OK
+            return OK
         team = event.team  # type: ignore[union-attr]
         try:
             if not await self._is_ours(team or "", getattr(event, "enterprise", None)):
@@ -256,7 +253,7 @@ class Ingress:
         except StateroomError as failed:
             return self._unavailable(failed)
         self.counts[outcome] += 1
-        return _OK
+        return OK
 
     async def _message(self, event: Message) -> str:
         lane = (event.team, f"{event.channel}:{event.thread}")
@@ -325,7 +322,7 @@ class Ingress:
             self._followed.popitem(last=False)
 
     async def _healthz(self, _scope: Scope, _receive: Receive) -> Reply:
-        return _OK
+        return OK
 
     async def _readyz(self, _scope: Scope, _receive: Receive) -> Reply:
         try:
@@ -335,7 +332,7 @@ class Ingress:
             return error(503, "unavailable", "the store cannot be read")
         if why := self._unready():
             return error(503, "disconnected", why)
-        return _OK
+        return OK
 
     async def _metrics(self, _scope: Scope, _receive: Receive) -> Reply:
         lines = [

@@ -1,27 +1,41 @@
-"""Uvicorn's HTTP protocol, with the head and the body of an answer in one write.
+"""Uvicorn's HTTP protocol, with less between Slack's events and the application.
 
 Rules of this file: the bytes are uvicorn's, in its order; only the moment of writing is ours. uvloop makes each write
 a system call of its own (and wakes the peer), so two writes an answer cost a tenth of what ingress costs. A head is
 held for no longer than until its body, the end of the answer, or the close of the connection.
+
+An application may say in `direct`, by target, what needs only a request's headers and whole body. Such a request is
+answered without ASGI, which costs more than checking and reading an event, when it is an ordinary one: alone on its
+connection, its length told and small, its client reading. Whatever is not ordinary goes uvicorn's way, so that its
+order of pipelined answers, its pauses, and its way to end stay the only ones.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from stateroom.bot.ingress import OK, Direct, Header, Reply, headers_of
+
+_CLOSE: Final = (b"connection", b"close")
+_UNUSUAL: Final = frozenset({b"expect", b"upgrade", b"transfer-encoding"})
+_FAILED: Final[Reply] = (500, b"text/plain; charset=utf-8", b"Internal Server Error", [_CLOSE])
 
 
 class Joining:
     """A transport that holds the head of an answer until its body is written; the rest goes to `transport`."""
 
-    __slots__ = ("__weakref__", "_head", "_transport", "is_closing")
+    __slots__ = ("__weakref__", "_head", "_transport", "is_closing", "whole")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head = b""
         self.is_closing = transport.is_closing
+        self.whole = transport.write  # for an answer in one piece; no head is held then
 
     def write(self, data: bytes) -> None:
         if self._head:
@@ -46,11 +60,121 @@ class Joining:
         return getattr(self._transport, name)
 
 
-class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h11's or httptools', whichever is installed
+def wire(reply: Reply, more: Iterable[Header], keep_alive: bool) -> bytes:
+    """An answer's bytes; `more` headers come first."""
+    headers = [*more, *headers_of(reply)]
+    if not keep_alive and _CLOSE not in headers:
+        headers.append(_CLOSE)
+    return b"".join([STATUS_LINE[reply[0]], *(b"%b: %b\r\n" % one for one in headers), b"\r\n", reply[2]])
+
+
+_OK: Final = wire(OK, (), keep_alive=True)  # what is said most
+
+
+class Exchange:
+    """A request that is answered without ASGI: to its connection what uvicorn's cycle is for the others."""
+
+    __slots__ = ("_connection", "_headers", "_take", "body", "disconnected", "keep_alive", "response_complete")
+
+    def __init__(self, connection: Protocol, take: Direct, headers: list[Header], keep_alive: bool) -> None:
+        self._connection = connection
+        self._take = take
+        self._headers = headers
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.disconnected = False
+        self.response_complete = False
+
+    @property
+    def message_event(self) -> Exchange:
+        """Whom uvicorn tells that something came, or that nothing will."""
+        return self
+
+    def set(self) -> None:
+        """Nobody waits for parts of a body."""
+
+    def begin(self) -> None:
+        """All of it is there."""
+        connection = self._connection
+        task = connection.loop.create_task(self._take(self._headers, self.body))
+        cast(set[Any], connection.tasks).add(task)  # what is under way is awaited when the server ends
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Reply]) -> None:
+        connection = self._connection
+        cast(set[Any], connection.tasks).discard(task)
+        self.response_complete = True
+        failed = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if failed is not None:
+            connection.logger.error("Exception in ASGI application\n", exc_info=failed)
+            self.keep_alive = False
+        if not self.disconnected:
+            connection.answer(_FAILED if failed is not None else task.result(), self.keep_alive)
+
+
+class Protocol(HttpToolsProtocol):
     """One connection."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._direct: Mapping[bytes, Direct] = getattr(self.app, "direct", {})
+        self._exchange: Exchange | None = None  # the newest request, if it is one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, Joining(cast(asyncio.Transport, transport))))
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        take = self._direct.get(self.url)
+        if take is not None and self._is_ordinary():
+            self._exchange = exchange = Exchange(self, take, self.headers, self.parser.should_keep_alive())
+            self.cycle = cast(RequestResponseCycle, exchange)
+            return
+        self._exchange = None
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+    def _is_ordinary(self) -> bool:
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return False
+        if not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
+            return False
+        given = dict(self.headers)
+        length = given.get(b"content-length", b"")
+        if not length.isdigit() or int(length) > HIGH_WATER_LIMIT:
+            return False
+        return self.limit_concurrency is None and _UNUSUAL.isdisjoint(given)
+
+    def on_body(self, body: bytes) -> None:
+        if self._exchange is not None:
+            self._exchange.body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None:
+            self._exchange.begin()
+        else:
+            super().on_message_complete()
+
+    def answer(self, reply: Reply, keep_alive: bool) -> None:
+        """Send the answer to an exchange, with the bytes that uvicorn would send."""
+        more = self.server_state.default_headers
+        data = _OK if reply is OK and keep_alive and not more else wire(reply, more, keep_alive)
+        cast(Joining, self.transport).whole(data)
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         cast(Joining, self.transport).flush()
