@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 from stateroom import sync
 from stateroom.bolt import durable
 from stateroom.emulator.config import SEED_BOT_USER, SEED_CHANNEL, SEED_SECRET, SEED_TEAM, SEED_TOKEN
-from stateroom.engines.port import Query, Row
+from stateroom.engines.port import Query, Row, Update
 from stateroom.layers import jobs
 from stateroom.model.errors import StoreUnavailable, WrongUse
 from support.local_slack import LocalSlack, eventually_now
@@ -425,6 +425,47 @@ def test_a_long_listener_keeps_its_job(office: Office) -> None:
     deliver(apps[0], mention())
     (row,) = office.settled("done")
     assert (ran, row.item["claims"]) == (["ran"], 1)
+
+
+def test_a_listener_that_ends_its_thread_runs_again_in_the_same_process(office: Office) -> None:
+    app, ran = office.app(lease_seconds=0.3), list[str]()
+
+    @app.event("app_mention")
+    def listener(say: Callable[..., Any]) -> None:
+        ran.append("ran")
+        say("once")
+        if len(ran) == 1:
+            raise SystemExit
+
+    deliver(app, mention())
+    office.settled("done")
+    assert (ran, office.texts()) == (["ran", "ran"], ["once"])
+
+
+def test_a_job_that_cannot_be_opened_holds_up_no_other(office: Office, slack: LocalSlack) -> None:
+    with sync.open("memory://", keys=f"k1:{'A' * 43}=", encrypt_content=True) as store:
+        sealed = Office(slack, store)
+        app = sealed.app(lease_seconds=0.2)
+
+        @app.event("app_mention")
+        def listener() -> None:
+            if not broken:
+                raise ValueError
+
+        broken = list[bool]()
+        for number in range(2):
+            deliver(app, mention(f"Ev{number}"))
+        sealed.settled("waiting")
+        first = {"$body": "sr-words:1:00000001:" + "A" * 60}
+        broken.append(True)
+        store.ask(lambda it: it.raw.commit([Update("sr_jobs", SEED_TEAM, "app:Ev0", set=first)]))
+
+        async def states(it: Any) -> list[str]:
+            rows = (await it.raw.query(Query("sr_jobs", SEED_TEAM, 100))).rows
+            return [row.item["state"] for row in rows]
+
+        assert eventually_now(lambda: store.ask(states) == ["running", "done"])
+        sealed.begun[0].stop()
 
 
 def test_a_run_that_was_overtaken_says_nothing_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,12 +30,12 @@ Say = Callable[..., Any]
 class AsyncOffice:
     """A store, a local Slack, and an async app on them."""
 
-    def __init__(self, slack: LocalSlack, store: sr.Store) -> None:
+    def __init__(self, slack: LocalSlack, store: sr.Store, *, lease_seconds: float = 5.0) -> None:
         self.slack = slack
         self.store = store
         client = AsyncWebClient(SEED_TOKEN, base_url=slack.api_url)
         self.app = AsyncApp(client=client, signing_secret=SEED_SECRET)
-        self.durable = durable(self.app, store, lease_seconds=5.0, poll_seconds=0.02, call_seconds=0.5)
+        self.durable = durable(self.app, store, lease_seconds=lease_seconds, poll_seconds=0.02, call_seconds=0.5)
 
     async def deliver(self, body: Json) -> BoltResponse:
         return await self.app.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode"))
@@ -149,3 +149,21 @@ async def test_a_store_of_the_other_face_is_refused(slack: LocalSlack) -> None:
     app = AsyncApp(client=AsyncWebClient(SEED_TOKEN, base_url=slack.api_url), signing_secret=SEED_SECRET)
     with pytest.raises(WrongUse, match="AsyncApp takes"):
         durable(app, sync.open("memory://"))  # type: ignore[call-overload]
+
+
+async def test_a_listener_whose_task_is_cancelled_runs_again_in_the_same_process(slack: LocalSlack) -> None:
+    async with sr.open("memory://") as store:
+        office = AsyncOffice(slack, store, lease_seconds=0.3)
+        ran = list[str]()
+
+        @office.app.event("app_mention")
+        async def listener(say: Say) -> None:
+            ran.append("ran")
+            await say("once")
+            if len(ran) == 1:
+                raise asyncio.CancelledError
+
+        await office.deliver(mention())
+        await office.settled("done")
+        assert (ran, await office.texts()) == (["ran", "ran"], ["once"])
+        await office.durable.stop()

@@ -187,6 +187,12 @@ class _Running(AsyncListener):
     async def run_ack_function(self, *, request: AsyncBoltRequest, response: BoltResponse) -> BoltResponse | None:
         # What cancels the task is no outcome: the lease will run out.
         try:
+            return await self._run(request, response)
+        finally:
+            self._spine.let_go(self._job)
+
+    async def _run(self, request: AsyncBoltRequest, response: BoltResponse) -> BoltResponse | None:
+        try:
             returned = await self._listener.run_ack_function(request=request, response=response)
         except Exception as error:
             await self._durable.end(self._spine, self._job, error, request)

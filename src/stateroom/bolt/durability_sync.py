@@ -208,7 +208,13 @@ class _Running(Listener):
         self._lazy = () if left_to_bolt else listener.lazy_functions
 
     def run_ack_function(self, *, request: BoltRequest, response: BoltResponse) -> BoltResponse | None:
-        # What ends the process or the thread is no outcome: the lease will run out.
+        # What ends the process or the thread (SystemExit) is no outcome: the lease will run out.
+        try:
+            return self._run(request, response)
+        finally:
+            self._spine.let_go(self._job)
+
+    def _run(self, request: BoltRequest, response: BoltResponse) -> BoltResponse | None:
         try:
             returned = self._listener.run_ack_function(request=request, response=response)
         except Exception as error:

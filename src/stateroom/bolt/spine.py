@@ -21,7 +21,7 @@ from stateroom.bolt.calls import meaning
 from stateroom.bolt.requests import what_of
 from stateroom.engines.port import Row
 from stateroom.layers.jobs import Job, Jobs
-from stateroom.model.errors import LeaseLost, StateroomError
+from stateroom.model.errors import KeyMissing, LeaseLost, SealBroken, StateroomError
 from stateroom.store import Store
 
 CRASHES: Final = 10  # a job that was begun this often in a row and never ended kills its process: give it up
@@ -88,6 +88,11 @@ class Spine:
         except LeaseLost as lost:
             log.warning("job taken by another process: %s", lost)
 
+    def let_go(self, job: Job) -> None:
+        """Hold it no longer, if it is held: a run that was cut off has no outcome, and its lease is to run out."""
+        if self._held.get(job.id) is job:
+            del self._held[job.id]
+
     async def _failed(self, job: Job, error: Exception, answer: str | None) -> None:
         reason, final, asked = _reason(error)
         attempts = int(job.item.get("attempts", 0)) + 1
@@ -122,7 +127,11 @@ class Spine:
     async def _look(self) -> None:
         free = self.settings.at_once - len(self._held)
         for row in await self._jobs.due(free) if free > 0 else ():
-            job = await self._jobs.take(row)
+            try:
+                job = await self._jobs.take(row)
+            except (KeyMissing, SealBroken) as failed:  # others are not held up; with the keys it is run again
+                log.error("job cannot be opened: %s (%s)", row.id, failed)
+                continue
             if job is None:
                 continue
             if (hopeless := _hopeless(job)) is not None:
