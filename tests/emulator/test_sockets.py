@@ -13,6 +13,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.socket_mode.websockets import SocketModeClient as WebsocketsSocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from support.local_slack import EventApp, Json, LocalSlack, eventually, local_slack
@@ -228,15 +229,15 @@ async def test_the_builtin_client_loses_nothing_over_refreshes(quick: LocalSlack
         await asyncio.to_thread(client.close)
 
 
-@pytest.fixture
-async def aio_client(quick: LocalSlack) -> AsyncIterator[AioSocketModeClient]:
-    client = AioSocketModeClient(app_token=APP_TOKEN, web_client=AsyncWebClient(base_url=quick.api_url))
+@pytest.fixture(params=[AioSocketModeClient, WebsocketsSocketModeClient], ids=["aiohttp", "websockets"])
+async def aio_client(quick: LocalSlack, request: pytest.FixtureRequest) -> AsyncIterator[AsyncBaseSocketModeClient]:
+    client = request.param(app_token=APP_TOKEN, web_client=AsyncWebClient(base_url=quick.api_url))
     yield client
-    await client.close()  # type: ignore[no-untyped-call]
+    await client.close()
 
 
-async def test_the_aiohttp_client_loses_nothing_over_refreshes(
-    quick: LocalSlack, aio_client: AioSocketModeClient
+async def test_the_async_clients_lose_nothing_over_refreshes(
+    quick: LocalSlack, aio_client: AsyncBaseSocketModeClient
 ) -> None:
     heard = Heard()
 
@@ -247,3 +248,12 @@ async def test_the_aiohttp_client_loses_nothing_over_refreshes(
     aio_client.socket_mode_request_listeners.append(listen)
     await aio_client.connect()  # type: ignore[no-untyped-call]
     await say_while_refreshing(quick, heard)
+
+
+def test_an_app_level_token_goes_in_the_header_of_a_post(slack: LocalSlack) -> None:
+    bearer = {"Authorization": f"Bearer {APP_TOKEN}"}
+    path = "/api/apps.connections.open"
+    assert slack.request("POST", path, {"token": APP_TOKEN})[1]["error"] == "missing_args"
+    assert slack.request("GET", path, headers=bearer)[1]["error"] == "insecure_request"
+    assert slack.request("POST", path, {})[1]["error"] == "not_authed"
+    assert slack.request("POST", path, {}, bearer)[1]["ok"] is True

@@ -34,6 +34,7 @@ class Asked:
     query: str
     body: bytes
     base_url: str
+    verb: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,10 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
     exact = method is not None and method.exact
     raw, record.warnings = read_body(asked.content_type, asked.body, asked.query, exact=exact)
     by_client = method is not None and CLIENT in method.tokens
-    token = str(raw.pop("token", None) or _bearer(asked.authorization))
+    in_body, bearer = raw.pop("token", None), _bearer(asked.authorization)
+    if method is not None and method.by_post:
+        _check_post(asked, in_body, bearer)
+    token = str(in_body or bearer)
     record.secrets = {name: raw.pop(name) for name in _SECRETS if name in raw}
     record.args = raw
     if method is None:
@@ -129,6 +133,14 @@ async def _run(workspace: Workspace, asked: Asked, record: _Record) -> Answer:
         _write_down(workspace, asked.method, _NEVER, record, 0.0)
         record.written = True
     return await _misbehave(workspace, fault, lambda: _carry_out(workspace, caller, record, asked.base_url))
+
+
+def _check_post(asked: Asked, in_body: object, bearer: str) -> None:
+    """Raises Refused for a method that is posted, with its token in the header alone."""
+    if asked.verb != "POST":
+        raise Refused("insecure_request")
+    if in_body is not None and not bearer:
+        raise Refused("missing_args")
 
 
 def _bearer(authorization: str) -> str:

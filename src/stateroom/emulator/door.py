@@ -55,6 +55,7 @@ async def _answer(scope: Scope, receive: Receive) -> api.Answer:
         query=scope["query_string"].decode("latin-1"),
         body=body,
         base_url=f"http://{headers[b'host'].decode('latin-1')}",
+        verb=scope["method"],
     )
     try:
         return await api.answer(scope["app"].state.workspace, asked)

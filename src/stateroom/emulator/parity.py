@@ -87,7 +87,7 @@ METHODS: Final[tuple[Row, ...]] = (
         differs=(
             "blocks are checked for their shape, not against each block's schema; metadata over 8 kB is "
             "`metadata_too_large` (Slack's number is not published); a thread that never was is accepted; no "
-            "`chat:write.public`"
+            "`chat:write.public`, no `msg_blocks_too_long` (near 13,200 characters of blocks; not published either)"
         ),
     ),
     Row(
@@ -250,7 +250,10 @@ METHODS: Final[tuple[Row, ...]] = (
     Row(
         "apps.connections.open",
         "tests/pytest_plugin/test_parity_clients.py",
-        does="an app-level token alone; the address is good for one socket within 30 s",
+        does=(
+            "an app-level token alone, in the header (`missing_args` elsewhere), by POST (`insecure_request`); the "
+            "address is good for one socket within 30 s"
+        ),
     ),
     Row(
         "views.open views.push views.update views.publish",

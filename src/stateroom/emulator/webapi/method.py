@@ -150,7 +150,7 @@ class Method:
     """`scopes`: any one of them is enough; none are needed when empty, and a person's token has all.
 
     `tokens` are the kinds it takes. `of_app`: it works on one app's data, which `app_id` names when the token does not.
-    `exact`: numbers are read without loss.
+    `exact`: numbers are read without loss. `by_post`: it is posted, with its token in the header.
     """
 
     name: str
@@ -161,6 +161,7 @@ class Method:
     tokens: tuple[str, ...] = (BOT, GRANTED)
     of_app: bool = False
     exact: bool = False
+    by_post: bool = False
 
 
 READ_SCOPES = ("channels:read", "groups:read", "im:read", "mpim:read")

@@ -17,4 +17,4 @@ def open_connection(call: Call) -> Json:
     return {"url": f"ws://{host}/link/?ticket={ticket}&app_id={call.app.app_id}"}
 
 
-METHODS = (Method("apps.connections.open", open_connection, (), (), TIER_1, (APP,)),)
+METHODS = (Method("apps.connections.open", open_connection, tier=TIER_1, tokens=(APP,), by_post=True),)
