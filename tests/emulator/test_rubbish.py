@@ -189,3 +189,30 @@ def test_what_is_taken_in_can_always_be_shown_again(running: LocalSlack, depth: 
         assert (status, answer["ok"]) == (200, depth < 200)
     for seen in ("state", "calls", "messages?channel=C00000001"):
         assert running.request("GET", f"/_sim/{seen}")[0] == 200
+
+
+async def test_an_address_that_is_none_is_refused_or_unreachable_and_breaks_no_command(running: LocalSlack) -> None:
+    for address in ("http://[", "ftp://127.0.0.1/x", "no address", "http://"):
+        status, answer, _ = running.request("POST", "/_sim/apps", {"app_id": "A0ODDURL0", "event_url": address})
+        assert (status, answer["error"]) == (400, "invalid_arguments")
+    commands = [{"command": "/odd", "url": "http://[", "description": "d"}, {"command": 5}, "no object"]
+    manifest = {
+        "display_information": {"name": "odd"},
+        "features": {"slash_commands": commands},
+        "settings": {"interactivity": {"is_enabled": True, "request_url": "http://["}},
+    }
+    nowhere = {"app_id": "A0ODDURL1", "event_url": "http://127.0.0.1:9/", "manifest": manifest}
+    running.sim("POST", "apps", nowhere)
+    said = await running.begin("command", channel="C00000001", command="/odd", text="")
+    assert (said["ok"], said["error"]) == (False, "http_error")
+
+
+async def test_a_modal_of_an_app_that_was_removed_can_be_closed(running: LocalSlack) -> None:
+    running.sim("POST", "apps", {"app_id": "A0GONE0001", "manifest": MANIFEST, "app_token": "xapp-gone"})
+    async with Socket(running, "xapp-gone") as socket:
+        payload = await told(socket, running.begin("shortcut", callback_id="start", app_id="A0GONE0001"))
+        token = running.sim("POST", "apps/A0GONE0001/install", {"scopes": ["chat:write"]})["access_token"]
+        view = modal("form", [field("name")])
+        view_id = running.call("views.open", token, trigger_id=payload["trigger_id"], view=view)["view"]["id"]
+        await asyncio.to_thread(running.sim, "POST", "apps/A0GONE0001/uninstall", {})
+    assert (await running.begin("close", view_id=view_id))["stack"] == []

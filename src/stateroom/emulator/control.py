@@ -18,6 +18,7 @@ from stateroom.emulator.acts import ActRequest, Denied, SayRequest
 from stateroom.emulator.bodies import read_limited
 from stateroom.emulator.faults import Fault
 from stateroom.emulator.interact import Deed
+from stateroom.emulator.lines import parts_of
 from stateroom.emulator.nesting import shallow
 from stateroom.emulator.records import UNREADABLE, Json
 from stateroom.emulator.workspace import Workspace
@@ -99,6 +100,8 @@ async def register_app(request: Request) -> Response:
     workspace, asked = workspace_of(request), await body_of(request, AppRequest)
     if not asked.app_id.strip():
         raise Denied(400, "invalid_arguments", "app_id is empty")
+    if asked.event_url and parts_of(asked.event_url) is None:
+        raise Denied(400, "invalid_arguments", "event_url looks like http://127.0.0.1:3000/slack/events")
     team = acts.team_of(workspace.world, asked.team)
     said = seed.spec_from_manifest(asked.app_id, asked.manifest or {})
     spec = seed.AppSpec(

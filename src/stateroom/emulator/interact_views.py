@@ -196,7 +196,8 @@ async def close(workspace: Workspace, request: CloseRequest, base_url: str) -> J
     await workspace.settle()
     answer: Json = {"ok": True, "delivered": None}
     for one in closed:
-        if one.content.get("notify_on_close") is True:
+        here = world.apps[one.app_id].installs if one.app_id in world.apps else {}
+        if one.content.get("notify_on_close") is True and actor.team in here:
             answer = await _tell_closed(workspace, actor, one, cleared=cleared)
     return {**answer, "stack": [one.id for one in world.surfaces.stack(actor.team, actor.user.id)]}
 

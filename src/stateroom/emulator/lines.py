@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
@@ -148,6 +148,15 @@ class Lines:
             await self._session.close()
 
 
+def parts_of(url: str) -> SplitResult | None:
+    """The parts of an address over HTTP; None when it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
+
+
 async def _whole(stream: aiohttp.StreamReader) -> bytes:
     """An answer to its end, or to ANSWER_LIMIT; one `read` gives what one packet brought."""
     parts, size = [], 0
@@ -176,10 +185,7 @@ def nearby(app: App, url: object) -> str | None:
     """
     if not isinstance(url, str) or not url:
         return app.event_url
-    if urlsplit(url).hostname in LOOPBACK_HOSTS or app.event_url is None:
+    here, there = parts_of(app.event_url or ""), parts_of(url)
+    if here is None or there is None or there.hostname in LOOPBACK_HOSTS or here.hostname not in LOOPBACK_HOSTS:
         return url
-    here = urlsplit(app.event_url)
-    if here.hostname not in LOOPBACK_HOSTS:
-        return url
-    there = urlsplit(url)
     return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
