@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from starlette.routing import Route
 
 from stateroom.emulator.config import SEED_TOKEN
+from stateroom.emulator.server import ROUTES
 from support.local_slack import LocalSlack, local_slack
 from support.sockets import open_url
 
@@ -61,3 +64,31 @@ async def test_a_socket_of_a_foreign_page_is_refused_before_its_ticket_is_spent(
             assert refused.value.status == 403
         async with session.ws_connect(url) as socket:
             assert (await socket.receive_json())["type"] == "hello"
+
+
+DOORS = [(route.path, sorted(route.methods or ())) for route in ROUTES if isinstance(route, Route)]
+DOORS += [("/api/chat.postMessage", ["GET", "POST"])]
+
+
+@pytest.mark.parametrize(("path", "methods"), DOORS, ids=[path for path, _ in DOORS])
+def test_every_door_asks_who_is_there(running: LocalSlack, path: str, methods: list[str]) -> None:
+    there = re.sub(r"\{[^}]*\}", "x", path)
+    for method in (one for one in methods if one != "HEAD"):
+        body = b"{}" if method == "POST" else None
+        for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}):
+            status, answer, told = running.request(method, there, body, headers)
+            assert (status, answer["error"][:10]) == (403, "forbidden_")
+            assert "default-src 'none'" in told["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?source", "/oauth/v2/authorize", "/oauth/v2/authorize?client_id=local-client-id&scope=a", "/files-pri/x/y"],
+)
+def test_every_page_has_a_policy_without_foreign_scripts(running: LocalSlack, path: str) -> None:
+    _, answer, headers = running.request("GET", path)
+    assert headers["content-type"].startswith("text/html"), answer
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert not any(word in policy for word in ("*", "http:", "https:"))
