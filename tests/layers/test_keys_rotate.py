@@ -1,7 +1,7 @@
 """Rotation: everything sealed gets onto the first key, whatever happens meanwhile, and a second look proves it."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import stateroom as sr
-from stateroom.engines.port import Rewrite, Write, Written
+from stateroom.engines.port import Put, Rewrite, Write, Written
 from stateroom.layers import catalogue
 from stateroom.layers.keys_rotate import PLAIN, Figures, Rotation, RotationRuns, Walk, count, left, walks
 from stateroom.layers.walking import Pace
@@ -197,6 +197,29 @@ async def test_what_cannot_be_opened_stays_and_is_named(store: Store) -> None:
     ]
     now = await count(store.raw, await walks_of(store), lambda _: None)
     assert left(now, new.keys, new.data_keys) == {"k3": 2}  # the item and its entry in the log
+
+
+class Refusing:
+    """A key service that has lost a key for good."""
+
+    name = "test/1"
+
+    async def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
+        return key
+
+    async def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        raise sr.KeyServiceError(self.name, "DisabledException", retryable=False)
+
+
+async def test_a_data_key_that_its_service_refuses_stays_and_the_rest_goes_on(store: Store) -> None:
+    await fill(store)
+    moved = {"id": "00000001", "wrapped": "sr-kms:1:test/0:AAAA", "at": 1}
+    await store.raw.commit([Put("sr_keys", TEAM, "00000001", moved)])
+    now = Store("memory://", engine=store.raw, clock=store.clock, keys=BOTH, encrypt_content=True, kms=Refusing())
+    done = await rotated(now)
+    assert (done[0].failed.total(), done[0].sealed) == (1, 1)
+    assert "DisabledException" in str(done[0].failed)
+    assert "k1" not in await sums(now)
 
 
 async def test_values_that_stand_in_plain_are_sealed(store: Store) -> None:

@@ -24,7 +24,15 @@ from stateroom.layers.keys import KEYS, SERVICE, DataKeys
 from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, Renewing, pages, removal, settle, stream_of
 from stateroom.model.codec import encode, normalise
 from stateroom.model.definition import TRASH_PREFIX, Definition
-from stateroom.model.errors import ConditionFailed, KeyMissing, SealBroken, StateroomError, StoreUnavailable, WrongUse
+from stateroom.model.errors import (
+    ConditionFailed,
+    KeyMissing,
+    KeyServiceError,
+    SealBroken,
+    StateroomError,
+    StoreUnavailable,
+    WrongUse,
+)
 from stateroom.model.sealing import Keyring, Place, key_id
 from stateroom.model.upgrades import OWN, VERSION
 
@@ -263,6 +271,11 @@ class Rotation:
             item = {**row.item, "wrapped": await self._keys.wrapped(row.team, row.id, key)}
             await self._engine.commit([Put(KEYS.name, row.team, row.id, item, if_version=row.version)])
         except (KeyMissing, SealBroken) as error:
+            figures.failed[str(error)] += 1
+            return False
+        except KeyServiceError as error:
+            if error.retryable:
+                raise
             figures.failed[str(error)] += 1
             return False
         except ConditionFailed:
