@@ -297,12 +297,14 @@ async def test_a_client_that_does_not_read_is_not_read_from() -> None:
     both.reply = (200, b"text/plain", b"w" * 4_000_000)
     async with serving(both) as port, asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(8):
-            writer.write(post(b"x"))
-            await asyncio.sleep(0.01)  # one by one, so that none of them is a pipelined one when it comes
-        assert len(both.taken) + len(both.called) < 4
-        assert [len(await one(reader)) for _ in range(8)] == [4_000_000] * 8
-        writer.close()
+        try:
+            for _ in range(8):
+                writer.write(post(b"x"))
+                await asyncio.sleep(0.01)  # one by one, so that none of them is a pipelined one when it comes
+            assert len(both.taken) + len(both.called) < 4
+            assert [len(await one(reader)) for _ in range(8)] == [4_000_000] * 8
+        finally:
+            writer.transport.abort()  # or a server that has taken them all would not end
 
 
 @pytest.mark.service
