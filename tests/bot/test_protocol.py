@@ -311,3 +311,21 @@ async def test_a_client_that_does_not_read_is_not_read_from() -> None:
 async def test_an_idle_connection_is_closed_after_its_time() -> None:
     async with serving(Both(), timeout_keep_alive=0.05) as port, asyncio.timeout(10):
         assert (await told(port, post(b"x"))).endswith(b"\r\n\r\nx")
+
+
+@pytest.mark.service
+async def test_a_connection_is_not_idle_while_a_request_is_under_way() -> None:
+    both = Both()
+    async with serving(both, timeout_keep_alive=0.1) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for path in (b"/direct", b"/asgi", b"/direct"):
+            writer.write(post(b"first", path=path))
+            assert await one(reader) == b"first"
+        both.going.clear()
+        writer.write(post(b"long"))
+        asyncio.get_running_loop().call_later(0.25, both.going.set)
+        assert await one(reader) == b"long"
+        writer.write(post(b"next"))
+        assert await one(reader) == b"next"
+        assert await reader.read() == b""
+        writer.close()

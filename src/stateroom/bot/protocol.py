@@ -119,6 +119,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._direct: Mapping[bytes, Direct] = getattr(self.app, "direct", {})
         self._exchange: Exchange | None = None  # the newest request, if it is one
+        self._idle_since: float | None = None  # the loop's time of the last answer; None while a request is under way
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, Joining(cast(asyncio.Transport, transport))))
@@ -178,4 +179,35 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         cast(Joining, self.transport).flush()
-        super().on_response_complete()
+        if self._exchange is None or self.transport.is_closing():
+            super()._unset_keepalive_if_required()
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            if self.timeout_keep_alive_task is None:
+                self._wait(self.timeout_keep_alive)
+        self._idle_since = None if self.timeout_keep_alive_task is None else self.loop.time()
+
+    # A timer for each answer, and its end at the next request, would be a twentieth of what ingress costs. One timer
+    # is left to run, and looks when it ends.
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # a request is under way: its answer makes the next timer
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _wait(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        super()._unset_keepalive_if_required()
