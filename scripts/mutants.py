@@ -26,7 +26,18 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 TABLE: Final = "scripts/mutants.toml"
-COPIED: Final = ("src", "tests", "scripts", "bench", "docs", "pyproject.toml", "README.md", "Makefile", "LICENSE")
+COPIED: Final = (
+    "src",
+    "tests",
+    "scripts",
+    "bench",
+    "docs",
+    "examples",
+    "pyproject.toml",
+    "README.md",
+    "Makefile",
+    "LICENSE",
+)
 INVARIANTS: Final = range(1, 13)
 TIMEOUT: Final = 300.0  # seconds for the tests of one row
 BASELINE: Final = 1800.0  # seconds for all named tests on the unchanged copy

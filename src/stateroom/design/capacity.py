@@ -16,6 +16,7 @@ from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Break, Capacity, Claim, Finding, Store, TierUse
 from stateroom.design.sizes import (
     YEAR,
+    entry_bytes,
     item_bytes,
     item_max_bytes,
     items_on,
@@ -140,8 +141,7 @@ def _arrays(design: Design, store: Store, facts: Facts) -> Iterator[Break]:
             per_day(p, facts) for p in design.patterns if p.kind == "append" and attribute.name in p.attributes
         )
         items = max(1, items_of(design, store, 0, facts))
-        entries = attribute.avg_items if attribute.avg_items is not None else 3
-        each = max(1.0, (value_bytes(attribute, facts) - 3) / max(entries, 1))
+        each = entry_bytes(attribute, facts)
         free = facts.item_bytes - item_bytes(store.attributes, facts)
         day = math.ceil(free / (each * adding / items)) if adding else None
         when = f"{adding:g} appends a day over {items} items" if adding else "no pattern says how fast"

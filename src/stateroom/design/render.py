@@ -91,9 +91,10 @@ _STYLE: Final = """
 body{background:#1a1d21}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);max-width:70rem;margin:2rem auto;padding:0 1.25rem}
 h1{font-size:1.7rem}h2{margin-top:2.5rem;border-bottom:1px solid var(--line);padding-bottom:.25rem}h3{margin-top:1.6rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
+.scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;text-align:left;vertical-align:top}
 th{background:var(--soft);position:sticky;top:0}tr.error td:nth-child(-n+2){color:var(--bad);font-weight:600}
+tr.error td:first-child,tr.warning td:first-child,tr.info td:first-child{white-space:nowrap}
 tr.warning td:nth-child(-n+2){color:var(--warn);font-weight:600}tr.info td:nth-child(2){color:var(--note)}
 pre{background:var(--soft);padding:.8rem;overflow-x:auto;border-radius:6px;font-size:.85rem}
 figure{margin:1rem 0;display:inline-block}figcaption{font-size:.85rem}svg{max-width:100%;height:auto}

@@ -16,11 +16,18 @@ from stateroom.design.render import Block, Code, Heading, Listed, Table, Words
 from stateroom.model.attributes import SLACK
 
 DAY = 86400
+TEAM = 'export TEAM="T00000001"'
 EXPORT_LIMIT = 10_000  # where the Slack CLI's query --to-file ends (reference of this project, section 6)
 
 
-def _tool(store: Store) -> str:
-    return "slack datastore" if store.home == "slack" else "stateroom datastore"
+def _command(store: Store, verb: str, argument: str, *rest: str) -> str:
+    """A command of the tool that reaches a datastore. Slack's works on the app that is chosen, ours on a workspace."""
+    tool, team = ("slack", ()) if store.home == "slack" else ("stateroom", ('--team "$TEAM"',))
+    return " ".join((tool, "datastore", verb, argument, *rest, *team))
+
+
+def _begin(store: Store) -> list[str]:
+    return [] if store.home == "slack" else [TEAM]
 
 
 def _json(value: object) -> str:
@@ -44,7 +51,8 @@ def _cleanup(plan: Plan, one: Retained, store: Store) -> Iterator[Block]:
         yield Words("See how many Slack has still to remove:")
         asked: dict[str, object] = {"datastore": store.name, "expression": "#ttl < :now"}
         asked |= {"expression_attributes": {"#ttl": store.ttl}, "expression_values": {":now": "@NOW@"}}
-        yield Code(f'export NOW="$(date +%s)"\n{_tool(store)} count {_number(asked, "NOW")}', "sh")
+        lines = [*_begin(store), 'export NOW="$(date +%s)"', _command(store, "count", _number(asked, "NOW"))]
+        yield Code("\n".join(lines), "sh")
     elif one.where is not None and plan.design.by_name[one.entity].retention is not None:
         kept = plan.design.by_name[one.entity].retention
         assert kept is not None
@@ -52,11 +60,8 @@ def _cleanup(plan: Plan, one: Retained, store: Store) -> Iterator[Block]:
         asked = {"datastore": store.name, "expression": one.where.expression}
         asked |= {"expression_attributes": dict(one.where.names), "expression_values": {":before": "@BEFORE@"}}
         yield Words(f"By hand, if the daily sweep has not run: {one.deletes_per_run} items a run at most.")
-        tool = _tool(store)
-        lines = [
-            _before(kind, kept.days),
-            f"{tool} count {_number(asked, 'BEFORE', text=not kind.endswith('timestamp'))}",
-        ]
+        argument = _number(asked, "BEFORE", text=not kind.endswith("timestamp"))
+        lines = [*_begin(store), _before(kind, kept.days), _command(store, "count", argument)]
         yield Code("\n".join(lines), "sh")
     if one.erasure:
         yield Words("To forget a person:")
@@ -66,7 +71,8 @@ def _cleanup(plan: Plan, one: Retained, store: Store) -> Iterator[Block]:
             asked = {"datastore": store.name, "expression": " OR ".join(f"#{name} = :person" for name in names)}
             asked |= {"expression_attributes": {f"#{name}": name for name in names}}
             asked |= {"expression_values": {":person": "$PERSON"}}
-            yield Code(f'export PERSON="U00000001"\n{_tool(store)} query {_json(asked)}', "sh")
+            lines = [*_begin(store), 'export PERSON="U00000001"', _command(store, "query", _json(asked))]
+            yield Code("\n".join(lines), "sh")
 
 
 def _number(asked: dict[str, object], name: str, *, text: bool = False) -> str:
@@ -100,7 +106,9 @@ def recovery(plan: Plan) -> list[Block]:
             (store.name, f"{items:,}", way if store.home == "slack" else "the store's own backup, or stateroom")
         )
     found.append(Table(("datastore", "items today", "export by"), rows))
-    found += [Heading(2, "1. Export"), Code("\n".join(_export(store) for store in plan.stores), "sh")]
+    first = [TEAM] if any(one.home == "external" for one in plan.stores) else []
+    lines = [*first, *(_export(store) for store in plan.stores)]
+    found += [Heading(2, "1. Export"), Code("\n".join(lines), "sh")]
     found += [Heading(2, "2. Count what was exported"), Code("\n".join(_lines(store) for store in plan.stores), "sh")]
     found += [Heading(2, "3. Restore"), Words("Putting the same items again changes nothing; newer ones are replaced.")]
     found += [Code("\n".join(_restore(store) for store in plan.stores), "sh")]
@@ -113,10 +121,9 @@ def recovery(plan: Plan) -> list[Block]:
 
 
 def _export(store: Store) -> str:
-    asked = _json({"datastore": store.name})
-    if store.home == "slack":
-        return f"slack datastore query {asked} --to-file {store.name}.jsonl"
-    return f"stateroom datastore export {asked} --output {store.name}.jsonl"
+    option = "--to-file" if store.home == "slack" else "--output"
+    verb = "query" if store.home == "slack" else "export"
+    return _command(store, verb, _json({"datastore": store.name}), f"{option} {store.name}.jsonl")
 
 
 def _lines(store: Store) -> str:
@@ -124,14 +131,14 @@ def _lines(store: Store) -> str:
 
 
 def _restore(store: Store) -> str:
-    asked = _json({"datastore": store.name})
+    asked, file = _json({"datastore": store.name}), f"--from-file {store.name}.jsonl"
     if store.home == "slack":
-        return f"slack datastore bulk-put {asked} --from-file {store.name}.jsonl"
-    return f"stateroom datastore import {asked} --from-file {store.name}.jsonl --any-state"
+        return _command(store, "bulk-put", asked, file)
+    return _command(store, "import", asked, file, "--any-state")
 
 
 def _count(store: Store) -> str:
-    return f"{_tool(store)} count {_json({'datastore': store.name})}"
+    return _command(store, "count", _json({"datastore": store.name}))
 
 
 def migration(plan: Plan, found: Migration | None) -> list[Block]:

@@ -35,14 +35,18 @@ _OBJECT: Final = 200
 def value_bytes(attribute: Attr, facts: Facts) -> int:
     """Bytes of an average value."""
     if attribute.type == "array":
-        each = attribute.avg_bytes or _plain(attribute.items or "string", facts)
         entries = attribute.avg_items if attribute.avg_items is not None else 3
-        return 3 + math.ceil(entries * (1 + each))
+        return 3 + math.ceil(entries * entry_bytes(attribute, facts))
     if attribute.avg_bytes is not None:
         return attribute.avg_bytes
     if attribute.values:
         return math.ceil(sum(len(value.encode()) for value in attribute.values) / len(attribute.values))
     return _plain(attribute.type, facts)
+
+
+def entry_bytes(attribute: Attr, facts: Facts) -> int:
+    """Bytes that one more entry of an array takes."""
+    return 1 + (attribute.avg_bytes or _plain(attribute.items or "string", facts))
 
 
 def max_bytes(attribute: Attr, facts: Facts) -> int | None:

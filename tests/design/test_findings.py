@@ -1,0 +1,143 @@
+"""Each finding has a page, and a design that provokes it; the plain design provokes none of them by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from stateroom.design.diff import diff
+from stateroom.design.document import from_definitions, read_design
+from stateroom.design.findings import FINDINGS
+from stateroom.design.plan import plan
+from stateroom.model.schema.manifest import datastores_of
+
+DOCS = Path(__file__).parents[2] / "docs" / "findings"
+EXPORT = "{name: out, entity: item, kind: export, per_day: 1}"
+DONE = "{name: end, entity: item, kind: transition, from: open, to: done}"
+STATE = "state: {type: string, values: [open, done]}"
+CYCLE = "lifecycle: {attribute: state, transitions: {open: [done]}}"
+
+
+def text(
+    *patterns: str,
+    attributes: str = "",
+    key: str = "id",
+    entity: str = "",
+    volume: str = "initial: 10",
+    cycle: str = CYCLE,
+    state: str = STATE,
+    app: str = "",
+    rest: str = "",
+    more: str = "",
+) -> str:
+    """A design of one entity that by itself has no finding; the arguments add to it."""
+    fields = f"{state}, who: user_id, body: string, at: {{type: timestamp, required: true}}"
+    held = f"key: {key}, attributes: {{{fields}{attributes}}}, volume: {{{volume}}}, {cycle}{entity}"
+    lines = [f"app: {{name: x{app}}}", "entities:", f"  item: {{{held}}}"]
+    lines += [f"  {more}"] if more else []
+    lines += ["access_patterns:", *(f"  - {one}" for one in (EXPORT, DONE, *patterns)), rest]
+    return "\n".join(lines)
+
+
+def ids(design: str) -> set[str]:
+    return {one.id for one in plan(read_design(design)).findings}
+
+
+def pattern(fields: str, name: str = "p") -> str:
+    return f"{{name: {name}, entity: item, {fields}}}"
+
+
+OTHER = "other: {key: id, attributes: {a: string}}"
+LARGE = "initial: 90000"
+EQUAL = pattern("kind: list, where: \"who = :u AND state = 'open'\", expected_items: 30, max_ms: 1500")
+GROWING = 'kind: list, where: "at > :t", expected_items: 5, per_minute: 1'
+
+PROVOKED: dict[str, str] = {
+    "SR-101": text(more="\n  ".join(f"e{n}: {{key: id, attributes: {{a: string}}}}" for n in range(10))),
+    "SR-102": text(attributes="".join(f", a{n}: string" for n in range(100))),
+    "SR-103": text(more=OTHER),
+    "SR-104": text(entity=", isolation: workspace", app=", workspaces: 2"),
+    "SR-105": text(attributes=", t: {type: string, copy_of: other.a}", more=OTHER),
+    "SR-106": text(attributes=", id: {type: string, avg_bytes: 30, max_bytes: 2000}"),
+    "SR-107": text(attributes=", t: team_id"),
+    "SR-201": text(pattern('kind: list, where: "at > :t", expected_items: 5, max_ms: 1500'), volume=LARGE),
+    "SR-202": text(pattern('kind: list, where: "at > :t", order: at desc, expected_items: 5')),
+    "SR-203": text(
+        pattern('kind: join, join: other, on: who, where: "at > :t", expected_items: 5'),
+        more=OTHER,
+    ),
+    "SR-204": text(pattern('kind: search, where: "contains(body, :w)"')),
+    "SR-205": text(pattern("kind: top, order: at desc, expected_items: 5")),
+    "SR-206": text(pattern("kind: unique, attributes: [body]")),
+    "SR-207": text(EQUAL, volume=LARGE),
+    "SR-208": text(pattern('kind: list, where: "at > :t"')),
+    "SR-209": text(attributes=", gone: timestamp", entity=", retention: {after: gone, days: 9, mode: soft}"),
+    "SR-210": text(app=", target: mixed", rest="compliance: {encryption: [item.body]}"),
+    "SR-301": text(pattern("kind: transition, from: open, to: done, concurrent: true")),
+    "SR-302": text(pattern("kind: increment, attributes: [n], concurrent: true"), attributes=", n: integer"),
+    "SR-303": text(state="state: {type: string, values: [open, done, lost]}"),
+    "SR-304": text(
+        state="state: {type: string, values: [open, a, b, done]}",
+        cycle="lifecycle: {attribute: state, transitions: {open: [a, done], a: [b], b: [a]}}",
+    ),
+    "SR-305": text(
+        state="state: {type: string, values: [open, done, kept]}",
+        cycle="lifecycle: {attribute: state, transitions: {open: [done, kept]}}",
+    ),
+    "SR-306": text(pattern("kind: put, concurrent: true")),
+    "SR-307": text(EQUAL, volume=LARGE),
+    "SR-401": text(attributes=", big: {type: string, max_bytes: 500000}"),
+    "SR-402": text(
+        pattern("kind: append, attributes: [log], per_minute: 1"), attributes=", log: {type: array, items: string}"
+    ),
+    "SR-403": text(pattern("kind: get, per_minute: 60"), pattern("kind: get, per_minute: 60", "q")),
+    "SR-404": text(pattern(GROWING), pattern(GROWING, "q"), volume="initial: 0, per_day: 200"),
+    "SR-405": text(pattern("kind: get, per_minute: 85")),
+    "SR-406": text(pattern("kind: get, per_minute: 99, max_ms: 500"), pattern("kind: get, per_minute: 20", "q")),
+    "SR-407": text(entity=", retention: {after: at, days: 9, mode: soft}", volume="initial: 1, per_day: 50000"),
+    "SR-408": text(volume="initial: 1, per_day: 5"),
+    "SR-409": text(more=OTHER),
+    "SR-501": text(entity=", retention: {after: at, days: 9}"),
+    "SR-502": text(entity=", retention: {after: at, days: 9, mode: soft}"),
+    "SR-503": text(entity=", retention: {after: at, days: 9, legal_hold: true}", rest="compliance: {erasure: true}"),
+    "SR-504": text(entity=", retention: {after: at, days: 1}", volume="initial: 1, per_day: 1200000"),
+    "SR-505": text(entity=", retention: {after: at, days: 1}"),
+    "SR-506": text(attributes=", p: {type: user_id, personal: true}", rest="compliance: {erasure: true}"),
+    "SR-601": text(volume="initial: 2000"),
+    "SR-701": text(pattern("kind: put"), rest="compliance: {audit: true}"),
+    "SR-702": text().replace(EXPORT, pattern("kind: get", "out")),
+    "SR-801": text(rest="compliance: {residency: eu}"),
+    "SR-802": text(rest="compliance: {encryption: [item.body]}"),
+    "SR-803": text(pattern("kind: put"), rest="compliance: {audit: true}"),
+    "SR-804": text(
+        pattern('kind: list, where: "body = :b", expected_items: 1'), rest="compliance: {encryption: [item.body]}"
+    ),
+    "SR-805": text(rest="compliance: {erasure: true}"),
+}
+
+
+@pytest.mark.parametrize("id", [id for id in FINDINGS if id != "SR-602"])
+def test_each_finding_is_provoked_by_what_it_is_about_and_by_nothing_less(id: str) -> None:
+    found = [one for one in plan(read_design(PROVOKED[id])).findings if one.id == id]
+    assert found
+    assert found[0].severity == FINDINGS[id].severity
+    assert all(one.reason and one.cure and one.line for one in found)
+    assert id not in ids(text())
+
+
+def test_a_change_that_breaks_is_a_finding_of_the_diff() -> None:
+    old, new = (plan(read_design(one)) for one in (text(), text().replace("body: string", "body: integer")))
+    assert [one.id for one in diff(old, new).findings] == ["SR-602"]
+
+
+def test_a_design_that_needs_nothing_is_told_nothing() -> None:
+    assert ids(text()) == set()
+
+
+def test_each_finding_has_its_page_and_each_page_its_finding() -> None:
+    assert {path.stem for path in DOCS.glob("SR-*.md")} == set(FINDINGS)
+
+
+def test_a_manifest_alone_is_told_what_can_be_said_without_volumes() -> None:
+    attributes = {"id": {"type": "string"}, "team": {"type": "slack#/types/team_id"}}
+    manifest = {"tickets": {"primary_key": "id", "attributes": attributes}}
+    assert {one.id for one in plan(from_definitions(datastores_of(manifest))).findings} == {"SR-107", "SR-409"}
