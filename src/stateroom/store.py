@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 DEFAULT_URL = "sqlite:///stateroom.db"
-_LATER = {"dynamodb", "s3", "gs", "az", "file", "slack"}
+_LATER = {"s3", "gs", "az", "file", "slack"}
 
 
 def engine_of(url: str, clock: Callable[[], float]) -> Engine:
-    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://. Else WrongUse."""
+    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://, dynamodb://."""
     parts = urlsplit(url)
     if parts.scheme == "memory":
         from stateroom.engines.memory import MemoryEngine
@@ -58,9 +58,13 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
         from stateroom.engines.postgresql import PostgresEngine
 
         return PostgresEngine(url, clock)
+    if parts.scheme == "dynamodb":
+        from stateroom.engines.dynamodb import DynamoEngine
+
+        return DynamoEngine(url, clock)
     if parts.scheme in _LATER:
         raise WrongUse(f"{parts.scheme}:// is planned and not there yet; use sqlite:///state.db for now")
-    raise WrongUse("a store URL begins with memory://, sqlite:/// or postgresql://")
+    raise WrongUse("a store URL begins with memory://, sqlite:///, postgresql:// or dynamodb://")
 
 
 def service_of(url: str) -> KeyService:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Capabilities
 from stateroom.engines.postgresql import PostgresEngine
@@ -10,7 +11,7 @@ from stateroom.engines.sqlite import SqliteEngine
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
-ENGINES = (MemoryEngine.capabilities, SqliteEngine.capabilities, PostgresEngine.capabilities)
+ENGINES = tuple(one.capabilities for one in (MemoryEngine, SqliteEngine, PostgresEngine, DynamoEngine))
 
 
 def yes(value: bool) -> str:
@@ -51,4 +52,13 @@ def test_every_reason_of_postgresql_is_in_its_section() -> None:
     reasons = set(re.findall(r'(?:_Meaning\(|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
     section = PAGE.partition("## PostgreSQL")[2]
     assert {"busy", "full", "refused", "closed"} <= reasons
+    assert all(f"| `{reason}` |" in section for reason in reasons)
+
+
+def test_every_reason_of_dynamodb_is_in_its_section() -> None:
+    section = PAGE.partition("## DynamoDB")[2]
+    paths = (ROOT / "src/stateroom/engines").glob("dynamodb*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in paths)
+    reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
+    assert {"busy", "missing", "refused", "closed", "io"} == reasons
     assert all(f"| `{reason}` |" in section for reason in reasons)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
+from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Engine
 from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.store import Store
+from support.dynamodb import Quick, drop_table, fresh_table
 from support.handles import Frozen, opened
 from support.postgres import drop_schema, fresh_schema
 from support.reduced_engine import Reduced
@@ -23,13 +25,15 @@ for module in ("changes", "conditions", "crash", "expiry", "items", "lease", "lo
 
 ENGINES = {
     "postgresql": PostgresEngine.capabilities,
+    "dynamodb": DynamoEngine.capabilities,
     "memory": MemoryEngine.capabilities,
     "sqlite": SqliteEngine.capabilities,
     "reduced": Reduced.capabilities,
 }
 
 
-SERVERS = {"postgresql": (fresh_schema, drop_schema)}
+SERVERS = {"postgresql": (fresh_schema, drop_schema), "dynamodb": (fresh_table, drop_table)}
+SHARES = {"dynamodb": 0.06}  # moto takes a hundred times as long as DynamoDB
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,6 +51,7 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     url = server[0]() if server else ""
     makers = {
         "postgresql": lambda: PostgresEngine(url, clock),
+        "dynamodb": lambda: Quick(url, clock),
         "memory": lambda: MemoryEngine(clock),
         "sqlite": lambda: SqliteEngine(path, clock),
         "reduced": lambda: Reduced(clock),
@@ -70,11 +75,12 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     recipes = {
         "sqlite": ("stateroom.engines.sqlite:SqliteEngine", path),
         "postgresql": ("stateroom.engines.postgresql:PostgresEngine", url),
+        "dynamodb": ("stateroom.engines.dynamodb:DynamoEngine", url),
     }
     is_file = request.param == "sqlite"
-    yield EngineCase(
-        await make(), clock, again=make, recipe=recipes.get(request.param), sound=sound if is_file else None
-    )
+    share = SHARES.get(request.param, 1.0)
+    recipe = recipes.get(request.param)
+    yield EngineCase(await make(), clock, again=make, recipe=recipe, sound=sound if is_file else None, share=share)
     for engine in opened:
         await engine.close()
     if server:

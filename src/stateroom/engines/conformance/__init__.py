@@ -53,7 +53,8 @@ class EngineCase:
 
     `again` closes the engine and opens another one on the same store (engines that are durable). `recipe` is how a
     child process makes its own: ("package.module:callable", argument), called with the argument and a clock. `sound` is
-    the engine's own check of its store, asked after every crash; it asserts.
+    the engine's own check of its store, asked after every crash; it asserts. `share`: of the many times that tests do a
+    thing, how many are asked of this one (a stand-in for a server can be a hundred times slower than it).
     """
 
     engine: Engine
@@ -61,6 +62,11 @@ class EngineCase:
     again: Callable[[], Awaitable[Engine]] | None = None
     recipe: tuple[str, str] | None = None
     sound: Callable[[], None] | None = None
+    share: float = 1.0
+
+    def times(self, count: int) -> int:
+        """How often is often enough, where `count` is asked for."""
+        return max(1, int(count * self.share))
 
     @property
     def capabilities(self) -> Capabilities:

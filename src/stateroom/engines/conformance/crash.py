@@ -62,7 +62,7 @@ async def kill_rounds(case: EngineCase, rounds: int, processes: int, tasks: int)
 async def test_killed_at_any_instant_no_acknowledged_write_is_lost_and_no_batch_is_half(
     engine_case: EngineCase,
 ) -> None:
-    await kill_rounds(engine_case, rounds=6, processes=1, tasks=4)
+    await kill_rounds(engine_case, rounds=max(2, engine_case.times(6)), processes=1, tasks=4)
 
 
 @pytest.mark.service

@@ -1,0 +1,305 @@
+"""dynamodb:// : the port over one DynamoDB table a store.
+
+Rules of this file: it knows no expression. A write that is one request goes by dynamodb_lone.py, an append by
+dynamodb_streams.py, any other by a transaction (dynamodb_batch.py). Tables are made by `apply` alone, which
+`stateroom migrate` calls (invariant 9). The catalogue is looked at again every few seconds, so that an index which is
+being made is kept by everybody who writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from stateroom.engines.decide import alive, check_place, decide
+from stateroom.engines.dynamodb_apply import Maker
+from stateroom.engines.dynamodb_batch import Batch, Conflict, read_rows
+from stateroom.engines.dynamodb_errors import Refused, closed, translate
+from stateroom.engines.dynamodb_line import Identity, Line, pause
+from stateroom.engines.dynamodb_lone import lone_of
+from stateroom.engines.dynamodb_read import Range, Source, page_of, walk
+from stateroom.engines.dynamodb_streams import Streams, find_turn
+from stateroom.engines.dynamodb_tables import (
+    CATALOGUE,
+    FORMAT,
+    FORMAT_ROW,
+    ITEM_LIMIT,
+    Key,
+    Layout,
+    Stream,
+    key_of,
+    named,
+    read_catalogue,
+)
+from stateroom.engines.dynamodb_values import KEY
+from stateroom.engines.port import (
+    Append,
+    Capabilities,
+    Check,
+    Page,
+    Put,
+    Query,
+    Rewrite,
+    Row,
+    Table,
+    Truncate,
+    Update,
+    Write,
+    Written,
+)
+from stateroom.engines.tables import steps
+from stateroom.model.errors import FormatTooNew, StoreUnavailable, Unsupported, WrongUse
+
+ATTEMPTS: Final = 40  # at a batch that others come between of
+LOOK: Final = 5.0  # seconds after which a writer looks at the catalogue again
+REMOVED: Final = 25  # rows that one request removes
+_HOW: Final = "write the store as dynamodb://region/table, with ?endpoint=URL for another address"
+_TABLE: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+
+
+class DynamoEngine:
+    """The port over one table of DynamoDB."""
+
+    capabilities = Capabilities(
+        "dynamodb",
+        durable=True,
+        atomic_rows=100,
+        item_limit=ITEM_LIMIT,
+        changes=False,  # streams tell of each row in its order, not of commits in theirs
+        processes=True,
+        embedded=False,
+        names_in_order=False,  # a map of DynamoDB's has no order
+    )
+    settle = 3 * LOOK  # seconds that `apply` gives the others to see a new index
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        self._region, self._table, self._endpoint = read_url(url)
+        self._place = f"dynamodb://{self._region}/{self._table}"
+        self._clock = clock
+        self._source = Source(self._ask, self._table)
+        self._identity = Identity(self._region, self._place)
+        self._layouts: dict[str, Layout] | None = None
+        self._looked = 0.0
+        self._teams: set[tuple[str, str]] = set()
+        self._sides: dict[asyncio.AbstractEventLoop, tuple[Line, Streams]] = {}
+
+    async def open(self) -> None:
+        """Learn which tables there are. StoreUnavailable, FormatTooNew."""
+        if self._layouts is None:
+            self._layouts = {}
+            try:
+                await self._learn()
+            except BaseException:
+                await self.close()
+                raise
+
+    async def close(self) -> None:
+        """Finish what is under way in this loop, then let go of the connections."""
+        self._layouts = None
+        self._teams.clear()
+        sides, self._sides = self._sides, {}
+        for loop, (line, streams) in sides.items():
+            if loop is asyncio.get_running_loop():
+                await streams.close()
+                await line.close()
+
+    async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
+        self._ready()
+        for table in tables:
+            if table.changes:
+                raise Unsupported("dynamodb", f"a log of the changes of {table.name}")
+        await self._learn()
+        have = self._ready()
+        todo = steps({name: layout.table for name, layout in have.items()}, tables)
+        todo += [f"go on with the indexes of {t.name}" for t in tables if t.name in have and have[t.name].building]
+        if todo and not dry_run:
+            line, _ = self._side()
+            try:
+                await Maker(line, self._table, self._place, self.settle).apply(have, tables)
+            except Refused as error:
+                raise translate(error, self._place) from error
+            await self._learn()
+        return todo
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
+        layout = self._ready().get(table) or await self._layout(table)
+        now = self._clock()
+        if layout.log:
+            return [alive(await find_turn(self._source, layout, team, i), now) for i in ids]
+        keys = {i: layout.key(team, i) for i in ids if 0 < len(i) <= KEY}
+        found = await read_rows(self._ask, self._table, list(keys.values())) if keys else {}
+        raws = [found.get(keys[i]) if i in keys else None for i in ids]
+        return [None if raw is None else alive(layout.row(raw), now) for raw in raws]
+
+    async def query(self, query: Query) -> Page:
+        layout = self._ready().get(query.table) or await self._layout(query.table)
+        if layout.building and query.index is not None:
+            layout = await self._layout(query.table)
+            if layout.building:
+                detail = "the index is still being made; wait for `stateroom migrate apply`, or run it again"
+                raise StoreUnavailable(self._place, "busy", detail, retryable=True)
+        return await page_of(self._source, layout, query, self._clock())
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        self._ready()
+        if not writes:
+            return []
+        if time.monotonic() - self._looked > LOOK:
+            await self._learn()
+        for write in writes:
+            await self._checked(write)
+        for attempt in range(ATTEMPTS):
+            alone = await self._alone(writes[0]) if len(writes) == 1 else None
+            done = await self._together(writes) if alone is None else [alone]
+            if done is not None:
+                return done
+            await asyncio.sleep(pause(attempt))  # somebody came between; whoever needs one request is not overtaken
+        detail = "other writers came between too many times; try again"
+        raise StoreUnavailable(self._place, "busy", detail, retryable=True)
+
+    # What the verbs above share.
+
+    def _ready(self) -> dict[str, Layout]:
+        if self._layouts is None:
+            raise closed(self._place)
+        return self._layouts
+
+    def _side(self) -> tuple[Line, Streams]:
+        """The connections of the running loop, and its appends."""
+        loop = asyncio.get_running_loop()
+        side = self._sides.get(loop)
+        if side is None:
+            self._sides = {known: kept for known, kept in self._sides.items() if not known.is_closed()}
+            line = Line(self._endpoint, self._identity, self._place)
+            side = self._sides[loop] = line, Streams(line.ask, self._table, self._place, self._clock)
+        return side
+
+    async def _ask(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._side()[0].ask(action, body)
+
+    async def _layout(self, table: str) -> Layout:
+        """The table, also one that another process has made since."""
+        await self._learn()
+        found = self._ready().get(table)
+        if found is None:
+            detail = f"no table {table}; apply its definition first (`stateroom migrate apply`)"
+            raise StoreUnavailable(self._place, "missing", detail, retryable=False)
+        return found
+
+    async def _checked(self, write: Write) -> None:
+        """Check a write at the door, and see that its team is on record (for walks over all of them)."""
+        layout = self._ready().get(write.table) or await self._layout(write.table)
+        if layout.log is not isinstance(write, (Append, Rewrite, Truncate)):
+            what = "item writes to the log" if layout.log else "log writes to the items of"
+            raise Unsupported("dynamodb", f"{what} {write.table}")
+        check_place(write)
+        if isinstance(write, (Append, Rewrite)):
+            layout.size(write.item)
+        if isinstance(write, (Put, Update, Append)) and (write.table, write.team) not in self._teams:
+            row = named((layout.teams(), f"t{write.team}"))
+            await self._ask("PutItem", {"TableName": self._table, "Item": row})
+            self._teams.add((write.table, write.team))
+
+    async def _alone(self, write: Write) -> Written | None:
+        """The result of a write that is one request; None: nothing was written, a batch must decide."""
+        layout, now = self._ready()[write.table], self._clock()
+        if isinstance(write, Append):
+            return await self._side()[1].join(layout, write)
+        if isinstance(write, Check):
+            return decide(await self._row(layout, write.team, write.id), write, now)
+        lone = lone_of(layout, write, now)
+        if lone is None or isinstance(write, (Rewrite, Truncate)):
+            return None
+        try:
+            return lone.read(await self._ask(lone.action, {"TableName": self._table, **lone.body}))
+        except Refused as error:
+            if error.met:
+                return None
+            done = decide(None if error.item is None else layout.row(error.item), write, now)
+            return None if done.changed else done
+
+    async def _row(self, layout: Layout, team: str, row_id: str) -> Row | None:
+        (raw,) = (await read_rows(self._ask, self._table, [layout.key(team, row_id)])).values()
+        return None if raw is None else layout.row(raw)
+
+    async def _together(self, writes: Sequence[Write]) -> list[Written] | None:
+        """A transaction for the batch; None: somebody came between, nothing was written."""
+        _, streams = self._side()
+        batch = Batch(self._ask, self._table, self._ready(), writes, self._clock())
+        try:
+            done = await batch.run()
+        except Conflict:
+            return None
+        for key, stream in batch.ends.items():
+            streams.end(key, stream)
+        for key, stream in batch.emptied.items():
+            await self._remove(key, stream)
+            streams.end(key, None)
+        return done
+
+    async def _remove(self, key: Key, stream: Stream) -> None:
+        """Remove what an erased stream had; then its head forgets it, or goes."""
+        for generation in stream.old:
+            part = f"{key[0]}/{key[1]}/{generation}"
+            rows: list[Key] = []
+            async for raw in walk(self._source, Range(part)):
+                rows.append(key_of(raw))
+                if len(rows) == REMOVED:
+                    await self._delete(rows)
+                    rows = []
+            await self._delete(rows)
+        same: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": named(key),
+            "ConditionExpression": "#g = :g AND #last = :last",
+            "ExpressionAttributeNames": {"#g": "g", "#last": "last"},
+            "ExpressionAttributeValues": {":g": {"S": stream.generation}, ":last": {"N": str(stream.last)}},
+        }
+        try:
+            if stream.last:
+                same["ExpressionAttributeNames"]["#old"] = "old"
+                await self._ask("UpdateItem", {**same, "UpdateExpression": "REMOVE #old"})
+            else:
+                await self._ask("DeleteItem", same)
+        except Refused:
+            return  # the stream goes on; its head keeps a note of what is gone
+
+    async def _delete(self, keys: Sequence[Key]) -> None:
+        left = [{"DeleteRequest": {"Key": named(key)}} for key in keys]
+        attempt = 0
+        while left:
+            answer = await self._ask("BatchWriteItem", {"RequestItems": {self._table: left}})
+            left = answer.get("UnprocessedItems", {}).get(self._table, [])
+            if left:
+                await asyncio.sleep(pause(attempt))
+                attempt += 1
+
+    async def _learn(self) -> None:
+        """Read the catalogue. A table that is not there yet has none."""
+        self._looked = time.monotonic()
+        try:
+            rows = [raw async for raw in walk(self._source, Range(CATALOGUE))]
+        except StoreUnavailable as error:
+            if error.reason != "missing":
+                raise
+            self._layouts = {}
+            return
+        for raw in rows:
+            if raw["sk"] == FORMAT_ROW["sk"] and int(raw["n"]["N"]) > FORMAT:
+                told = f"the table has format {raw['n']['N']}, this version of Stateroom reads up to {FORMAT}"
+                raise FormatTooNew(self._place, told)
+        self._layouts = read_catalogue(rows)
+
+
+def read_url(url: str) -> tuple[str, str, str]:
+    """A store's URL as region, table and endpoint. WrongUse."""
+    parts = urlsplit(url)
+    table, options = parts.path[1:], parse_qs(parts.query)
+    region = parts.netloc
+    if not region or "@" in region or not _TABLE.fullmatch(table) or options.keys() - {"endpoint"}:
+        raise WrongUse(_HOW)
+    return region, table, options.get("endpoint", [f"https://dynamodb.{region}.amazonaws.com/"])[0]

@@ -1,0 +1,151 @@
+"""A DynamoDB for tests: $STATEROOM_TEST_DYNAMODB (an endpoint), else moto's over HTTP, one for each test process.
+
+Rules of this file: moto is not atomic under threads, so one lock stands around it. It is slow, and it keeps everything
+in memory: each store gets a table of its own, which is dropped afterwards. What moto does not refuse and DynamoDB does
+(more than 25 rows in a BatchWriteItem, a filter on a key, unused placeholders), `asked` lets tests look at.
+"""
+
+import atexit
+import json
+import os
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from dataclasses import replace
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from stateroom.engines.dynamodb import DynamoEngine
+
+REGION = "eu-central-1"
+asked: list[tuple[str, dict[str, Any]]] = []
+"""Requests that moto has got, while a test listens (`listening`)."""
+_listening = False
+
+
+def credentials() -> None:
+    """Those that moto takes, for us and for child processes."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        os.environ.setdefault(name, "testing")
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@cache
+def server() -> str:
+    """The endpoint."""
+    given = os.environ.get("STATEROOM_TEST_DYNAMODB")
+    credentials()
+    if given:
+        return given
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    quicken()
+    app, lock = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections
+
+        def log_request(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+    def locked(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if _listening:
+            note(environ)
+        with lock:
+            return list(app(environ, start))
+
+    made = make_server("127.0.0.1", 0, locked, threaded=True, request_handler=Quiet)
+    made.daemon_threads = True
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    atexit.register(made.shutdown)
+    return f"http://127.0.0.1:{made.server_port}"
+
+
+def quicken() -> None:
+    """moto copies the whole table before each transaction; ours copies the rows that the transaction names."""
+    from moto.dynamodb.models import DynamoDBBackend
+    from moto.dynamodb.models.dynamo_type import DynamoType
+    from moto.dynamodb.models.table import Table
+
+    whole, named = DynamoDBBackend.transact_write_items, list[tuple[DynamoType, DynamoType]]()
+
+    def copied(table: Any, memo: Any) -> Any:
+        found = copy(table)
+        found.items = defaultdict(dict, {part: dict(rows) for part, rows in table.items.items()})
+        for part, sort in named:
+            if sort in found.items.get(part, ()):
+                found.items[part][sort] = deepcopy(found.items[part][sort])
+        return found
+
+    def quick(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+        places = [op.get("Key") or op["Item"] for one in transact_items for op in one.values()]
+        named[:] = [(DynamoType(place["pk"]), DynamoType(place["sk"])) for place in places]
+        whole(backend, transact_items)
+
+    setattr(Table, "__deepcopy__", copied)  # noqa: B010
+    setattr(DynamoDBBackend, "transact_write_items", quick)  # noqa: B010
+
+
+def note(environ: dict[str, Any]) -> None:
+    from io import BytesIO
+
+    data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = BytesIO(data)
+    asked.append((environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2], json.loads(data or b"{}")))
+
+
+@contextmanager
+def listening() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The requests that come meanwhile: their names and bodies."""
+    global _listening
+    asked.clear()
+    _listening = True
+    try:
+        yield asked
+    finally:
+        _listening = False
+
+
+def fresh_table() -> str:
+    """The URL of a table that is not there yet."""
+    return f"dynamodb://{REGION}/t-{secrets.token_hex(6)}?endpoint={quote(server(), safe='')}"
+
+
+def client() -> Any:
+    import boto3
+
+    return boto3.client("dynamodb", region_name=REGION, endpoint_url=server())
+
+
+def drop_table(url: str) -> None:
+    name = url.partition("?")[0].rpartition("/")[2]
+    found = client()
+    if name in found.list_tables()["TableNames"]:
+        found.delete_table(TableName=name)
+
+
+class Quick(DynamoEngine):
+    """The engine, alone on its table: a new index need not wait for other processes."""
+
+    settle = 0.0
+
+
+class SelfMade(Quick):
+    """The engine with tables that make themselves, as embedded ones do, for tests that declare as they go."""
+
+    capabilities = replace(DynamoEngine.capabilities, embedded=True)
+
+
+@contextmanager
+def self_made(clock: Callable[[], float]) -> Iterator[SelfMade]:
+    """One on a table of its own, which is gone afterwards."""
+    url = fresh_table()
+    try:
+        yield SelfMade(url, clock)
+    finally:
+        drop_table(url)
