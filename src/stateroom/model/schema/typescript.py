@@ -25,6 +25,10 @@ _HEAD: Final = """\
 // Made by `stateroom datastore schema --format ts`.
 import { DefineDatastore, DefineType, Manifest, Schema } from "deno-slack-sdk/mod.ts";
 """
+_MODULE_HEAD: Final = """\
+// Made by `stateroom design build`.
+import { DefineDatastore, Schema } from "deno-slack-sdk/mod.ts";
+"""
 _PLAIN: Final = frozenset({"string", "boolean", "integer", "number", "object", "array"})
 # Those that the SDK has a name for; the others are written as they are.
 _NAMED: Final = frozenset(
@@ -72,6 +76,16 @@ def write(definitions: Iterable[Definition], *, name: str = APP, description: st
         "});\n"
     )
     return "\n".join(parts)
+
+
+def module(definition: Definition, constant: str) -> str:
+    """One datastore in a file of its own, exported as `constant`; InvalidDefinition, for custom types as well."""
+    manifest = manifest_of([definition])
+    if manifest["types"]:
+        raise InvalidDefinition(definition.name, None, "has custom types, which one file cannot share with others")
+    _check({}, manifest["datastores"])
+    shape = {"name": definition.name, **manifest["datastores"][definition.name]}
+    return f"{_MODULE_HEAD}\n{_constant(constant, 'DefineDatastore', shape, {})}"
 
 
 def _check(types: Mapping[str, Any], datastores: Mapping[str, Any]) -> None:
