@@ -283,7 +283,7 @@ say(await Promise.all(ids.map(async (id) => [id, await Promise.all([
 
 
 def test_a_run_that_was_too_slow_to_know_says_so(project: Project) -> None:
-    """Its put comes after the other has won: without the check of its own time, both would move the item."""
+    """Its put comes after the other has won: without a look at its own time it would take itself for the winner."""
     project.fill("request", requests(1))
     script = """
 const slow = watched(async (method) => {
