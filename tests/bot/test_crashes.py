@@ -1,7 +1,7 @@
 """Workers that die, hang and wake up: every message is answered once, whole, in order, and in history.
 
-Real processes on one SQLite file, a real local Slack; processes are killed with SIGKILL and paused with SIGSTOP. The
-logs of all of them, at debug level, are searched for tokens and for what was said.
+Real processes on one SQLite file or one PostgreSQL server, a real local Slack; processes are killed with SIGKILL and
+paused with SIGSTOP. The logs of all of them, at debug level, are searched for tokens and for what was said.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import pytest
 from stateroom.store import Store
 from support.bot import MENTION, Child, children, environment
 from support.local_slack import LocalSlack, eventually, local_slack
+from support.postgres import drop_schema, fresh_schema
 
 pytestmark = pytest.mark.service
 TEAM, CHANNEL = "T00000001", "C00000001"
@@ -28,10 +29,10 @@ END = "I will still know it."
 class Site:
     """A store, an ingress and workers."""
 
-    def __init__(self, slack: LocalSlack, folder: Path, begin: Callable[..., Child]) -> None:
+    def __init__(self, slack: LocalSlack, folder: Path, begin: Callable[..., Child], url: str = "") -> None:
         self.slack = slack
         self.folder = folder
-        self.url = f"sqlite:///{folder}/state.db"
+        self.url = url or f"sqlite:///{folder}/state.db"
         self._begin = begin
         self._names = itertools.count()
 
@@ -74,9 +75,24 @@ def slack() -> Iterator[LocalSlack]:
 
 
 @pytest.fixture
-def site(slack: LocalSlack, tmp_path: Path) -> Iterator[Site]:
+def postgresql() -> Iterator[str]:
+    """A migrated store on PostgreSQL."""
+    url = fresh_schema()
+
+    async def make() -> None:
+        async with Store(url, migrating=True) as store:
+            await store.migrate([], apply=True)
+
+    asyncio.run(make())
+    yield url
+    drop_schema(url)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, slack: LocalSlack, tmp_path: Path) -> Iterator[Site]:
+    url = request.getfixturevalue(request.param) if hasattr(request, "param") else ""
     with children() as begin:
-        yield Site(slack, tmp_path, begin)
+        yield Site(slack, tmp_path, begin, url)
     logs = list(tmp_path.glob("*.log"))
     assert logs
     for log in logs:
@@ -207,6 +223,11 @@ async def storm(site: Site, *, threads: int, messages: int, workers: int, kills:
     # Deliveries whose 200 was dropped are acknowledged when Slack sends them again.
     want = {"acknowledged": messages, "answered": messages, "lost": 0, "doubled": 0}
     await eventually(lambda: site.slack.stats() == want, 60)
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+async def test_four_workers_on_postgresql_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
+    await storm(site, threads=20, messages=200, workers=4, kills=6)
 
 
 async def test_four_workers_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
