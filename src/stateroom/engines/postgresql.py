@@ -234,7 +234,7 @@ class PostgresEngine:
         lines, _ = self._side()
         for last in (False, True):
             try:
-                return await _rows(lines, statement, values)
+                return await lines.rows(statement, values)
             except psycopg.Error as error:
                 if last or isinstance(error, Stalled) or not is_lost(error):
                     raise translate(error, self._place) from error
@@ -318,11 +318,6 @@ class PostgresEngine:
 
 
 _NO_SCHEMA: Final = (errors.UndefinedTable, errors.InvalidSchemaName)
-
-
-async def _rows(lines: Lines, statement: str, values: Sequence[Any]) -> list[Any]:
-    async with lines.line() as connection:
-        return await (await connection.execute(statement, values)).fetchall()
 
 
 async def _holders(

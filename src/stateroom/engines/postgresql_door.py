@@ -84,15 +84,14 @@ class Door:
 
     async def _single(self, lone: Lone, future: asyncio.Future[Sequence[Any] | None]) -> None:
         try:
-            async with self._lines.line() as connection:
-                found = await (await connection.execute(lone.sql, lone.values)).fetchone()
+            found = await self._lines.rows(lone.sql, lone.values)
         except psycopg.Error as error:
             if is_lost(error):
                 self._lines.forget()
             _fail(future, error)
         else:
             if not future.done():
-                future.set_result(found)
+                future.set_result(found[0] if found else None)
 
     async def _group(self, group: list[Waiting]) -> None:
         try:

@@ -12,7 +12,7 @@ import asyncio
 import select
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -39,6 +39,9 @@ class Lines:
         self._idle: list[tuple[AsyncConnection[Any], float]] = []
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._out: dict[AsyncConnection[Any], tuple[float, asyncio.Task[Any]]] = {}
+        self._late: set[AsyncConnection[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def take(self) -> AsyncConnection[Any] | None:
@@ -52,6 +55,7 @@ class Lines:
 
     def give(self, connection: AsyncConnection[Any]) -> None:
         """Back from who took it."""
+        self._out.pop(connection, None)
         if connection.closed or self._closed or connection.info.transaction_status != TransactionStatus.IDLE:
             self._drop(connection)
             return
@@ -69,11 +73,28 @@ class Lines:
                 break
             await self._turn()
             connection = self.take()
+        if not patient:
+            self._lent(connection)
         try:
-            async with asyncio.timeout(None if patient else self.deadline):
-                yield connection
-        except TimeoutError as error:
-            raise Stalled from error
+            yield connection
+        except asyncio.CancelledError:
+            self._check_late(connection)
+            raise
+        finally:
+            self.give(connection)
+
+    async def rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of one statement, by a short way: as `line` does it."""
+        connection = self.take()
+        if connection is None:
+            async with self.line() as lent:
+                return await (await lent.execute(statement, values)).fetchall()
+        self._lent(connection)
+        try:
+            return await (await connection.execute(statement, values)).fetchall()
+        except asyncio.CancelledError:
+            self._check_late(connection)
+            raise
         finally:
             self.give(connection)
 
@@ -86,6 +107,8 @@ class Lines:
     async def close(self) -> None:
         """Let go of the idle ones; the others go when they are given back."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         idle, self._idle = self._idle, []
         for connection, _ in idle:
             await connection.close()
@@ -96,6 +119,34 @@ class Lines:
         for connection, _ in self._idle:
             connection.pgconn.finish()
         self._idle = []
+
+    # Deadlines: one timer for all that is lent, since one for each call costs more than the rest of a call here.
+
+    def _lent(self, connection: AsyncConnection[Any]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._out[connection] = (time.monotonic() + self.deadline, task)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.deadline / 8, self._look)
+
+    def _look(self) -> None:
+        """Have those stop that hold a connection past their deadline."""
+        self._timer = None
+        now = time.monotonic()
+        for connection, (ends, task) in self._out.items():
+            if ends < now and connection not in self._late:
+                self._late.add(connection)
+                task.cancel()
+        if self._out:
+            self._timer = asyncio.get_running_loop().call_later(self.deadline / 8, self._look)
+
+    def _check_late(self, connection: AsyncConnection[Any]) -> None:
+        """Stalled when it was the deadline that stopped the running task, and nobody else did."""
+        if connection in self._late:
+            self._late.discard(connection)
+            task = asyncio.current_task()
+            if task is not None and task.uncancel() == 0:
+                raise Stalled
 
     async def _turn(self) -> None:
         """Until somebody gives one back."""
