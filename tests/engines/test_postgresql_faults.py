@@ -5,10 +5,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import psycopg
 import pytest
 
 from stateroom.engines.port import Append, Put, Query, Table, Update, Write
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.postgresql_url import read_url
 from stateroom.expr.builder import attr
 from stateroom.model.errors import ConditionFailed, StoreUnavailable
 from support.postgres import drop_schema, fresh_schema
@@ -205,4 +207,44 @@ async def test_a_conditional_write_that_meets_the_cut_is_never_done_twice(proxy:
     assert row is not None
     assert row.item == {"n": 12}
     assert all(said or not did for said, did in zip(told, happened, strict=True))
+    await engine.close()
+
+
+async def test_a_server_that_ends_every_connection_mid_traffic_loses_nothing_acknowledged(
+    proxy: Proxy, direct: PostgresEngine
+) -> None:
+    """What a restart does: FATAL to everybody, at any moment; the store goes on by itself."""
+    engine = await opened(proxy)
+    sure: Counter[str] = Counter()
+    unsure: Counter[str] = Counter()
+    refused: Counter[bool] = Counter()
+    ends = time.monotonic() + 2
+
+    async def count(name: str) -> None:
+        while time.monotonic() < ends:
+            try:
+                await engine.commit([Update("rows", TEAM, name, add={"n": 1})])
+                sure[name] += 1
+            except StoreUnavailable as error:
+                refused[error.retryable] += 1
+                unsure[name] += error.maybe_applied
+            await engine.get("rows", TEAM, [name])
+
+    async def stop() -> None:
+        address = read_url(direct.url)  # type: ignore[attr-defined]
+        connection = await psycopg.AsyncConnection.connect(address.conninfo, autocommit=True)
+        ours = f"%{address.schema}%"
+        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE %s"
+        while time.monotonic() < ends - 0.4:
+            await asyncio.sleep(0.2)
+            await connection.execute(sql, (ours,))
+        await connection.close()
+
+    names = [f"t{n}" for n in range(8)]
+    await asyncio.wait_for(asyncio.gather(stop(), *(count(name) for name in names)), 30)
+    for name, row in zip(names, await direct.get("rows", TEAM, names), strict=True):
+        assert row is not None
+        assert sure[name] <= row.item["n"] <= sure[name] + unsure[name], name
+    assert not refused[False]
+    assert proxy.connections > 3
     await engine.close()
