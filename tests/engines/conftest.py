@@ -36,6 +36,20 @@ SERVERS = {"postgresql": (fresh_schema, drop_schema), "dynamodb": (fresh_table, 
 SHARES = {"dynamodb": 0.06}  # moto takes a hundred times as long as DynamoDB
 
 
+# Tests of the handle that rest on what an engine does not declare: a log of changes, items of 400 KB.
+BEYOND = {
+    "[dynamodb]": ("test_handle_changes.py", "test_handle_evolution.py", "test_handle_trash.py", "no_item_of_400_kb")
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [
+        item
+        for item in items
+        if not any(mark in item.nodeid and one in item.nodeid for mark, names in BEYOND.items() for one in names)
+    ]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_case" in metafunc.fixturenames:
         names = select(metafunc.function, ENGINES)
@@ -105,7 +119,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store.db"
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+@pytest.fixture(params=["memory", "sqlite", *(pytest.param(one, marks=pytest.mark.service) for one in SERVERS)])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen, empty_file: Path
 ) -> AsyncIterator[Store]:

@@ -1,16 +1,21 @@
 """Stores for tests of the handle: on memory and on SQLite, with a clock that tests move and no real waiting."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import stateroom as sr
 from stateroom.engines.conformance import Clock
 from stateroom.engines.handle_surroundings import Surroundings
+from stateroom.engines.port import Engine
 from stateroom.store import Store
-from support.postgres import self_made
+from support import dynamodb, postgres
 
+SERVERS: dict[str, Callable[[Clock], AbstractContextManager[Engine]]] = {
+    "postgresql": postgres.self_made,
+    "dynamodb": dynamodb.self_made,
+}
 TEAM = "T00000001"
 OTHER = "T00000002"
 
@@ -30,10 +35,10 @@ class Frozen(Clock):
 async def opened(
     engine: str, folder: Path, clock: Clock, surroundings: Surroundings | None = None, keys: str | None = None
 ) -> AsyncIterator[Store]:
-    """`engine` is memory, sqlite or postgresql (a real server)."""
-    if engine == "postgresql":
-        with self_made(clock) as made:
-            async with Store("postgresql://", clock=clock, surroundings=surroundings, keys=keys, engine=made) as store:
+    """`engine` is memory, sqlite, postgresql (a real server) or dynamodb (moto)."""
+    if engine in SERVERS:
+        with SERVERS[engine](clock) as made:
+            async with Store(f"{engine}://", clock=clock, surroundings=surroundings, keys=keys, engine=made) as store:
                 yield store
         return
     url = "memory://" if engine == "memory" else f"sqlite:///{folder}/store.db"

@@ -1,0 +1,85 @@
+"""How many requests a call takes, and what DynamoDB's refusals become."""
+
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+import stateroom as sr
+from stateroom.engines.conformance import Clock
+from stateroom.engines.handle import table_of
+from stateroom.engines.port import Append, Delete, Put, Query, Table, TableIndex, Update
+from stateroom.expr.builder import attr
+from stateroom.layers.inbox import INBOX
+from support.dynamodb import REGION, Quick, drop_table, fresh_table, listening
+from support.handles import failure
+
+pytestmark = pytest.mark.service
+TEAM = "T00000001"
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Quick]:
+    url = fresh_table()
+    made = Quick(url, Clock())
+    await made.open()
+    await made.apply([Table("rows", indexes=(TableIndex("rank", ("rank",)),)), Table("log", log=True), table_of(INBOX)])
+    await made.commit([Put("rows", TEAM, "warm", {"n": 1})])
+    await made.commit([Append("log", TEAM, "s", "t0", {})])
+    yield made
+    await made.close()
+    drop_table(url)
+
+
+async def test_each_ordinary_call_is_one_request(engine: Quick) -> None:
+    arrival = {"state": "received", "lane": "C:1", "ts": "1", "due_at": 1}
+    await engine.commit([Put(INBOX.name, TEAM, "m0", arrival, keep=True)])
+    claim = Update(INBOX.name, TEAM, "m0", set={"state": "claimed", "due_at": 2}, condition=attr("state") == "received")
+    calls: list[tuple[str, Any]] = [
+        ("GetItem", engine.get("rows", TEAM, ["warm"])),
+        ("UpdateItem", engine.commit([Put("rows", TEAM, "a", {"rank": 1})])),
+        ("PutItem", engine.commit([Put("rows", TEAM, "b", {"rank": 1}, if_version=0)])),
+        ("UpdateItem", engine.commit([Update("rows", TEAM, "a", set={"rank": 2}, condition=attr("rank") == 1)])),
+        ("UpdateItem", engine.commit([Update("rows", TEAM, "a", add={"n": 2})])),
+        ("PutItem", engine.commit([Put(INBOX.name, TEAM, "m1", arrival, keep=True)])),
+        ("PutItem", engine.commit([Put(INBOX.name, TEAM, "m1", arrival, keep=True)])),
+        ("UpdateItem", engine.commit([claim])),
+        ("TransactWriteItems", engine.commit([Append("log", TEAM, "s", "t1", {"n": 1})])),
+        ("DeleteItem", engine.commit([Delete("rows", TEAM, "a")])),
+        ("Query", engine.query(Query("rows", TEAM, 5))),
+        ("Query", engine.query(Query("rows", TEAM, 5, index="rank"))),
+    ]
+    for name, call in calls:
+        with listening() as asked:
+            await call
+        assert [one for one, _ in asked] == [name]
+
+
+async def test_a_refusal_that_tells_the_row_is_one_request_too(engine: Quick) -> None:
+    with listening() as asked, pytest.raises(sr.ConditionFailed) as refused:
+        await engine.commit([Update("rows", TEAM, "warm", set={"n": 3}, condition=attr("n") == 2)])
+    assert refused.value.current == {"n": 1}
+    assert [one for one, _ in asked] == ["UpdateItem"]
+
+
+async def test_what_cannot_be_reached_or_is_not_there_says_so() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused at once
+        address = quote(f"http://127.0.0.1:{nobody.getsockname()[1]}", safe="")
+        down = await failure(Quick(f"dynamodb://{REGION}/t-none?endpoint={address}", Clock()).open())
+    assert isinstance(down, sr.StoreUnavailable)
+    assert (down.reason, down.retryable, down.maybe_applied) == ("io", True, False)
+    store = sr.Store(fresh_table())
+    with pytest.raises(sr.MigrationNeeded):
+        await store.__aenter__()
+    await store.engine.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["dynamodb://", "dynamodb://r", "dynamodb://r/ab", "dynamodb://u:p@r/abc", "dynamodb://r/abc?x=1"]
+)
+def test_what_is_no_address_of_a_table_is_refused(url: str) -> None:
+    with pytest.raises(sr.WrongUse, match="dynamodb://region/table"):
+        Quick(url, Clock())
