@@ -124,7 +124,8 @@ def test_a_wrong_file_is_told_line_by_line_and_exits_with_2() -> None:
 def test_build_writes_what_check_shows_and_says_where(tmp_path: Path) -> None:
     code, shown, _ = run("build", str(FOLDER / "polls.yaml"), "--out", str(tmp_path / "out"))
     assert code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(Path(p).name for p in shown.split())
+    written = sorted(str(path) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert written == sorted(shown.split())
     assert run("build", str(FOLDER / "polls.yaml"), "--format", "json")[1].startswith("{")
     assert run("check", str(FOLDER / "polls.yaml"), "--format", "html")[1].startswith("<!doctype html>")
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stateroom.design.document import read_design
+from stateroom.design.outputs import outputs
 from stateroom.design.plan import plan
 from stateroom.design.structs import App, Attr, Design, Entity
 from stateroom.design.typescript import typescript_files
@@ -60,6 +61,19 @@ def test_a_sweep_with_values_of_people_is_not_scheduled() -> None:
     module = typescript_files(plan(read_design(text)))["plan.ts"]
     assert '"before": [":t"]' in module
     assert ":u" not in module
+
+
+def test_numbers_of_a_condition_are_written_as_numbers() -> None:
+    own = '  - {name: clean, entity: request, kind: sweep, where: "size(body) > 2.5 AND created_at < 10"}\n'
+    module = typescript_files(plan(read_design(APPROVALS.replace("compliance:", f"{own}compliance:"))))["plan.ts"]
+    assert '": 2.5' in module
+    assert '": 10 }' in module
+
+
+def test_a_build_writes_it_and_locks_it() -> None:
+    made = outputs(plan(read_design(APPROVALS)))
+    assert made["typescript/manifest.ts"]
+    assert "typescript/manifest.ts" in json.loads(made["design.lock.json"])["files"]
 
 
 def test_imports_name_files_that_are_there() -> None:

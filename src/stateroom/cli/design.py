@@ -132,7 +132,7 @@ def check(*, file: str | None, definitions: str | None, manifest: str | None, fo
 @format_option
 @fail_on_option
 def build(*, file: str, out: str | None, old: str | None, form: str | None, fail_on: str) -> None:
-    """Compile DESIGN: design.md, design.html, manifest, definitions, access patterns, runbooks, lock.
+    """Compile DESIGN: design.md, design.html, manifest, definitions, TypeScript, access patterns, runbooks, lock.
 
     The same file gives the same bytes. With --out, stdout lists the files; without, --format chooses what is shown.
     """

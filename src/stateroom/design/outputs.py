@@ -1,4 +1,4 @@
-"""All files of a plan, as texts by their names: what `design build --out DIR` writes, TypeScript aside.
+"""All files of a plan, as texts by their names: what `design build --out DIR` writes.
 
 Rules of this file: pure. Equal plans give equal bytes: no dates, no versions of ours but the format's.
 """
@@ -21,6 +21,7 @@ from stateroom.design.parts import PREFIX, Finding, Plan
 from stateroom.design.render import markdown, page
 from stateroom.design.render_document import blocks
 from stateroom.design.render_runbooks import cleanup, migration, recovery
+from stateroom.design.typescript import typescript_files
 from stateroom.model.definition import Definition
 from stateroom.model.schema import python
 from stateroom.model.schema.manifest import manifest_of
@@ -47,6 +48,7 @@ def outputs(plan: Plan, found: Migration | None = None) -> dict[str, str]:
         "migration.md": markdown(migration(plan, found)),
         "recovery.md": markdown(recovery(plan)),
     }
+    made |= {f"typescript/{path}": text for path, text in typescript_files(plan).items()}
     return made | {"design.lock.json": lock(plan, made)}
 
 

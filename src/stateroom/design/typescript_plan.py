@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from stateroom.design.entities import AUDIT, CLAIMS, DELETED, key_attribute
@@ -60,8 +61,10 @@ def literal(value: Any) -> str:
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (float, Decimal)) and value == int(value):
         return str(int(value))
+    if isinstance(value, Decimal):
+        return json.dumps(float(value))
     return json.dumps(value, allow_nan=False)
 
 
