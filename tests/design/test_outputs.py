@@ -17,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from stateroom.cli import main
+from stateroom.cli.design import write_all
 from stateroom.design.diff import diff
 from stateroom.design.document import read_design
 from stateroom.design.entities import definition_of
@@ -158,8 +159,7 @@ os.execv(sys.executable, [sys.executable, "-m", "stateroom", "datastore", verb, 
 @pytest.mark.parametrize("target", ["slack-hosted", "self-hosted"])
 def test_every_line_of_the_runbooks_runs_and_restores_what_was_lost(target: str, tmp_path: Path) -> None:
     found = plan(read_design(TEXT.replace("NAME", "app").replace("target: slack-hosted", f"target: {target}")))
-    for file, text in outputs(found).items():
-        (tmp_path / file).write_text(text)
+    write_all(tmp_path, outputs(found))
     shim = tmp_path / "bin" / "slack"
     shim.parent.mkdir()
     shim.write_text(SHIM.format(python=sys.executable))
