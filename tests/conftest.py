@@ -6,6 +6,7 @@ Rules of this file: no event loop fixture (pytest-asyncio runs in auto mode), no
 import importlib.util
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -32,6 +33,18 @@ GRACE = 1.0  # seconds in which a child that was told to end may still be there
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the full sizes, too (tests marked `soak`)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of nothing but service tests is not even imported by the unit run: the clients it brings cost seconds."""
+    if config.getoption("markexpr") != "not service" or collection_path.suffix != ".py":
+        return None
+    return True if "\npytestmark = pytest.mark.service\n" in _code_of(collection_path) else None
+
+
+def _code_of(path: Path) -> str:
+    """The file without what follows a line's code."""
+    return re.sub(r"[ ]+#[^\n]*", "", path.read_text(encoding="utf-8"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

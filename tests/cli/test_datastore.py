@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from stateroom.cli import main
 from stateroom.store import Store
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 MODULE = """
 import stateroom as sr
 from typing import Literal

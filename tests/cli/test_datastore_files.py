@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from cli.conftest import eventually
 from stateroom.cli import main
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 MODULE = """
 import stateroom as sr
 
@@ -152,15 +154,16 @@ def test_an_export_that_is_killed_goes_on_and_nothing_is_lost_or_doubled(tmp_pat
 
 @pytest.mark.service
 def test_an_import_that_is_interrupted_says_so_and_goes_on(tmp_path: Path) -> None:
-    write_lines(tmp_path / "in.jsonl", MANY)
+    lines = 5 * MANY  # it goes on for seconds after its first mark, however late this process looks
+    write_lines(tmp_path / "in.jsonl", lines)
     process = begin("import", "notes", "in.jsonl", "--team", "T01")
-    os.setpriority(os.PRIO_PROCESS, process.pid, 19)  # it must not be done before this process looks again
+    os.setpriority(os.PRIO_PROCESS, process.pid, 19)
     eventually(lambda: place_of(tmp_path / "in.jsonl.resume") > 0, "the work goes on")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert err.decode().splitlines()[-1] == "stateroom: stopped"
-    assert run("import", "notes", "in.jsonl", "--resume").startswith(f"imported {MANY}, bad 0".encode())
+    assert run("import", "notes", "in.jsonl", "--resume").startswith(f"imported {lines}, bad 0".encode())
 
 
 @pytest.mark.service

@@ -20,6 +20,8 @@ from stateroom.cli.datastore_resume import Appended, Checkpoints, State, head_of
 from stateroom.model.codec import normalise
 from stateroom.model.errors import StoreUnavailable, Throttled
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 
 class Trickle(io.RawIOBase):
     """A pipe that brings a few bytes at a time."""

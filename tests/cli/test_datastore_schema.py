@@ -12,6 +12,8 @@ from stateroom.cli import main
 from stateroom.cli.definitions import from_file, from_modules
 from support.node import Workspace
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 MODULE = """
 from typing import Annotated, Literal
 from pydantic import BaseModel, SecretStr

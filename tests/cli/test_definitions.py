@@ -16,6 +16,8 @@ from stateroom.model.errors import InvalidDefinition, WrongUse
 from stateroom.model.schema import document
 from stateroom.model.schema.manifest import manifest_of
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 TICKET = "import stateroom as sr\nclass Ticket(sr.Datastore, name='{0}'):\n    id: str = sr.key()\n"
 Write = Callable[[str, str], str]
 

@@ -19,6 +19,8 @@ from stateroom.slack.features import LEAST, scopes
 from stateroom.store import Store
 from support.local_slack import LocalSlack, local_slack
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 TOKEN = "xoxb-local-1"
 
 

@@ -18,6 +18,8 @@ from support.retention import ANN, BOB, OTHER, TEAM, TICKETS
 
 from .conftest import Start, eventually
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from stateroom.cli.init_env import read_env
 from support.bot import MENTION
 from support.local_slack import LocalSlack, eventually_now, local_slack
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 Start = Callable[..., Command]
 
 

@@ -21,6 +21,8 @@ from support.retention import TEAM, rows_of
 
 from .conftest import Start, eventually
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 OLD = """
 import stateroom as sr
 

@@ -20,6 +20,8 @@ from support.retention import OTHER, TEAM, TICKETS, rows_of
 
 from .conftest import Start, eventually
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

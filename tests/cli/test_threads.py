@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from stateroom.cli import main
 from stateroom.store import Store
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 ONE = ("T01", "C01", "1700000000.000100")
 OTHER = ("T01", "D02", "1700000001.000100")
 ELSEWHERE = ("T02", "C01", "1700000000.000100")

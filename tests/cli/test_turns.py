@@ -13,6 +13,8 @@ from stateroom.layers.inbox import Inbox
 from stateroom.slack.events import Message
 from stateroom.store import Store
 
+pytestmark = pytest.mark.service  # each command opens a file anew
+
 URL = "sqlite:///stateroom.db"
 
 
