@@ -75,6 +75,42 @@ async def test_nothing_secret_is_stored_without_keys(clock: Clock) -> None:
         assert await kept.state_of(**HERE) == "UNINSTALLED"
 
 
+class Watched(MemoryEngine):
+    """Keeps all that it was ever given."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.given: list[str] = []
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        self.given.append(repr(writes))
+        return await super().commit(writes)
+
+
+async def test_no_token_reaches_the_engine_in_plain(clock: Clock) -> None:
+    """Nor a webhook's address, nor custom values: on the way in, when they are exchanged, and when they go."""
+    engine = Watched(clock)
+    async with Store("memory://", clock=clock, engine=engine, keys=KEYS) as store:
+        kept = store.installations(client_id=CLIENT)
+        pairs = {f"{kind}_refresh_token": "xoxe-1" for kind in ("bot", "user")}
+        ends = {f"{kind}_token_expires_in": 60 for kind in ("bot", "user")}
+        webhook = {"incoming_webhook_url": "https://hooks.example/secret", "custom_values": {"plan": "secret"}}
+        await kept.save(installation(user_token="xoxp-1", **pairs, **ends, **webhook))
+        await kept.save_bot(bot(2))
+
+        async def refresh(_: str) -> dict[str, Any]:
+            return {"access_token": "xoxe.xoxp-2", "refresh_token": "xoxe-2", "expires_in": 43200}
+
+        found = await kept.find_installation(**HERE)
+        assert found is not None
+        assert (await kept.fresh(found, refresh))["user_token"] == "xoxe.xoxp-2"
+        await kept.delete_bot(**HERE)
+        await kept.delete_installation(**HERE)
+    given = "".join(engine.given)
+    assert "sr-sealed:" in given
+    assert not [mark for mark in ("xoxb", "xoxp", "xoxe", "secret") if mark in given.replace("secret=", "")]
+
+
 async def test_an_apps_installations_are_not_another_apps(store: Store, kept: Installations) -> None:
     await kept.save(installation())
     other = store.installations(client_id="2.2")
@@ -205,10 +241,11 @@ async def test_history_is_bounded_and_has_no_token(store: Store, kept: Installat
     assert "xoxb" not in str([row async for row in kept.listed()])
 
 
-async def test_deleting_a_person_leaves_the_bot_and_the_next_newest(kept: Installations) -> None:
+async def test_deleting_a_person_leaves_the_bot_and_the_next_newest(store: Store, kept: Installations) -> None:
     for number, user in ((1, "U00000001"), (2, "U00000002"), (3, "U00000003")):
         await kept.save(installation(number, user_id=user))
     await kept.delete_installation(**HERE, user_id="U00000003")
+    assert "U00000003" not in str([await rows_of(store.raw, name) for name in ("sr_installations", "sr_installers")])
     found = await kept.find_installation(**HERE)
     assert found is not None
     assert (found["user_id"], found["bot_token"]) == ("U00000002", "xoxb-3")

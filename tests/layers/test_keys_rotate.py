@@ -168,6 +168,44 @@ async def test_a_killed_rotation_goes_on_where_it_stood(store: Store) -> None:
     assert (await sums(store)).keys() == {"k2"}
 
 
+async def test_a_rotation_killed_between_reading_and_sealing_skips_nothing(store: Store) -> None:
+    await fill(store)
+    new = seen_by(store, BOTH)
+    commit, pages = store.raw.commit, [0]
+
+    async def cut(writes: list[Write]) -> list[Written]:
+        pages[0] += writes[0].table == "apps"
+        if writes[0].table == "apps" and pages[0] == 2:
+            raise Killed
+        return await commit(writes)
+
+    store.raw.commit = cut  # type: ignore[method-assign,assignment]
+    with pytest.raises(Killed):
+        await rotated(new, batch=2)
+    store.raw.commit = commit  # type: ignore[method-assign]
+    await rotated(new, batch=2)
+    assert (await sums(store)).keys() == {"k2"}
+
+
+async def test_a_rotation_to_another_key_begins_anew(store: Store) -> None:
+    await fill(store)
+    seen: list[str] = []
+
+    def told(one: Figures) -> None:
+        seen.append(one.table)
+        if seen.count("apps") == 2:
+            raise Killed
+
+    new = seen_by(store, BOTH)
+    assert new.data_keys is not None
+    rotation = Rotation(store.raw, Pace(store.clock), new.keys, new.data_keys, told=told, batch=2)
+    with pytest.raises(Killed):
+        await rotation.run(await walks_of(store))
+    third = f"k3:{b64encode(bytes([3]) * 32).decode()}"
+    await rotated(seen_by(store, f"{third},{BOTH}"), batch=2)
+    assert (await sums(store)).keys() == {"k3"}
+
+
 async def test_one_rotation_at_a_time(store: Store) -> None:
     await fill(store)
     new = seen_by(store, BOTH)
