@@ -26,7 +26,9 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 SHARED = {
     "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging", "tables"},
     "layers": {"__init__", "walking", "catalogue"},
-    "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions", "progress"},
+    "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions", "progress"}
+    # `stateroom mcp` reads items as `stateroom datastore` does.
+    | {"datastore_argument", "datastore_target", "datastore_where"},
 }
 
 # Every library that is not Python's own, and sqlite3: where it may be imported.
@@ -46,7 +48,7 @@ CLIENTS = {
     "uvloop": ["bot/server.py", "emulator/server.py", "cli/*"],
     "starlette": ["emulator/*", "console/*"],
     "pydantic_ai": ["bot/model.py"],
-    "pydantic": ["model/*", "__init__.py", "store.py", "design/*"],
+    "pydantic": ["model/*", "__init__.py", "store.py", "design/*", "cli/mcp*.py"],
     "msgspec": ["*"],
     "yaml": ["design/*"],
     "mcp": ["cli/mcp*.py"],

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "erase": "erase",
     "migrate": "migrate",
     "keys": "keys",
+    "mcp": "mcp",
 }
 
 
