@@ -18,7 +18,7 @@ import pytest
 from stateroom.store import Store
 from support.bot import MENTION, Child, children, environment
 from support.local_slack import LocalSlack, eventually, local_slack
-from support.postgres import drop_schema, fresh_schema
+from support.postgres import migrated
 
 pytestmark = pytest.mark.service
 TEAM, CHANNEL = "T00000001", "C00000001"
@@ -77,15 +77,8 @@ def slack() -> Iterator[LocalSlack]:
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     """A migrated store on PostgreSQL."""
-    url = fresh_schema()
-
-    async def make() -> None:
-        async with Store(url, migrating=True) as store:
-            await store.migrate([], apply=True)
-
-    asyncio.run(make())
-    yield url
-    drop_schema(url)
+    with migrated() as url:
+        yield url
 
 
 @pytest.fixture

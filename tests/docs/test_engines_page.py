@@ -28,6 +28,7 @@ def rows(able: Capabilities) -> dict[str, str]:
         "expired rows hidden, found": yes(able.ttl_hidden and able.expired),
         "log of changes": yes(able.changes),
         "several processes": yes(able.processes),
+        "tells other processes of work": yes(able.wakes),
         "can hold the bot's inbox": yes(able.holds_inbox),
     }
 

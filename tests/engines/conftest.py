@@ -20,7 +20,19 @@ from support.handles import Frozen, opened
 from support.postgres import drop_schema, fresh_schema
 from support.reduced_engine import Reduced
 
-for module in ("changes", "conditions", "crash", "expiry", "items", "lease", "logs", "pages", "races", "undeclared"):
+for module in (
+    "changes",
+    "conditions",
+    "crash",
+    "expiry",
+    "items",
+    "lease",
+    "logs",
+    "pages",
+    "races",
+    "undeclared",
+    "wakes",
+):
     pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
 
 ENGINES = {

@@ -11,4 +11,5 @@ from stateroom.engines.conformance.logs import *
 from stateroom.engines.conformance.pages import *
 from stateroom.engines.conformance.races import *
 from stateroom.engines.conformance.undeclared import *
+from stateroom.engines.conformance.wakes import *
 from stateroom.engines.conformance.walks import *

@@ -4,6 +4,7 @@ Rules of this file: data lie in a folder of their own; fsync is off, since what 
 what these tests kill. Each store gets a schema of its own.
 """
 
+import asyncio
 import atexit
 import os
 import secrets
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import psycopg
 
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.store import Store
 
 
 @cache
@@ -51,6 +53,22 @@ def drop_schema(url: str) -> None:
     name = url.rpartition("schema=")[2]
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
+
+@contextmanager
+def migrated() -> Iterator[str]:
+    """The URL of a store that has all of Stateroom's own tables, gone afterwards."""
+    url = fresh_schema()
+
+    async def make() -> None:
+        async with Store(url, migrating=True) as store:
+            await store.migrate([], apply=True)
+
+    asyncio.run(make())
+    try:
+        yield url
+    finally:
+        drop_schema(url)
 
 
 class SelfMade(PostgresEngine):

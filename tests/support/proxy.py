@@ -1,8 +1,8 @@
-"""A small TCP proxy for tests, to cut, stall, slow down, refuse and half-close what flows between a client and a server.
+"""A small TCP proxy for tests: cut, stall, slow down, refuse or half-close what flows between a client and a server.
 
 Rules of this file: it knows no protocol. It runs in the test's event loop, listens on a free port of 127.0.0.1, and
-reaches the server by host and port or by the path of a socket. `answers` is what the server says, `asks` what the client
-says: each way can be stopped alone (a stall; stop both and the connection is half-open).
+reaches the server by host and port or by the path of a socket. `answers` is what the server says, `asks` what the
+client says: each way can be stopped alone (a stall; stop both and the connection is half-open).
 """
 
 from __future__ import annotations

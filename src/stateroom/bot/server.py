@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
@@ -26,11 +26,13 @@ from stateroom.bot.protocol import Protocol
 from stateroom.engines import leases
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Table
+from stateroom.layers.inbox import INBOX
 from stateroom.model.errors import WrongUse
 from stateroom.store import Store
 
 if TYPE_CHECKING:
     from stateroom.bot.worker import Worker
+    from stateroom.engines.port import Waking
     from stateroom.slack.client import SlackClient
     from stateroom.slack.socket import SocketMode
 
@@ -169,17 +171,25 @@ async def _worker(config: BotConfig, store: Store, teams: Directory, stop: async
     task.add_done_callback(lambda _: stop.set())  # a worker that ended by a defect ends the process, visibly
     sweeping = asyncio.create_task(_sweep(config, store, stop))
     removing = asyncio.create_task(removal.run())
+    hearing = asyncio.create_task(_hear(store, working))
     try:
         yield working
     finally:
         stop.set()
         removing.cancel()
+        hearing.cancel()
         await task
         await sweeping
-        await asyncio.wait({removing})
+        await asyncio.wait({removing, hearing})
         await voices.close()
         if own.slack is not None:
             await own.slack.close()
+
+
+async def _hear(store: Store, working: Worker) -> None:
+    """Wake the worker when another process has made a row durable, where the engine tells of it; it polls anyway."""
+    if store.raw.capabilities.wakes:
+        await cast("Waking", store.raw).listen(INBOX.name, working.wake)
 
 
 def _refresh(config: BotConfig) -> Callable[[str], Awaitable[Mapping[str, Any]]] | None:

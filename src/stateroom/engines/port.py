@@ -14,7 +14,7 @@ Time is seconds since 1970 as float; engines are handed their clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
@@ -45,6 +45,7 @@ class Capabilities:
     )
     changes: bool = True  # keeps a log of committed changes, in the same commit
     processes: bool = False  # several processes may share the store
+    wakes: bool = False  # tells other processes of work (`Put.wake`), see `Waking`
     holds_inbox: bool = True
     names_in_order: bool = True  # a map comes back with its names in the order given
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
@@ -89,6 +90,8 @@ class Put(Struct, frozen=True):
     """Replace the whole row. `if_version=0`: it must be absent. `keep`: a row that is there stays (`changed=False`).
 
     `condition` and `guard` are both asked of the row as it is, or of an empty item where there is none.
+    `wake`: the row is work for somebody. An engine that declares `wakes` tells who listens, if it was written; for all
+    others the flag says nothing, since it is only a hint.
     """
 
     table: str
@@ -100,6 +103,7 @@ class Put(Struct, frozen=True):
     if_version: int | None = None
     keep: bool = False
     guard: Condition | None = None
+    wake: bool = False
 
 
 class Update(Struct, frozen=True):
@@ -260,6 +264,18 @@ class Engine(Protocol):
 
     async def query(self, query: Query) -> Page:
         """One page."""
+
+
+class Waking(Engine, Protocol):
+    """The port's one optional method, of engines that declare `wakes`.
+
+    A wake is a hint and nothing else: it may be lost, late, doubled or false, and it holds no word of the row. Who
+    listens looks for work as if the time to poll had come, and polls all the same.
+    """
+
+    async def listen(self, table: str, heard: Callable[[], None]) -> None:
+        """Call `heard` soon after any process has committed a Put with `wake` to `table`, and when one may have been
+        missed (a connection that was lost and is there again). Runs until it is cancelled; outages raise nothing."""
 
 
 def changes_table(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -41,6 +42,7 @@ from stateroom.engines.postgresql_lone import lone_of
 from stateroom.engines.postgresql_read import Gathering, read_of, row_of
 from stateroom.engines.postgresql_tables import FORMAT, ITEM_LIMIT, Layout, identifier, read_catalogue
 from stateroom.engines.postgresql_url import read_url
+from stateroom.engines.postgresql_wakes import listen
 from stateroom.engines.tables import steps
 from stateroom.model.errors import (
     FormatTooNew,
@@ -64,6 +66,7 @@ class PostgresEngine:
         atomic_rows=None,
         item_limit=ITEM_LIMIT,
         processes=True,
+        wakes=True,
         embedded=False,
         names_in_order=False,  # jsonb keeps the names of a map by their length
     )
@@ -71,6 +74,8 @@ class PostgresEngine:
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._address = read_url(url)
         self._schema, self._place = self._address.schema, self._address.place
+        if self._address.pooled:
+            self.capabilities = replace(self.capabilities, wakes=False)  # who is told is whoever has the session then
         self._clock = clock
         self._layouts: dict[str, Layout] | None = None
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Lines, Door]] = {}
@@ -134,6 +139,11 @@ class PostgresEngine:
             if not await self._renamed(error):
                 raise
         return await self._commit(writes)
+
+    async def listen(self, table: str, heard: Callable[[], None]) -> None:
+        if not self.capabilities.wakes:
+            raise Unsupported("postgresql", "listening for work behind a transaction-mode pooler")
+        await listen(self._address.conninfo, self._schema, table, heard)
 
     # The verbs, with the tables that are known of.
 

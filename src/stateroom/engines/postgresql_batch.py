@@ -32,6 +32,7 @@ from stateroom.engines.port import (
     log_id,
 )
 from stateroom.engines.postgresql_lines import BEGIN, settle
+from stateroom.engines.postgresql_lone import TELL, told
 from stateroom.engines.postgresql_read import row_of
 from stateroom.engines.postgresql_tables import INDEXED, ITEM_LIMIT, Layout
 from stateroom.model.codec import decode, encode
@@ -189,6 +190,8 @@ class Batch:
         if done.changed:
             self._put(key, done.row)
             self.results.append((index, key, done.row))
+            if isinstance(write, Put) and write.wake:
+                self._todo.append((f"SELECT {TELL}", told(self._layouts[write.table])))
             if self._layouts[write.table].table.changes:
                 self._log_change(write, before, done.row)
         return done

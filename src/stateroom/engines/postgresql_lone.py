@@ -18,6 +18,8 @@ from stateroom.expr.evaluate import evaluate
 from stateroom.expr.tree import Condition
 from stateroom.model.codec import decode, encode
 
+# Sent when the transaction commits, once for all that are alike in it; in RETURNING: only if a row was written.
+TELL: Final = "pg_notify(%s, %s)"
 WHOLE: Final = 10**18  # whole numbers below it add up to one that is exact and plain in JSON
 
 
@@ -58,7 +60,7 @@ def _put(layout: Layout, write: Put, text: str | None, now: float) -> Lone | Non
     def read(found: Sequence[Any]) -> Written:
         return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
 
-    return Lone(f"{sql} RETURNING version", values, read, (layout.name, write.team, write.id))
+    return _telling(Lone(f"{sql} RETURNING version", values, read, _key(layout, write)), layout, write)
 
 
 def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
@@ -68,7 +70,23 @@ def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
         return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
 
     values = (write.expires_at, text, *given)
-    return Lone(f"{layout.over}{where} RETURNING version", values, read, (layout.name, write.team, write.id))
+    return _telling(Lone(f"{layout.over}{where} RETURNING version", values, read, _key(layout, write)), layout, write)
+
+
+def _telling(lone: Lone, layout: Layout, write: Put) -> Lone:
+    """The same, which wakes whoever listens."""
+    if not write.wake:
+        return lone
+    return lone._replace(sql=f"{lone.sql}, {TELL}", values=(*lone.values, *told(layout)))
+
+
+def told(layout: Layout) -> tuple[str, str]:
+    """The values of TELL: the name of the table, and no word of a row, since whoever may connect may listen."""
+    return layout.channel, layout.table.name
+
+
+def _key(layout: Layout, write: Put) -> tuple[str, ...]:
+    return layout.name, write.team, write.id
 
 
 def _update(layout: Layout, write: Update, text: str | None, now: float) -> Lone | None:

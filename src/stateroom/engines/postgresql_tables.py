@@ -40,6 +40,11 @@ def fit(name: str) -> str:
     return f"{name.encode()[:40].decode(errors='ignore')}${blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
+def channel_of(schema: str) -> str:
+    """Where a schema's wakes are told (NOTIFY). Channels belong to a database, so the schema is in the name."""
+    return fit(f"stateroom.{schema}")
+
+
 def number_of(schema: str, attribute: str) -> str:
     """The first of an attribute's two expressions; the same text in index and query, or they would not match."""
     return f"{schema}.sr_number(item->{quoted(attribute)})"
@@ -62,6 +67,7 @@ class Layout:
 
     def __init__(self, schema: str, table: Table, generation: int = 0) -> None:
         self.schema = identifier(schema)
+        self.channel = channel_of(schema)
         self.table = table
         self.generation = generation
         self.log = table.log

@@ -90,7 +90,7 @@ def arrival(message: Message, now: float) -> Put:
         item["own_user"] = message.own_user
     if message.files:
         item["files"] = _files(message.files)
-    return Put(INBOX.name, message.team, item["id"], item, keep=True)
+    return Put(INBOX.name, message.team, item["id"], item, keep=True, wake=True)
 
 
 class Inbox:
@@ -246,7 +246,7 @@ class Inbox:
         item = {k: about[k] for k in ("channel", "thread_ts", "ts", "user", "own_user") if about.get(k)}
         row_id = f"{about['channel']}:{about['ts']}:{kind}"
         item |= {"id": row_id, "kind": kind, "state": "received", "lane": lane, "received_at": now, "due_at": now}
-        return Put(INBOX.name, team, row_id, {**item, "claims": 0, "attempts": 0}, keep=True)
+        return Put(INBOX.name, team, row_id, {**item, "claims": 0, "attempts": 0}, keep=True, wake=True)
 
     async def _adopt_files(self, message: Message, row: Row) -> None:
         """`app_mention` carries no files; the `message` event of the same message does, and may come second."""
