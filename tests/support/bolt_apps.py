@@ -203,8 +203,8 @@ def sync_app(slack: LocalSlack, heard: Heard) -> App:
     return app
 
 
-def async_app(slack: LocalSlack, heard: Heard) -> AsyncApp:
-    app = AsyncApp(client=AsyncWebClient(token=SEED_TOKEN, base_url=slack.api_url), signing_secret=SEED_SECRET)
+def listening(app: AsyncApp, heard: Heard) -> AsyncApp:
+    """An async app, however it knows its tokens, with the listeners of this file."""
 
     def wrap(listener: Callable[[Any], Iterator[Any]]) -> Any:
         async def run(args: Any) -> None:
@@ -216,6 +216,11 @@ def async_app(slack: LocalSlack, heard: Heard) -> AsyncApp:
 
     _register(app, wrap)
     return app
+
+
+def async_app(slack: LocalSlack, heard: Heard) -> AsyncApp:
+    client = AsyncWebClient(token=SEED_TOKEN, base_url=slack.api_url)
+    return listening(AsyncApp(client=client, signing_secret=SEED_SECRET), heard)
 
 
 @contextlib.contextmanager
