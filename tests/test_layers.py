@@ -42,7 +42,7 @@ CLIENTS = {
     "cryptography": ["model/sealing.py"],
     "slack_sdk": ["slack/client.py", "slack/socket.py", "bolt/*", "pytest_plugin/*"],
     "slack_bolt": ["bolt/*", "pytest_plugin/*"],
-    "aiohttp": ["slack/client.py", "slack/socket.py", "emulator/*", "engines/dynamodb*.py"],
+    "aiohttp": ["slack/client.py", "slack/socket.py", "emulator/*", "engines/dynamodb*.py", "engines/slack_hosted*.py"],
     "rjsmin": ["emulator/*"],
     "uvicorn": ["bot/server.py", "bot/protocol.py", "emulator/server.py", "cli/*", "pytest_plugin/*"],
     "uvloop": ["bot/server.py", "emulator/server.py", "cli/*"],

@@ -14,14 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from stateroom.engines import handle_once, leases
 from stateroom.engines.handle import Datastore, table_of, tables_of
 from stateroom.engines.handle_surroundings import Surroundings
 from stateroom.engines.handle_transaction import Transaction, TransactionItems
-from stateroom.engines.port import Engine, Table
+from stateroom.engines.port import Engine, Hosted, Table
 from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition
 from stateroom.model.errors import MigrationNeeded, WrongUse
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 DEFAULT_URL = "sqlite:///stateroom.db"
-_LATER = {"s3", "gs", "az", "file", "slack"}
+_LATER = {"s3", "gs", "az", "file"}
 
 
-def engine_of(url: str, clock: Callable[[], float]) -> Engine:
-    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://, dynamodb://."""
+def engine_of(url: str, clock: Callable[[], float], slack_token: str | None = None) -> Engine:
+    """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://, dynamodb://,
+    slack:// (with the token of `slack_token`, or of the environment)."""
     parts = urlsplit(url)
     if parts.scheme == "memory":
         from stateroom.engines.memory import MemoryEngine
@@ -62,9 +63,14 @@ def engine_of(url: str, clock: Callable[[], float]) -> Engine:
         from stateroom.engines.dynamodb import DynamoEngine
 
         return DynamoEngine(url, clock)
+    if parts.scheme == "slack":
+        from stateroom.engines.slack_hosted import SlackHostedEngine
+
+        known = slack_token or os.environ.get("SLACK_SERVICE_TOKEN") or os.environ.get("SLACK_BOT_TOKEN")
+        return SlackHostedEngine(url, clock, known)
     if parts.scheme in _LATER:
         raise WrongUse(f"{parts.scheme}:// is planned and not there yet; use sqlite:///state.db for now")
-    raise WrongUse("a store URL begins with memory://, sqlite:///, postgresql:// or dynamodb://")
+    raise WrongUse("a store URL begins with memory://, sqlite:///, postgresql://, dynamodb:// or slack://")
 
 
 def service_of(url: str) -> KeyService:
@@ -178,6 +184,7 @@ class Store:
 
     `keys` seals encrypted attributes; `encrypt_content` people's words too, with data keys that the keys wrap, or
     the key service `kms` (docs/keys.md). `.raw` is the port that sees all of that sealed.
+    `slack_token` is for slack:// alone.
     """
 
     def __init__(
@@ -192,13 +199,14 @@ class Store:
         keys: Keyring | str | None = None,
         encrypt_content: bool = False,
         kms: str | KeyService | None = None,
+        slack_token: str | None = None,
     ) -> None:
         self.url = url
         self.keys = Keyring.parse(keys) if isinstance(keys, str) else keys
         self.clock = clock
         self.surroundings = surroundings or Surroundings(clock)
         self.content = content
-        self.raw = engine_of(url, clock) if engine is None else engine
+        self.raw = engine_of(url, clock, slack_token) if engine is None else engine
         self.data_keys = self._data_keys(service_of(kms) if isinstance(kms, str) else kms)
         self.engine = self._worded(encrypt_content=encrypt_content)
         self._migrating = migrating
@@ -210,7 +218,8 @@ class Store:
 
     async def __aenter__(self) -> Store:
         await self.engine.open()
-        if self.engine.capabilities.embedded or not self._migrating:
+        able = self.engine.capabilities
+        if (able.embedded or not self._migrating) and not able.hosted:  # a platform's datastores are users' alone
             await self.prepare(own_tables())
         return self
 
@@ -312,6 +321,8 @@ class Store:
     async def _prepare(self, definition: Definition) -> None:
         from stateroom.layers import catalogue
 
+        if self.raw.capabilities.hosted:
+            cast("Hosted", self.raw).know(definition.name, definition.key, definition.ttl)
         await self.prepare(tables_of(definition))
         if self.engine.capabilities.embedded:
             await catalogue.remember(self.engine, self.clock, definition)

@@ -7,11 +7,14 @@ from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Capabilities
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.slack_hosted import SlackHostedEngine
 from stateroom.engines.sqlite import SqliteEngine
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
-ENGINES = tuple(one.capabilities for one in (MemoryEngine, SqliteEngine, PostgresEngine, DynamoEngine))
+ENGINES = tuple(
+    one.capabilities for one in (MemoryEngine, SqliteEngine, PostgresEngine, DynamoEngine, SlackHostedEngine)
+)
 
 
 def yes(value: bool) -> str:
@@ -59,6 +62,15 @@ def test_every_reason_of_postgresql_is_in_its_section() -> None:
 def test_every_reason_of_dynamodb_is_in_its_section() -> None:
     section = PAGE.partition("## DynamoDB")[2]
     paths = (ROOT / "src/stateroom/engines").glob("dynamodb*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in paths)
+    reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
+    assert {"busy", "missing", "refused", "closed", "io"} == reasons
+    assert all(f"| `{reason}` |" in section for reason in reasons)
+
+
+def test_every_reason_of_slack_is_in_its_section() -> None:
+    section = PAGE.partition("## Slack")[2]
+    paths = (ROOT / "src/stateroom/engines").glob("slack_hosted*.py")
     source = "".join(path.read_text(encoding="utf-8") for path in paths)
     reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
     assert {"busy", "missing", "refused", "closed", "io"} == reasons

@@ -13,8 +13,10 @@ from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Engine
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.slack_hosted import SlackHostedEngine
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.store import Store
+from support import slack_hosted
 from support.dynamodb import Quick, drop_table, fresh_table
 from support.handles import Frozen, opened
 from support.postgres import drop_schema, fresh_schema
@@ -38,6 +40,7 @@ for module in (
 ENGINES = {
     "postgresql": PostgresEngine.capabilities,
     "dynamodb": DynamoEngine.capabilities,
+    "slack": SlackHostedEngine.capabilities,
     "memory": MemoryEngine.capabilities,
     "sqlite": SqliteEngine.capabilities,
     "reduced": Reduced.capabilities,
@@ -45,7 +48,8 @@ ENGINES = {
 
 
 SERVERS = {"postgresql": (fresh_schema, drop_schema), "dynamodb": (fresh_table, drop_table)}
-SHARES = {"dynamodb": 0.06}  # moto takes a hundred times as long as DynamoDB
+SHARES = {"dynamodb": 0.06, "slack": 0.1}  # moto takes a hundred times as long as DynamoDB; each row is a request
+OVER_HTTP = {*SERVERS, "slack"}
 
 
 # Tests of the handle that rest on what an engine does not declare: a log of changes, items of 400 KB.
@@ -65,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_case" in metafunc.fixturenames:
         names = select(metafunc.function, ENGINES)
-        chosen = [pytest.param(n, marks=pytest.mark.service if n in SERVERS else ()) for n in names]
+        chosen = [pytest.param(n, marks=pytest.mark.service if n in OVER_HTTP else ()) for n in names]
         metafunc.parametrize("engine_case", chosen, indirect=True)
 
 
@@ -75,9 +79,11 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     path = str(tmp_path / "case.db")
     server = SERVERS.get(request.param)
     url = server[0]() if server else ""
+    app = slack_hosted.conformance_url() if request.param == "slack" else ("", "")
     makers = {
         "postgresql": lambda: PostgresEngine(url, clock),
         "dynamodb": lambda: Quick(url, clock),
+        "slack": lambda: slack_hosted.Bare(app[0], clock, app[1]),
         "memory": lambda: MemoryEngine(clock),
         "sqlite": lambda: SqliteEngine(path, clock),
         "reduced": lambda: Reduced(clock),

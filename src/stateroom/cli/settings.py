@@ -228,6 +228,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         secret=True,
     ),
     Setting("SLACK_APP_TOKEN", "", "App-level token (`xapp-…`): `serve` uses Socket Mode then.", secret=True),
+    Setting(
+        "SLACK_SERVICE_TOKEN",
+        "",
+        "The Slack CLI's service token, for `slack://` stores; empty: the bot token.",
+        secret=True,
+    ),
     Setting("SLACK_CLIENT_ID", "", "The app's client id: lets people install it at `/slack/install`."),
     Setting("SLACK_CLIENT_SECRET", "", "The app's client secret, which belongs to it.", secret=True),
     Setting("SLACK_SCOPES", "", "Bot scopes that an install asks for; empty: those of the features.", _names),
@@ -267,6 +273,7 @@ class Settings:
     slack_bot_token: str = field(default="", repr=False)
     slack_signing_secret: str = field(default="", repr=False)
     slack_app_token: str = field(default="", repr=False)
+    slack_service_token: str = field(default="", repr=False)
     slack_client_id: str = ""
     slack_client_secret: str = field(default="", repr=False)
     slack_scopes: tuple[str, ...] = ()

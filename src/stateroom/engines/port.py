@@ -49,6 +49,8 @@ class Capabilities:
     holds_inbox: bool = True
     names_in_order: bool = True  # a map comes back with its names in the order given
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
+    hosted: bool = False  # another platform's own datastores (`Hosted`)
+    freezes: bool = False  # can refuse every write for a while (`Freezing`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,28 @@ class Waking(Engine, Protocol):
     async def listen(self, table: str, heard: Callable[[], None]) -> None:
         """Call `heard` soon after any process has committed a Put with `wake` to `table`, and when one may have been
         missed (a connection that was lost and is there again). Runs until it is cancelled; outages raise nothing."""
+
+
+class Hosted(Engine, Protocol):
+    """An engine over datastores that a platform keeps for an app: the platform alone makes them.
+
+    Rows are of one team, the key and the expiry are attributes of the item, versions tell nothing, and pages come in
+    the platform's order; an update sets attributes and does nothing else.
+    """
+
+    def know(self, name: str, key: str, ttl: str | None) -> None:
+        """The key's attribute and the expiry's, which no table says; before the datastore is first used."""
+
+
+class Freezing(Engine, Protocol):
+    """An engine that can be frozen, so that its rows move elsewhere and none is written behind the move."""
+
+    async def freeze(self, *, frozen: bool) -> None:
+        """From its return on every write of every process is refused (StoreUnavailable `frozen`, retryable), or taken
+        again. What was acknowledged before is there to be read. Twice is as once."""
+
+    async def frozen(self) -> bool:
+        """Whether writes are refused."""
 
 
 def changes_table(name: str) -> str:

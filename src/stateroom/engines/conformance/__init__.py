@@ -101,7 +101,8 @@ def tables_for(capabilities: Capabilities) -> list[Table]:
 def needs(*names: str) -> Callable[[F], F]:
     """Mark a test that means something only to engines which declare these capabilities.
 
-    A name is a field of `Capabilities`, or `batches`: a commit may hold ten rows.
+    A name is a field of `Capabilities`; or `batches`: a commit may hold ten rows; or `own`: the engine's rows are its
+    own, and not `hosted`.
     """
 
     def mark(function: F) -> F:
@@ -113,6 +114,7 @@ def needs(*names: str) -> Callable[[F], F]:
 
 _LARGER: Final[Mapping[str, Callable[[Capabilities], bool]]] = {
     "batches": lambda able: able.atomic_rows is None or able.atomic_rows >= 10,
+    "own": lambda able: not able.hosted,
 }
 
 

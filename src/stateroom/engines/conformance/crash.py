@@ -79,7 +79,7 @@ async def test_many_rounds_of_kill_lose_nothing(engine_case: EngineCase) -> None
 
 
 @pytest.mark.service
-@needs("durable", "processes")
+@needs("durable", "processes", "own")
 async def test_a_killed_process_holds_no_lock(engine_case: EngineCase) -> None:
     options = [{"name": f"k{n}", "seed": n, "tasks": 4} for n in range(2)]
     async with children(engine_case, "endless", options) as workers:

@@ -33,6 +33,7 @@ def put(row_id: str, team: str = TEAM, /, **item: Any) -> Put:
     return Put(ITEMS, team, row_id, item)
 
 
+@needs("own")
 async def test_a_row_comes_back_as_it_was_put(engine_case: EngineCase) -> None:
     item = {"status": "open", "tags": ["a", "b"], "deep": {"x": [1, {"y": None}], "z": True}, "empty": {}, "none": []}
     (done,) = await engine_case.engine.commit([Put(ITEMS, TEAM, "a", item, expires_at=engine_case.clock() + 60)])
@@ -52,6 +53,7 @@ async def test_a_missing_row_is_none_and_order_of_ids_is_kept(engine_case: Engin
     assert [row is None for row in many] == [True] * 300 + [False]
 
 
+@needs("own")
 async def test_put_replaces_the_whole_row_and_raises_its_version(engine_case: EngineCase) -> None:
     (first,) = await engine_case.engine.commit([put("a", x=1, y=2)])
     (second,) = await engine_case.engine.commit([put("a", y=3)])
@@ -61,6 +63,7 @@ async def test_put_replaces_the_whole_row_and_raises_its_version(engine_case: En
     assert second.row.version > first.row.version
 
 
+@needs("own")
 async def test_a_deleted_and_remade_row_has_another_version(engine_case: EngineCase) -> None:
     (first,) = await engine_case.engine.commit([put("a", x=1)])
     engine_case.clock.advance(0.001)
@@ -71,6 +74,7 @@ async def test_a_deleted_and_remade_row_has_another_version(engine_case: EngineC
     assert second.row.version != first.row.version
 
 
+@needs("own")
 async def test_update_sets_adds_appends_and_removes(engine_case: EngineCase) -> None:
     await engine_case.engine.commit([put("a", status="open", votes=1, tags=["x"], old=True)])
     write = Update(
@@ -104,6 +108,7 @@ async def test_adding_to_a_text_is_refused_and_changes_nothing(engine_case: Engi
     assert await one(engine_case.engine, "b") is None
 
 
+@needs("own")
 async def test_expiry_is_kept_changed_or_removed_by_an_update(engine_case: EngineCase) -> None:
     engine, later = engine_case.engine, engine_case.clock() + 60
     await engine.commit([Put(ITEMS, TEAM, "a", {"x": 1}, expires_at=later)])
@@ -265,6 +270,7 @@ async def test_what_a_caller_does_to_its_values_afterwards_changes_nothing(engin
     assert done.row
 
 
+@needs("own")
 async def test_a_team_neither_reads_nor_writes_anothers_rows(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await fill(engine, [put("a", n=1), put("a", OTHER, n=2), put("b", OTHER, n=2)])
@@ -348,6 +354,7 @@ async def test_a_value_that_some_engine_could_not_keep_is_refused_by_the_handle(
     assert await tickets.get("a") is None
 
 
+@needs("own")
 async def test_an_item_of_the_declared_size_fits_and_a_larger_one_is_refused(engine_case: EngineCase) -> None:
     engine, limit = engine_case.engine, engine_case.capabilities.item_limit
     frame = len('{"x":""}')

@@ -41,6 +41,7 @@ KEYS = ["Z", "a", "a b", "a/b", "aa", "b", "é", "\ufffd", "\U0001f600"]  # in t
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 9, 100])
+@needs("own")
 async def test_keys_come_in_byte_order_both_ways_whatever_the_page(engine_case: EngineCase, limit: int) -> None:
     engine = engine_case.engine
     await fill(engine, [put(i) for i in reversed(KEYS)] + [put(i, OTHER) for i in KEYS])
@@ -48,6 +49,7 @@ async def test_keys_come_in_byte_order_both_ways_whatever_the_page(engine_case: 
     assert ids(await all_pages(engine, Query(ITEMS, TEAM, limit, descending=True))) == KEYS[::-1]
 
 
+@needs("own")
 async def test_low_is_within_and_high_is_without(engine_case: EngineCase) -> None:
     await fill(engine_case.engine, [put(i) for i in "abcdef"])
     for limit in (2, 10):
@@ -56,6 +58,7 @@ async def test_low_is_within_and_high_is_without(engine_case: EngineCase) -> Non
         assert ids(await all_pages(engine_case.engine, replace(query, descending=True))) == ["d", "c", "b"]
 
 
+@needs("own")
 async def test_the_limit_counts_matches_of_the_condition(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await fill(engine, [put(f"{n:03}", n=n, even=n % 2 == 0) for n in range(40)])

@@ -15,6 +15,7 @@ from stateroom.model.errors import ConditionFailed
 TASKS = 32
 
 
+@needs("own")
 async def test_adding_from_many_tasks_loses_nothing(engine_case: EngineCase) -> None:
     engine = engine_case.engine
 
@@ -174,7 +175,7 @@ async def add_up(case: EngineCase, total: int) -> None:
 
 
 @pytest.mark.service
-@needs("processes")
+@needs("processes", "own")
 async def test_ten_thousand_additions_of_eight_processes_sum_exactly(engine_case: EngineCase) -> None:
     await add_up(engine_case, 10_000)
 
@@ -201,7 +202,7 @@ async def test_appending_from_many_processes_gives_each_number_once(engine_case:
 
 
 @pytest.mark.service
-@needs("processes")
+@needs("processes", "conditions")
 async def test_read_then_write_by_version_from_many_processes_loses_no_increment(engine_case: EngineCase) -> None:
     reported = await run_all(engine_case, "increment", [{"count": 40, "row": "a"}] * PROCESSES)
     values = [int(line) for lines in reported for line in lines]
@@ -209,7 +210,7 @@ async def test_read_then_write_by_version_from_many_processes_loses_no_increment
 
 
 @pytest.mark.service
-@needs("processes")
+@needs("processes", "conditions")
 async def test_a_conditional_claim_has_one_winner_among_many_processes(engine_case: EngineCase) -> None:
     await engine_case.engine.commit([Put(ITEMS, TEAM, f"ticket{n}", {"n": n}) for n in range(60)])
     reported = await run_all(engine_case, "claim", [{"name": f"p{n}", "count": 60} for n in range(PROCESSES)])
@@ -218,7 +219,7 @@ async def test_a_conditional_claim_has_one_winner_among_many_processes(engine_ca
 
 
 @pytest.mark.service
-@needs("processes")
+@needs("processes", "conditions")
 async def test_a_lease_guards_among_many_processes(engine_case: EngineCase) -> None:
     reported = await run_all(engine_case, "hold", [{"name": f"p{n}", "count": 15} for n in range(3)])
     tokens = [int(line) for lines in reported for line in lines]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, fill
+from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, fill, needs
 from stateroom.engines.port import (
     CHANGES,
     Append,
@@ -112,6 +112,7 @@ async def test_a_batch_over_the_atomic_unit_is_refused_whole(engine_case: Engine
     assert page.rows == []
 
 
+@needs("own")
 async def test_apply_says_what_it_would_do_and_does_it_once(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     table = Table("cf_more")
@@ -129,6 +130,7 @@ async def test_apply_says_what_it_would_do_and_does_it_once(engine_case: EngineC
         assert [row.id for row in page.rows] == ["a"]
 
 
+@needs("own")
 async def test_tables_whose_names_look_alike_are_apart(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     names = ["cf_Like", "cf_like", "cf_liKe", "cf_like_a", "cf_like_a_b"]

@@ -25,6 +25,7 @@ async def walked(case: EngineCase, query: Query) -> list[Row]:
     raise AssertionError("the walk does not end")
 
 
+@needs("own")
 async def test_a_walk_meets_every_row_of_every_team_once_in_order(engine_case: EngineCase) -> None:
     places = [(team, f"k{number}") for team in (OTHER, TEAM) for number in (3, 1, 2, 0)]
     await fill(engine_case.engine, [Put(ITEMS, team, name, {"n": 1}) for team, name in places])
@@ -36,6 +37,7 @@ async def test_a_walk_meets_every_row_of_every_team_once_in_order(engine_case: E
     assert {row.team for row in found} == {OTHER}
 
 
+@needs("own")
 async def test_a_walk_may_begin_behind_a_place_where_no_row_is(engine_case: EngineCase) -> None:
     """So that the teams of a table are found by one short look each."""
     first, second = sorted((OTHER, TEAM))
@@ -45,6 +47,7 @@ async def test_a_walk_may_begin_behind_a_place_where_no_row_is(engine_case: Engi
         assert [row.team for row in page.rows] == expected
 
 
+@needs("own")
 async def test_a_walk_meets_expired_rows_too(engine_case: EngineCase) -> None:
     ends = engine_case.clock() + 10
     await fill(engine_case.engine, [Put(ITEMS, TEAM, "a", {"n": 1}, expires_at=ends), Put(ITEMS, TEAM, "b", {"n": 2})])
