@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from stateroom.design.document import read_design
 from stateroom.design.facts import SLACK
 from stateroom.design.parts import Access, Plan
@@ -98,15 +96,3 @@ def test_mixed_apps_keep_what_races_where_conditions_hold() -> None:
     raced = "kind: transition, from: open, to: done, concurrent: {}"
     assert planned(raced.format("true"), target="mixed").home("item") == "external"
     assert planned(raced.format("false"), target="mixed").home("item") == "slack"
-
-
-@pytest.mark.parametrize("name", ["approvals", "on-call", "polls", "tickets"])
-def test_nothing_is_kept_that_no_pattern_writes(name: str) -> None:
-    """Audit rows, lookups, claims and entries: each has a call that writes it, and a call goes to what there is."""
-    found = plan(read_design((EXAMPLES / f"{name}.yaml").read_text()))
-    writes = ("put", "update", "delete", "bulkPut", "bulkDelete")
-    called = [call for access in found.accesses for call in access.calls]
-    written = {call.datastore for call in called if call.method.rpartition(".")[2] in writes}
-    added = {store.name for store in found.stores if store.role != "entity" and store.home == "slack"}
-    assert added <= written
-    assert {call.datastore for call in called} <= {store.name for store in found.stores}

@@ -46,6 +46,7 @@ compliance: {audit: true}
 """
 FILLS = [Fill("request", "schema", 2, version=2), Fill("note", "body", 'a "body" ${x}')]
 DAY = 86_400
+GALLERY = sorted((Path(__file__).parents[2] / "examples" / "designs").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,14 @@ def _empty(project: Project) -> None:
 
 
 def beside() -> dict[str, str]:
-    """Compiled in the same run: a project of hostile names, and a mistake that the compiler must see."""
-    files = {f"hostile/{path}": text for path, text in typescript_files(hostile()).items() if path.endswith(".ts")}
+    """Compiled in the same run: the gallery, a project of hostile names, and a mistake that the compiler must see."""
+    plans = {f"gallery/{one.stem}": plan(read_design(one.read_text())) for one in GALLERY} | {"hostile": hostile()}
+    files = {
+        f"{folder}/{path}": text
+        for folder, made in plans.items()
+        for path, text in typescript_files(made).items()
+        if path.endswith(".ts")
+    }
     wrong = """import type { Sweep } from "./sweep.ts";
 // @ts-expect-error: an unused directive is an error, so this says that the types are looked at
 export const wrong: Partial<Sweep> = { days: "1" };
