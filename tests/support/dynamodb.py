@@ -41,11 +41,30 @@ def server() -> str:
     credentials()
     if given:
         return given
+    return served(answer)
+
+
+def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    """moto's answer."""
+    if _listening:
+        note(environ)
+    app, lock = moto()
+    with lock:
+        return list(app(environ, start))
+
+
+@cache
+def moto() -> tuple[Callable[..., Iterable[bytes]], Any]:
+    """moto as an application, and the lock that whoever asks it holds."""
     from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
     quicken()
-    app, lock = DomainDispatcherApplication(create_backend_app), threading.Lock()
+    return DomainDispatcherApplication(create_backend_app), threading.RLock()
+
+
+def served(app: Callable[..., Iterable[bytes]]) -> str:
+    """The address of an application, until this process ends."""
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"  # keeps connections
@@ -53,13 +72,7 @@ def server() -> str:
         def log_request(self, *args: Any, **kwargs: Any) -> None:
             pass
 
-    def locked(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if _listening:
-            note(environ)
-        with lock:
-            return list(app(environ, start))
-
-    made = make_server("127.0.0.1", 0, locked, threaded=True, request_handler=Quiet)
+    made = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     made.daemon_threads = True
     threading.Thread(target=made.serve_forever, daemon=True).start()
     atexit.register(made.shutdown)
@@ -111,9 +124,9 @@ def listening() -> Iterator[list[tuple[str, dict[str, Any]]]]:
         _listening = False
 
 
-def fresh_table() -> str:
+def fresh_table(endpoint: str | None = None) -> str:
     """The URL of a table that is not there yet."""
-    return f"dynamodb://{REGION}/t-{secrets.token_hex(6)}?endpoint={quote(server(), safe='')}"
+    return f"dynamodb://{REGION}/t-{secrets.token_hex(6)}?endpoint={quote(endpoint or server(), safe='')}"
 
 
 def client() -> Any:

@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 from stateroom.engines.decide import alive, check_place, decide
 from stateroom.engines.dynamodb_apply import Maker
-from stateroom.engines.dynamodb_batch import Batch, Conflict, read_rows
+from stateroom.engines.dynamodb_batch import Batch, Conflict
 from stateroom.engines.dynamodb_errors import Refused, closed, translate
 from stateroom.engines.dynamodb_line import Identity, Line, pause
-from stateroom.engines.dynamodb_lone import lone_of
-from stateroom.engines.dynamodb_read import Range, Source, page_of, walk
+from stateroom.engines.dynamodb_lone import Lone, lone_of
+from stateroom.engines.dynamodb_read import Range, Source, few, page_of, read_rows, walk
+from stateroom.engines.dynamodb_seen import Seen
 from stateroom.engines.dynamodb_streams import Streams, find_turn
 from stateroom.engines.dynamodb_tables import (
     CATALOGUE,
@@ -35,7 +37,7 @@ from stateroom.engines.dynamodb_tables import (
     named,
     read_catalogue,
 )
-from stateroom.engines.dynamodb_values import KEY
+from stateroom.engines.dynamodb_values import KEY, Attributes
 from stateroom.engines.port import (
     Append,
     Capabilities,
@@ -51,8 +53,16 @@ from stateroom.engines.port import (
     Write,
     Written,
 )
-from stateroom.engines.tables import steps
-from stateroom.model.errors import FormatTooNew, StoreUnavailable, Unsupported, WrongUse
+from stateroom.engines.tables import steps, still_current
+from stateroom.model.errors import (
+    ConditionFailed,
+    FormatTooNew,
+    InvalidValue,
+    ItemTooLarge,
+    StoreUnavailable,
+    Unsupported,
+    WrongUse,
+)
 
 ATTEMPTS: Final = 40  # at a batch that others come between of
 LOOK: Final = 5.0  # seconds after which a writer looks at the catalogue again
@@ -80,12 +90,12 @@ class DynamoEngine:
         self._region, self._table, self._endpoint = read_url(url)
         self._place = f"dynamodb://{self._region}/{self._table}"
         self._clock = clock
-        self._source = Source(self._ask, self._table)
+        self._source = Source(self._ask, self._table, self._note)
         self._identity = Identity(self._region, self._place)
         self._layouts: dict[str, Layout] | None = None
         self._looked = 0.0
         self._teams: set[tuple[str, str]] = set()
-        self._sides: dict[asyncio.AbstractEventLoop, tuple[Line, Streams]] = {}
+        self._sides: dict[asyncio.AbstractEventLoop, tuple[Line, Streams, Seen]] = {}
 
     async def open(self) -> None:
         """Learn which tables there are. StoreUnavailable, FormatTooNew."""
@@ -102,7 +112,7 @@ class DynamoEngine:
         self._layouts = None
         self._teams.clear()
         sides, self._sides = self._sides, {}
-        for loop, (line, streams) in sides.items():
+        for loop, (line, streams, _) in sides.items():
             if loop is asyncio.get_running_loop():
                 await streams.close()
                 await line.close()
@@ -114,10 +124,12 @@ class DynamoEngine:
                 raise Unsupported("dynamodb", f"a log of the changes of {table.name}")
         await self._learn()
         have = self._ready()
-        todo = steps({name: layout.table for name, layout in have.items()}, tables)
+        known = {name: layout.table for name, layout in have.items()}
+        tables = still_current(known, tables)
+        todo = steps(known, tables)
         todo += [f"go on with the indexes of {t.name}" for t in tables if t.name in have and have[t.name].building]
         if todo and not dry_run:
-            line, _ = self._side()
+            line, *_ = self._side()
             try:
                 await Maker(line, self._table, self._place, self.settle).apply(have, tables)
             except Refused as error:
@@ -132,6 +144,9 @@ class DynamoEngine:
             return [alive(await find_turn(self._source, layout, team, i), now) for i in ids]
         keys = {i: layout.key(team, i) for i in ids if 0 < len(i) <= KEY}
         found = await read_rows(self._ask, self._table, list(keys.values())) if keys else {}
+        if few(len(ids)):
+            for key, raw in found.items():
+                self._note(key, raw)
         raws = [found.get(keys[i]) if i in keys else None for i in ids]
         return [None if raw is None else alive(layout.row(raw), now) for raw in raws]
 
@@ -168,18 +183,21 @@ class DynamoEngine:
             raise closed(self._place)
         return self._layouts
 
-    def _side(self) -> tuple[Line, Streams]:
-        """The connections of the running loop, and its appends."""
+    def _side(self) -> tuple[Line, Streams, Seen]:
+        """The connections of the running loop, its appends, and what it has seen."""
         loop = asyncio.get_running_loop()
         side = self._sides.get(loop)
         if side is None:
             self._sides = {known: kept for known, kept in self._sides.items() if not known.is_closed()}
             line = Line(self._endpoint, self._identity, self._place)
-            side = self._sides[loop] = line, Streams(line.ask, self._table, self._place, self._clock)
+            side = self._sides[loop] = line, Streams(line.ask, self._table, self._place, self._clock), Seen()
         return side
 
     async def _ask(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._side()[0].ask(action, body)
+
+    def _note(self, key: Key, row: Attributes | None) -> None:
+        self._side()[2].note(key, row)
 
     async def _layout(self, table: str) -> Layout:
         """The table, also one that another process has made since."""
@@ -214,13 +232,25 @@ class DynamoEngine:
         lone = lone_of(layout, write, now)
         if lone is None or isinstance(write, (Rewrite, Truncate)):
             return None
+        key, seen = layout.key(write.team, write.id), self._side()[2]
+        seen.forget([key])  # whatever becomes of it
         try:
-            return lone.read(await self._ask(lone.action, {"TableName": self._table, **lone.body}))
+            answer = await self._send(lone)
         except Refused as error:
             if error.met:
                 return None
             done = decide(None if error.item is None else layout.row(error.item), write, now)
             return None if done.changed else done
+        seen.note(key, lone.stored(answer))
+        return lone.read(answer)
+
+    async def _send(self, lone: Lone) -> dict[str, Any]:
+        """The request of a write, a transaction with what is put beside its row. Refused."""
+        if not lone.beside:
+            return await self._ask(lone.action, {"TableName": self._table, **lone.body})
+        puts = [lone.body, *({"Item": item} for item in lone.beside)]
+        items = [{"Put": {"TableName": self._table, **body}} for body in puts]
+        return await self._ask("TransactWriteItems", {"TransactItems": items, "ClientRequestToken": uuid4().hex})
 
     async def _row(self, layout: Layout, team: str, row_id: str) -> Row | None:
         (raw,) = (await read_rows(self._ask, self._table, [layout.key(team, row_id)])).values()
@@ -228,12 +258,22 @@ class DynamoEngine:
 
     async def _together(self, writes: Sequence[Write]) -> list[Written] | None:
         """A transaction for the batch; None: somebody came between, nothing was written."""
-        _, streams = self._side()
-        batch = Batch(self._ask, self._table, self._ready(), writes, self._clock())
+        _, streams, seen = self._side()
+        layouts = self._ready()
+        keys = [layouts[w.table].key(w.team, w.id) for w in writes if not isinstance(w, (Append, Rewrite, Truncate))]
+        believed = seen.of(keys)
+        seen.forget(keys)  # whatever becomes of it
+        batch = Batch(self._ask, self._table, layouts, writes, self._clock(), believed=believed)
         try:
             done = await batch.run()
         except Conflict:
-            return None
+            return await self._together(writes) if believed else None
+        except (ConditionFailed, InvalidValue, ItemTooLarge):
+            if believed:  # nothing was written
+                return await self._together(writes)
+            raise
+        for key, row in batch.kept.items():
+            seen.note(key, row)
         for key, stream in batch.ends.items():
             streams.end(key, stream)
         for key, stream in batch.emptied.items():

@@ -19,6 +19,7 @@ from stateroom.engines.dynamodb_read import Range, Source, teams_of, walk
 from stateroom.engines.dynamodb_tables import (
     FORMAT,
     FORMAT_ROW,
+    Key,
     Layout,
     catalogue_row,
     index_name,
@@ -162,10 +163,11 @@ class Maker:
             row, key = layout.row(raw), key_of(raw)
             keys: dict[str, Any] = {}
             for index in fresh:
-                keys |= layout.index_keys(index, row.item, row.team, row.id) or {}
+                if index.current is not True:
+                    keys |= layout.index_keys(index, row.item, row.team, row.id) or {}
                 if index.unique:
                     await self._claim(layout, index, raw)
-            if not keys:
+            if not keys and not layout.current:
                 return
             sets = ", ".join([f"{name} = :{name}" for name in keys])
             body = {
@@ -175,12 +177,22 @@ class Maker:
                 "ExpressionAttributeValues": {":v": raw["v"], **{f":{name}": value for name, value in keys.items()}},
             }
             try:
-                await self._line.ask("UpdateItem", {"TableName": self._table, "Key": named(key), **body})
+                await self._put_in(key, body if keys else _same(body), layout.pointers(row))
             except Refused:
                 request = {"TableName": self._table, "Key": named(key), "ConsistentRead": True}
                 raw = (await self._line.ask("GetItem", request)).get("Item")
             else:
                 return
+
+    async def _put_in(self, key: Key, body: dict[str, Any], pointers: Mapping[Key, dict[str, Any]]) -> None:
+        """Change a row, or only hold it, and put its pointers beside it."""
+        change = {"TableName": self._table, "Key": named(key), **body}
+        kind = "Update" if "UpdateExpression" in body else "ConditionCheck"
+        puts = [{"Put": {"TableName": self._table, "Item": item}} for item in pointers.values()]
+        if puts:
+            await self._line.ask("TransactWriteItems", {"TransactItems": [{kind: change}, *puts]})
+        elif kind == "Update":
+            await self._line.ask("UpdateItem", change)
 
     async def _claim(self, layout: Layout, index: TableIndex, raw: Attributes) -> None:
         row = layout.row(raw)
@@ -198,3 +210,11 @@ class Maker:
         except Refused:
             place = f"{layout.name}/{row.id}"
             raise UniqueViolation(place, row.item, index.attributes, version=row.version) from None
+
+
+def _same(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The condition of an update, and no change."""
+    values = {":v": body["ExpressionAttributeValues"][":v"]}
+    return {name: body[name] for name in ("ConditionExpression", "ExpressionAttributeNames")} | {
+        "ExpressionAttributeValues": values
+    }

@@ -1,6 +1,7 @@
 """A batch that takes a transaction: its rows are read, `decide` decides, the result is written if nothing has moved.
 
 Rules of this file: what was read is a condition of what is written: a row's version, a stream's end, a claim's turn.
+Rows that were seen before are not read again (`believed`), and are held by the same conditions.
 So nothing is locked, and a batch that somebody came between begins again (`Conflict`). A unique value is held by a row
 of its own, the claim; whoever takes it over from a row that is gone or expired changes the claim, so that two never do.
 A stream is erased by giving its head another generation; the rows of the old one are removed afterwards, and the head
@@ -10,11 +11,13 @@ remembers them until that is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from stateroom.engines.decide import alive, decide, index_key, next_version
 from stateroom.engines.dynamodb_errors import Refused
+from stateroom.engines.dynamodb_read import UNIT, read_rows
 from stateroom.engines.dynamodb_streams import head_condition
 from stateroom.engines.dynamodb_tables import (
     Key,
@@ -23,7 +26,6 @@ from stateroom.engines.dynamodb_tables import (
     entry_sort,
     head_of,
     head_row,
-    key_of,
     named,
     turn_sort,
 )
@@ -32,7 +34,6 @@ from stateroom.engines.port import Append, Check, Rewrite, Row, TableIndex, Trun
 from stateroom.model.errors import ConditionFailed, UniqueViolation, Unsupported
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-UNIT: Final = 100  # rows of a transaction
 _ABSENT: Final = {"ConditionExpression": "attribute_not_exists(pk)"}
 
 
@@ -54,19 +55,28 @@ class Batch:
     """One attempt at the writes of one caller. `run` gives their results, or raises."""
 
     def __init__(
-        self, ask: Ask, table: str, layouts: Mapping[str, Layout], writes: Sequence[Write], now: float
+        self,
+        ask: Ask,
+        table: str,
+        layouts: Mapping[str, Layout],
+        writes: Sequence[Write],
+        now: float,
+        *,
+        believed: Mapping[Key, Attributes] = MappingProxyType({}),
     ) -> None:
         self._ask = ask
         self._table = table
         self._layouts = layouts
         self._writes = writes
         self._now = now
-        self._seen: dict[Key, Attributes | None] = {}  # rows of DynamoDB's, as they were read
+        self._seen: dict[Key, Attributes | None] = dict(believed)  # rows of DynamoDB's, as they were read
+        self._believes = bool(believed)
+        self.kept: dict[Key, Attributes | None] = {}  # rows, as they become
         self._rows: dict[tuple[str, Key], Row | None] = {}  # the port's rows, as they become
         self._changed: set[tuple[str, Key]] = set()
         self._made: list[_Made] = []
         self._claims: dict[Key, str | None] = {}  # who holds them, as it becomes
-        self._bystanders: set[Key] = set()  # expired rows that lose a claim
+        self._bystanders: set[tuple[str, Key]] = set()  # expired rows that lose a claim
         self.ends: dict[Key, Stream] = {}  # heads, as they become
         self._moved: set[Key] = set()
         self._entries: dict[Key, tuple[Row, dict[str, Any]]] = {}  # entries that are put, and how
@@ -249,7 +259,7 @@ class Batch:
             where = f"{one.name}/{one.key[1]}"
             raise UniqueViolation(where, live.item, unique.attributes, version=live.version, index=one.number)
         if other is not None and place not in self._rows:
-            self._bystanders.add(held_by)
+            self._bystanders.add(place)
         elif other is not None and place not in self._changed:
             self._rows[place] = None
             self._changed.add(place)
@@ -258,7 +268,8 @@ class Batch:
 
     def _actions(self) -> list[tuple[str, dict[str, Any]]]:
         actions = [self._item(name, key) for name, key in self._rows]
-        actions += [self._delete(key, "v") for key in sorted(self._bystanders)]
+        actions += [self._delete(key, "v") for _, key in sorted(self._bystanders)]
+        actions += self._pointers()
         actions += [found for claim in self._claims if (found := self._claim(claim)) is not None]
         for key, (_, put) in self._entries.items():
             old = self._seen.get(key)
@@ -280,11 +291,27 @@ class Batch:
         row, old = self._rows[name, key], self._seen[key]
         condition = _ABSENT if old is None else _same("v", old)
         if (name, key) not in self._changed or (row is None and old is None):
+            self.kept[key] = old
             return "ConditionCheck", {"Key": named(key), **condition}
         if row is None:
+            self.kept[key] = None
             return "Delete", {"Key": named(key), **condition}
         body = self._layouts[name].body(key, row.item, row.expires_at)
-        return "Put", {"Item": named(key) | body | {"v": {"N": str(row.version)}}, **condition}
+        whole = self.kept[key] = named(key) | body | {"v": {"N": str(row.version)}}
+        return "Put", {"Item": whole, **condition}
+
+    def _pointers(self) -> list[tuple[str, dict[str, Any]]]:
+        """The rows of current indexes, as they become; the condition on the version of what they lead to holds them."""
+        old: dict[Key, dict[str, Any]] = {}
+        new: dict[Key, dict[str, Any]] = {}
+        for name, key in [*self._changed, *self._bystanders]:
+            layout = self._layouts[name]
+            if layout.current:
+                found = self._seen[key]
+                old |= layout.pointers(None if found is None else layout.row(found))
+                new |= layout.pointers(self._rows.get((name, key)))
+        puts = [("Put", {"Item": row}) for key, row in new.items() if old.get(key) != row]
+        return puts + [("Delete", {"Key": named(key)}) for key in old if key not in new]
 
     def _delete(self, key: Key, attribute: str) -> tuple[str, dict[str, Any]]:
         return "Delete", {"Key": named(key), **_same(attribute, self._seen[key] or {})}
@@ -311,6 +338,8 @@ class Batch:
 
     async def _send(self, actions: list[tuple[str, dict[str, Any]]]) -> None:
         if all(kind == "ConditionCheck" for kind, _ in actions) and len(actions) < 2:
+            if self._believes:
+                raise Conflict  # nobody has looked
             return  # one row was looked at, and that was one instant
         if len(actions) > UNIT:
             raise Unsupported("dynamodb", f"a commit of {len(actions)} rows (of streams, turns and unique values, too)")
@@ -342,21 +371,3 @@ def _same(attribute: str, old: Attributes) -> dict[str, Any]:
         "ExpressionAttributeNames": {"#same": attribute},
         "ExpressionAttributeValues": {":same": old[attribute]},
     }
-
-
-async def read_rows(ask: Ask, table: str, keys: Sequence[Key]) -> dict[Key, Attributes | None]:
-    """Rows by key, as they are now; None for those that are not there. What DynamoDB leaves over is asked for again."""
-    found: dict[Key, Attributes | None] = dict.fromkeys(keys)
-    if len(keys) == 1:
-        answer = await ask("GetItem", {"TableName": table, "Key": named(keys[0]), "ConsistentRead": True})
-        found[keys[0]] = answer.get("Item")
-        return found
-    left = [named(key) for key in keys]
-    while left:
-        part, left = left[:UNIT], left[UNIT:]
-        request = {"RequestItems": {table: {"Keys": part, "ConsistentRead": True}}}
-        answer = await ask("BatchGetItem", request)
-        for row in answer.get("Responses", {}).get(table, ()):
-            found[key_of(row)] = row
-        left += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
-    return found

@@ -31,8 +31,9 @@ class Refused(Exception):
         self.code = code
         self.status = status
         self.oversized = code == "ValidationException" and "size has exceeded" in message
-        self.item: Mapping[str, Any] | None = answer.get("Item")
         self.reasons: Sequence[Mapping[str, Any]] = answer.get("CancellationReasons") or ()
+        first: Mapping[str, Any] = self.reasons[0] if self.reasons else answer
+        self.item: Mapping[str, Any] | None = first.get("Item")
 
     @property
     def failed(self) -> bool:

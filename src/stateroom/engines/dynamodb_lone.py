@@ -29,6 +29,12 @@ class Lone(NamedTuple):
     action: str
     body: dict[str, Any]
     read: Callable[[Attributes], Written]
+    beside: tuple[dict[str, Any], ...] = ()  # rows that are put with it
+
+    def stored(self, answer: Attributes) -> Attributes | None:
+        """The row as it is now; None when the answer does not tell."""
+        row: Attributes | None = self.body.get("Item")
+        return answer.get("Attributes") if self.body.get("ReturnValues") == "ALL_NEW" else row
 
 
 def lone_of(layout: Layout, write: Write, now: float) -> Lone | None:
@@ -82,7 +88,11 @@ def _put(layout: Layout, write: Put, now: float) -> Lone | None:
     if write.keep or write.if_version == 0:
         if asked:
             return None
-        return _whole(layout, write, next_version(None, now), _dead(terms, now), terms)
+        # Where a dead row is, its pointers must go with it, and it must be read for them.
+        absent = f"attribute_not_exists({terms.name('pk')})" if layout.current else _dead(terms, now)
+        return _whole(layout, write, next_version(None, now), absent, terms)
+    if layout.current:
+        return None
     if write.if_version is not None:
         there = _there(terms, asked, write.if_version, now)
         return _whole(layout, write, write.if_version + 1, there, terms)
@@ -101,7 +111,8 @@ def _whole(layout: Layout, write: Put, version: int, condition: str, terms: Term
     request["Item"] = request.pop("Key") | body | {"v": {"N": str(version)}}
     request["ConditionExpression"] = condition
     row = Row(write.id, dict(write.item), version, write.expires_at, write.team)
-    return Lone("PutItem", request | terms.asked(), lambda _: Written(row, True))
+    beside = tuple(layout.pointers(row).values())
+    return Lone("PutItem", request | terms.asked(), lambda _: Written(row, True), beside)
 
 
 def _over(layout: Layout, write: Put, terms: Terms, condition: str | None, now: float) -> Lone:
@@ -178,10 +189,14 @@ def _moved(layout: Layout, write: Update) -> dict[str, Any] | None:
     """The index attributes as they become, None for those that go; None when the row must be read for them."""
     found: dict[str, Any] = {}
     changed = {*write.set, *write.add, *write.append, *write.remove}
+    if layout.current and write.expires_at != "same":
+        return None  # pointers expire with their row
     for index in layout.table.indexes:
         touched = changed & set(index.attributes)
         if not touched:
             continue
+        if index.current is True:
+            return None
         keys = _keys(layout, index, write)
         if keys is _UNKNOWN:
             return None
@@ -205,7 +220,7 @@ def _keys(layout: Layout, index: TableIndex, write: Update) -> dict[str, Any] | 
 
 
 def _delete(layout: Layout, write: Delete, now: float) -> Lone | None:
-    if layout.unique:
+    if layout.unique or layout.current:
         return None
     terms, request = Terms(), _base(layout, write)
     if write.expired:

@@ -1,18 +1,18 @@
 """Pages: which rows of DynamoDB's a query reads, and the page that they make.
 
-Rules of this file: rows of a table and of a stream are read as they are now (ConsistentRead); an index is a GSI, which
-DynamoDB brings up to date after the write, usually within a second. A filter may let too much through: expiry,
-`evaluate` and the exact values decide on each row here (invariant 4).
+Rules of this file: rows of a table, of a stream and by a current index are read as they are now (ConsistentRead); any
+other index is a GSI, which DynamoDB brings up to date after the write, usually within a second. A filter may let too
+much through: expiry, `evaluate` and the exact values decide on each row here (invariant 4).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import check_expired, check_whole, exact, index_key, within
 from stateroom.engines.dynamodb_conditions import Terms, hint
-from stateroom.engines.dynamodb_tables import LAST, Layout, Stream, entry_sort, head_of, index_name, named
+from stateroom.engines.dynamodb_tables import LAST, Key, Layout, Stream, entry_sort, head_of, index_name, key_of, named
 from stateroom.engines.dynamodb_values import Attributes, place, places
 from stateroom.engines.port import Page, Query, Row, TableIndex
 from stateroom.expr.compiled import compile
@@ -21,6 +21,7 @@ from stateroom.model.errors import Unsupported, WrongUse
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 NAME: Final = "dynamodb"
+UNIT: Final = 100  # rows of a transaction, and of a BatchGetItem
 PART: Final = 256  # rows looked at in one request at least, when some may be passed over
 
 
@@ -29,6 +30,12 @@ class Source(NamedTuple):
 
     ask: Ask
     table: str
+    note: Callable[[Key, Attributes | None], None] = lambda key, row: None  # of a row that was read as it is
+
+
+def few(count: int) -> bool:
+    """Whether rows are read to be worked on, rather than to be listed."""
+    return count <= 4
 
 
 class Range(NamedTuple):
@@ -55,8 +62,10 @@ async def page_of(source: Source, layout: Layout, query: Query, now: float) -> P
     index = _index(layout, query) if query.index else None
     if query.team is None and not (index and index.across_teams):
         raise Unsupported(NAME, "a query without a team on an index that is not declared across teams")
-    found = _by_key(source, layout, query, now) if index is None else _by_index(source, layout, query, index, now)
-    return await _gather(found, query)
+    if index is None:
+        return await _gather(_by_key(source, layout, query, now), query)
+    by = _by_pointer if index.current is True else _by_index
+    return await _gather(by(source, layout, query, index, now), query)
 
 
 Found = tuple[tuple[Any, ...], Row]  # a position and the row there
@@ -116,23 +125,70 @@ async def _head(source: Source, layout: Layout, team: str, stream: str) -> Strea
 async def _by_index(
     source: Source, layout: Layout, query: Query, index: TableIndex, now: float
 ) -> AsyncIterator[Found]:
-    width, slot = len(query.equals), layout.slots[index.name]
-    prefix = places(query.equals)
-    low = prefix if query.low is None else prefix + place(query.low)
-    high = prefix + (LAST if query.high is None else place(query.high))  # what is there goes on behind it
-    part = layout.index_part(index, query.team)
+    slot, part, (low, high) = layout.slots[index.name], layout.index_part(index, query.team), _bounds(query)
     start = None
     if query.after is not None:
         *values, team, row_id = query.after
         sort = layout.index_sort(index, values, team, row_id)
         start = named(layout.key(team, row_id)) | {f"p{slot}": {"S": part}, f"s{slot}": {"S": sort}}
-    async for raw in walk(source, Range(part, low or None, high, start, slot, query.descending), query, now):
+    async for raw in walk(source, Range(part, low, high, start, slot, query.descending), query, now):
         row = layout.row(raw)
-        values_ = index_key(row.item, index.attributes)
-        if values_ is None or _hidden(row, now) or query.team not in (None, row.team):
-            continue
-        if exact(values_[:width]) == exact(query.equals) and (width == len(values_) or within(values_[width], query)):
-            yield (*values_, row.team, row.id), row
+        where = _fits(index, row, query, now)
+        if where is not None:
+            yield where, row
+
+
+async def _by_pointer(
+    source: Source, layout: Layout, query: Query, index: TableIndex, now: float
+) -> AsyncIterator[Found]:
+    """By a current index: its pointers, then the rows they lead to, both as they are now. A pointer whose row is gone,
+    or is elsewhere in the index by now, leads nowhere."""
+    part, (low, high), start = layout.pointed(index, query.team), _bounds(query), None
+    if query.after is not None:
+        *values, team, row_id = query.after
+        start = named((part, layout.pointed_sort(index, values, team, row_id)))
+    wanted = Range(part, low, high, start, descending=query.descending)
+    most = min(UNIT, query.limit + 1 if query.condition is None else PART)
+    pointers = walk(source, wanted, Query(query.table, query.team, most - 1))
+    async for some in _chunks(pointers, most):
+        keys = [layout.key(one["t"]["S"], one["id"]["S"]) for one in some]
+        found = await read_rows(source.ask, source.table, keys)
+        for pointer, key in zip(some, keys, strict=True):
+            raw = found[key]
+            if few(query.limit):
+                source.note(key, raw)
+            row = None if raw is None else layout.row(raw)
+            where = None if row is None else _fits(index, row, query, now)
+            if row is not None and where is not None and layout.pointer(index, row) == key_of(pointer):
+                yield where, row
+
+
+def _bounds(query: Query) -> tuple[str | None, str]:
+    """From where to where the sort keys of an index may be."""
+    prefix = places(query.equals)
+    low = prefix if query.low is None else prefix + place(query.low)
+    return low or None, prefix + (LAST if query.high is None else place(query.high))  # what is there goes on behind it
+
+
+def _fits(index: TableIndex, row: Row, query: Query, now: float) -> tuple[Any, ...] | None:
+    """The row's position in an index, None when it is not what is asked for."""
+    values, width = index_key(row.item, index.attributes), len(query.equals)
+    if values is None or _hidden(row, now) or query.team not in (None, row.team):
+        return None
+    if exact(values[:width]) != exact(query.equals) or not (width == len(values) or within(values[width], query)):
+        return None
+    return (*values, row.team, row.id)
+
+
+async def _chunks(rows: AsyncIterator[Attributes], most: int) -> AsyncIterator[list[Attributes]]:
+    some: list[Attributes] = []
+    async for row in rows:
+        some.append(row)
+        if len(some) == most:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _index(layout: Layout, query: Query) -> TableIndex:
@@ -252,3 +308,21 @@ def _request(table: str, wanted: Range, query: Query | None, now: float | None) 
     if query is not None:
         body["Limit"] = query.limit + 1 if query.condition is None else max(PART, query.limit + 1)
     return body | terms.asked()
+
+
+async def read_rows(ask: Ask, table: str, keys: Sequence[Key]) -> dict[Key, Attributes | None]:
+    """Rows by key, as they are now; None for those that are not there. What DynamoDB leaves over is asked for again."""
+    found: dict[Key, Attributes | None] = dict.fromkeys(keys)
+    if len(keys) == 1:
+        answer = await ask("GetItem", {"TableName": table, "Key": named(keys[0]), "ConsistentRead": True})
+        found[keys[0]] = answer.get("Item")
+        return found
+    left = [named(key) for key in keys]
+    while left:
+        part, left = left[:UNIT], left[UNIT:]
+        request = {"RequestItems": {table: {"Keys": part, "ConsistentRead": True}}}
+        answer = await ask("BatchGetItem", request)
+        for row in answer.get("Responses", {}).get(table, ()):
+            found[key_of(row)] = row
+        left += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
+    return found

@@ -22,6 +22,7 @@ FORMAT: Final = 1
 ITEM_LIMIT: Final = 384 * 1024  # bytes of JSON; DynamoDB's 400 KB hold keys and names, too
 CATALOGUE: Final = "/catalogue"
 FORMAT_ROW: Final = {"pk": {"S": CATALOGUE}, "sk": {"S": "/format"}}
+POINTED: Final = KEY - 64  # bytes of the values in a current index; a hash must fit behind them
 EXPIRY: Final = 0  # the slot of the index of expiry
 LAST: Final = "\U0010ffff"
 
@@ -61,6 +62,8 @@ class Layout:
         self.slots = dict(slots)
         self.building = building  # rows that were there before are not in the new indexes yet
         self.unique = tuple(i for i in table.indexes if i.unique)
+        self.current = tuple(i for i in table.indexes if i.current is True)  # kept in rows of their own, not in a GSI
+        self.lagging = tuple(i for i in table.indexes if i.current is not True)
         self.indexed = {a for i in table.indexes for a in i.attributes}
 
     # Keys.
@@ -90,6 +93,35 @@ class Layout:
     def expiry_part(self) -> str:
         return f"{self.name}/"
 
+    def pointers(self, row: Row | None) -> dict[Key, dict[str, Any]]:
+        """The rows that put a row into its current indexes. InvalidValue: too long for a key."""
+        if row is None:
+            return {}
+        expires = {} if row.expires_at is None else {"ttl": {"N": str(ceil(row.expires_at))}}
+        keys = [key for index in self.current if (key := self.pointer(index, row)) is not None]
+        return {key: named(key) | {"t": {"S": row.team}, "id": {"S": row.id}} | expires for key in keys}
+
+    def pointer(self, index: TableIndex, row: Row) -> Key | None:
+        """Where a row is in a current index; None when it is not in it."""
+        values = index_key(row.item, index.attributes)
+        if values is None:
+            return None
+        if len(places(values).encode()) > POINTED:
+            what = f"{self.name}.{'+'.join(index.attributes)}"
+            raise InvalidValue(what, f"is longer than the {POINTED} bytes that a current index takes on DynamoDB")
+        return self.pointed(index, row.team), self.pointed_sort(index, values, row.team, row.id)
+
+    def pointed(self, index: TableIndex, team: str | None) -> str:
+        """The partition of a current index."""
+        return f"{self.name}/{'' if index.across_teams else team}/at/{index.name}"
+
+    def pointed_sort(self, index: TableIndex, values: Sequence[Any], team: str, row_id: str) -> str:
+        """As `index_sort`, but no two are the same: what is cut off is told by its hash."""
+        whole = places(values) + (f"{team}\0" if index.across_teams else "") + row_id
+        if len(whole.encode()) <= KEY:
+            return whole
+        return fit(whole, POINTED) + sha256(whole.encode()).hexdigest()
+
     def claim(self, index: TableIndex, team: str, values: Sequence[Any]) -> Key:
         """The row whose holder has these values of a unique index."""
         exact = encode({"values": list(values)})
@@ -110,7 +142,7 @@ class Layout:
         """What a row has but for its key and version. ItemTooLarge, InvalidValue."""
         team = key[0][len(self.name) + 1 :]
         found: dict[str, Any] = {"item": wire(item), "b": {"N": str(self.size(item))}}
-        for index in self.table.indexes:
+        for index in self.lagging:
             found.update(self.index_keys(index, item, team, key[1]) or {})
         return found | self.expiry(key, expires_at)
 
@@ -206,8 +238,9 @@ def catalogue_row(layout: Layout) -> dict[str, Any]:
     return found | ({"building": {"BOOL": True}} if layout.building else {})
 
 
-def slots_for(indexes: Sequence[TableIndex], had: Mapping[str, int]) -> dict[str, int]:
-    """Which GSI each index has; those that have one keep it."""
+def slots_for(every: Sequence[TableIndex], had: Mapping[str, int]) -> dict[str, int]:
+    """Which GSI each index has that is kept in one; those that have one keep it."""
+    indexes = [index for index in every if index.current is not True]
     slots = {i.name: had[i.name] for i in indexes if i.name in had}
     free = (n for n in range(1, len(indexes) + 1) if n not in slots.values())
     return slots | {i.name: next(free) for i in indexes if i.name not in slots}

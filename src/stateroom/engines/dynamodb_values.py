@@ -96,6 +96,6 @@ def places(values: Sequence[Any]) -> str:
     return "".join(map(place, values))
 
 
-def fit(text: str) -> str:
-    """The beginning of a text, as much of it as a sort key holds."""
-    return text if len(text) * 4 <= KEY or len(text.encode()) <= KEY else text.encode()[:KEY].decode(errors="ignore")
+def fit(text: str, most: int = KEY) -> str:
+    """The beginning of a text, as much of it as a sort key holds, or `most` bytes."""
+    return text if len(text) * 4 <= most or len(text.encode()) <= most else text.encode()[:most].decode(errors="ignore")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from stateroom.engines import handle_once, handle_trash, slack_paging
@@ -70,7 +71,10 @@ class Changes(NamedTuple, Generic[T]):
 
 def table_of(definition: Definition) -> Table:
     """The table an engine keeps for `definition`."""
-    indexes = tuple(TableIndex(i.name, i.attributes, i.unique, i.across_teams) for i in definition.indexes)
+    indexes = tuple(
+        TableIndex(i.name, i.attributes, i.unique, i.across_teams, True if i.current else UNSET)
+        for i in definition.indexes
+    )
     return Table(definition.name, definition.log, indexes, expires=definition.ends, changes=definition.changes)
 
 

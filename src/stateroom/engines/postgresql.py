@@ -43,7 +43,7 @@ from stateroom.engines.postgresql_read import Gathering, read_of, row_of
 from stateroom.engines.postgresql_tables import FORMAT, ITEM_LIMIT, Layout, identifier, read_catalogue
 from stateroom.engines.postgresql_url import read_url
 from stateroom.engines.postgresql_wakes import listen
-from stateroom.engines.tables import steps
+from stateroom.engines.tables import never_lagging, steps
 from stateroom.model.errors import (
     FormatTooNew,
     StoreUnavailable,
@@ -108,6 +108,7 @@ class PostgresEngine:
         self._ready()
         await self._learn()
         have = {name: layout.table for name, layout in self._ready().items()}
+        tables = never_lagging(tables)
         todo = steps(have, tables)
         if todo and not dry_run:
             lines, _ = self._side()

@@ -27,7 +27,7 @@ from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.engines.sqlite_writer import POLL, Writer, outcome
-from stateroom.engines.tables import steps
+from stateroom.engines.tables import never_lagging, steps
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 from stateroom.model.ids import check_key
 
@@ -84,6 +84,7 @@ class SqliteEngine:
         writer, _ = self._ready()
         for table in tables:
             check(table)
+        tables = never_lagging(tables)
         todo = steps({name: layout.table for name, layout in writer.layouts.items()}, tables)
         if todo and not dry_run:
             await asyncio.wrap_future(writer.run(lambda: writer.apply(tables)))

@@ -6,10 +6,28 @@ Rules of this file: pure; for engines that keep a catalogue of their tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from msgspec import UNSET
 
 from stateroom.engines.decide import with_changes
-from stateroom.engines.port import Table
+from stateroom.engines.port import Table, TableIndex
 from stateroom.model.errors import InvalidDefinition
+
+
+def never_lagging(tables: Sequence[Table]) -> list[Table]:
+    """The tables of an engine whose indexes all are current: whether one must be is nothing to keep."""
+    return [replace(t, indexes=tuple(replace(i, current=UNSET) for i in t.indexes)) for t in tables]
+
+
+def still_current(have: Mapping[str, Table], tables: Sequence[Table]) -> list[Table]:
+    """`tables`, where an index that is current stays so: code that rests on it may be at work."""
+    kept = {(t.name, i.name, i.attributes) for t in have.values() for i in t.indexes if i.current is True}
+
+    def kept_one(table: str, index: TableIndex) -> TableIndex:
+        return replace(index, current=True) if (table, index.name, index.attributes) in kept else index
+
+    return [replace(t, indexes=tuple(kept_one(t.name, i) for i in t.indexes)) for t in tables]
 
 
 def merged(old: Table | None, new: Table) -> Table:

@@ -25,7 +25,7 @@ CONTEXTS: Final = Definition(
         "id": Attribute("string", required=True),  # <client id, or - >/<channel>:<thread_ts>
         "context": Attribute("object", required=True),
     },
-    indexes=(Index("id", across_teams=True),),
+    indexes=(Index("id", across_teams=True, current=True),),
     expires=True,
 )
 DEFINITIONS: Final = (CONTEXTS,)

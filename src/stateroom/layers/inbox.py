@@ -57,7 +57,7 @@ INBOX: Final = Definition(
     },
     indexes=(
         Index("due_at", across_teams=True),
-        Index("lane", "ts"),
+        Index("lane", "ts", current=True),  # whose turn is next rests on it
         Index("closed_at", across_teams=True),
     ),
     expires=True,
@@ -156,7 +156,8 @@ class Inbox:
     async def stop_of(self, team: str, channel: str, user: str, *, before: str) -> int:
         """As `stop`, for all that is said to one person in a channel."""
         theirs = _unstopped(before) & (attr("channel") == channel) & (attr("user") == user)
-        query = Query(INBOX.name, team, _STOPS, index="due_at", condition=theirs)
+        low, high = f"{channel}:", f"{channel};"  # `;` is behind the colon
+        query = Query(INBOX.name, team, _STOPS, index="lane_ts", low=low, high=high, condition=theirs)
         return await self._stop((await self._engine.query(query)).rows)
 
     async def _stop(self, rows: Sequence[Row]) -> int:

@@ -94,7 +94,7 @@ MEMBERS: Final = Definition(
     name="sr_org_teams",
     key="id",  # <client id>/<team id>, in the team of the organisation
     attributes={"id": _NEEDED, "client_id": _NEEDED, "member": _NEEDED, "at": Attribute("number", required=True)},
-    indexes=(Index("member", across_teams=True),),
+    indexes=(Index("member", across_teams=True, current=True),),
 )
 
 # The fields of slack_sdk's to_dict, in its order.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Delete, Engine, Query, Rewrite, Row, Table, Truncate, Write, Written
-from stateroom.model.errors import ConditionFailed, StoreUnavailable
+from stateroom.model.errors import ConditionFailed, StoreUnavailable, Unsupported
 
 BATCH: Final = 100  # rows of one page and of one commit: some milliseconds of the writer's time
 TRIES: Final = 20  # looks at a row that others keep changing, before it is left for the next run
@@ -105,6 +105,9 @@ async def _part(engine: Engine, writes: Sequence[W]) -> list[Written | Condition
     except ConditionFailed as refused:
         if len(writes) == 1:
             return [refused]
+    except Unsupported:  # what stands beside a row (its entry's turn, its place in an index) may count, too
+        if len(writes) == 1:
+            raise
     # Halves, so that one refusal in a hundred costs a few commits more, not a hundred.
     middle = len(writes) // 2
     return [*await _part(engine, writes[:middle]), *await _part(engine, writes[middle:])]

@@ -10,16 +10,25 @@ class Index:
     """An order kept over attributes: `Index("status", "opened_at")`. Sparse: a row that lacks one is not in it.
 
     `unique`: no two items of a team share the values. `across_teams` is for Stateroom's own work queues: only such an
-    index may be read without naming a team.
+    index may be read without naming a team. `current`: a page by it shows every write that was acknowledged before, on
+    every engine; DynamoDB keeps such an index in rows of its own (docs/adr/0008).
     """
 
     attributes: tuple[str, ...]
     unique: bool
     across_teams: bool
+    current: bool
 
-    def __init__(self, *attributes: str | tuple[str, ...], unique: bool = False, across_teams: bool = False) -> None:
+    def __init__(
+        self,
+        *attributes: str | tuple[str, ...],
+        unique: bool = False,
+        across_teams: bool = False,
+        current: bool = False,
+    ) -> None:
         names = tuple(name for one in attributes for name in ((one,) if isinstance(one, str) else one))
-        for field, value in (("attributes", names), ("unique", unique), ("across_teams", across_teams)):
+        given = {"attributes": names, "unique": unique, "across_teams": across_teams, "current": current}
+        for field, value in given.items():
             object.__setattr__(self, field, value)
 
     @property

@@ -43,6 +43,7 @@ class IndexText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     attributes: list[str]
     unique: bool = False
     across_teams: bool = False
+    current: bool = False
 
 
 class LifecycleText(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -97,7 +98,9 @@ def _written(definition: Definition) -> dict[str, Any]:
     plain = {name: getattr(definition, name) for name in DefinitionText.__struct_fields__}
     plain |= {
         "attributes": {name: _attribute(one) for name, one in definition.attributes.items()},
-        "indexes": [IndexText(list(one.attributes), one.unique, one.across_teams) for one in definition.indexes],
+        "indexes": [
+            IndexText(list(one.attributes), one.unique, one.across_teams, one.current) for one in definition.indexes
+        ],
         "lifecycle": None if cycle is None else _lifecycle(cycle),
     }
     written: dict[str, Any] = msgspec.to_builtins(DefinitionText(**plain))
@@ -129,7 +132,8 @@ def _read(raw: object) -> Definition:
             name: _read_attribute(_converted(one, AttributeText, place, name)) for name, one in text.attributes.items()
         },
         "indexes": tuple(
-            Index(*one.attributes, unique=one.unique, across_teams=one.across_teams) for one in text.indexes
+            Index(*one.attributes, unique=one.unique, across_teams=one.across_teams, current=one.current)
+            for one in text.indexes
         ),
         "lifecycle": None if text.lifecycle is None else _read_lifecycle(text.lifecycle),
     }

@@ -197,7 +197,7 @@ def _options(definition: Definition) -> str:
 
 
 def _index(index: Index) -> str:
-    flags = {"unique": index.unique, "across_teams": index.across_teams}
+    flags = {"unique": index.unique, "across_teams": index.across_teams, "current": index.current}
     said = [*map(text, index.attributes), *(f"{name}=True" for name, on in flags.items() if on)]
     return f"sr.Index({', '.join(said)})"
 
