@@ -80,10 +80,27 @@ def test_a_new_attribute_is_filled_where_it_is_absent_and_stays_declared_on_the_
     found = diff(plan(read_design(old)), plan(read_design(new)))
     (part,) = found.parts
     assert part.kind == "backfill"
-    assert "attribute_not_exists(#new)" in part.commands[0]
-    assert "<" not in part.commands[0], "an item that lacks the attribute matches no comparison"
+    gate = next(one for one in part.commands if "datastore count" in one)
+    assert "attribute_not_exists(#new)" in gate
+    assert "<" not in gate, "an item that lacks the attribute matches no comparison"
     assert any("schema_compatibility_error" in step.do for step in part.back)
     assert part.claim.value == 2400
+    assert [(one.datastore, one.attribute, one.value) for one in found.fills] == [("request", "urgent", False)]
+    made = outputs(plan(read_design(new)), found)
+    assert (
+        '"attribute": "urgent", "version": null }, fill: () => ({ "urgent": false })' in made["typescript/changes.ts"]
+    )
+
+
+def test_what_items_lack_is_filled_with_the_default_that_the_file_says() -> None:
+    old = (FOLDER / "approvals.yaml").read_text()
+    given = {"level: {type: integer, default: 3}": 3, "level: {type: string, values: [low, high]}": "low"}
+    given |= {"level: {type: string, default: none}": "none", "level: {type: boolean, default: true}": True}
+    for text, value in given.items():
+        new = old.replace("      created_at:", f"      {text}\n      created_at:")
+        assert [one.value for one in diff(plan(read_design(old)), plan(read_design(new))).fills] == [value]
+    unknown = old.replace("      created_at:", "      owner: user_id\n      created_at:")
+    assert diff(plan(read_design(old)), plan(read_design(unknown))).fills == ()
 
 
 def test_what_breaks_is_replaced_beside_what_is_there() -> None:
@@ -144,60 +161,110 @@ def test_check_takes_a_manifest_and_diff_says_no_by_its_exit_code(tmp_path: Path
     assert (code, "request.approver" in shown) == (1, True)
 
 
-# The Slack CLI is not at hand in tests. Ours takes the same JSON, and what differs is told here.
+# The Slack CLI and Deno are not at hand in tests. Ours takes the same JSON, and what differs is told here: a deploy and
+# a trigger need the files that they name, a restore is run on Node elsewhere (test_typescript_runs.py).
 SHIM = """#!{python}
-import os, sys
-verb, asked, *rest = sys.argv[2:]
-words = {{"--to-file": "--output", "--from-file": "--from-file"}}
+import os, re, sys
+from pathlib import Path
+words = sys.argv[1:]
+if words[0] == "deploy":
+    sys.exit(0 if Path("manifest.ts").exists() and words[1:] in ([], ["--force"]) else "no project")
+if words[:2] == ["trigger", "create"]:
+    name = re.search(r'from "[.][.]/(workflows/.*)"', Path(words[3]).read_text())[1]
+    sys.exit(0 if words[2] == "--trigger-def" and Path(name).exists() else "no workflow")
+if words[:2] in (["env", "add"], ["auth", "token"]):
+    print("xoxp-1")
+    sys.exit(0)
+verb, asked, *rest = words[1:]
+os.environ["STATEROOM_DEFINITIONS"] = os.environ["ON_SLACK"]
+options = {{"--to-file": "--output", "--from-file": "--from-file"}}
 verb = "export" if "--to-file" in rest else "import" if "--from-file" in rest else verb
-rest = [words.get(one, one) for one in rest] + (["--any-state", "--team", "T00000001"] if verb == "import" else [])
+rest = [options.get(one, one) for one in rest] + ["--any-state"] * (verb == "import") + ["--team", "T00000001"]
 os.execv(sys.executable, [sys.executable, "-m", "stateroom", "datastore", verb, asked, *rest])
 """
+DENO = """#!/bin/sh
+test "$1 $2 $3" = "run -A scripts/restore.ts" && test -n "$SLACK_TOKEN" && test -f "$3" && test -f "$5"
+"""
+
+
+class Runbooks:
+    """The files of a build in a folder, and bash that finds shims for the tools that are not here."""
+
+    def __init__(self, folder: Path, files: dict[str, str], on_slack: str = "definitions") -> None:
+        self.folder = folder
+        write_all(folder, files)
+        ours = f'#!/bin/sh\nexec {sys.executable} -m stateroom "$@"\n'
+        scripts = {"slack": SHIM.format(python=sys.executable), "deno": DENO, "stateroom": ours}
+        for name, text in scripts.items():
+            script = folder / "bin" / name
+            script.parent.mkdir(exist_ok=True)
+            script.write_text(text)
+            script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        self.environ = {
+            **os.environ,
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "STATEROOM_STORE": f"sqlite:///{folder}/state.db",
+            "STATEROOM_DEFINITIONS": "definitions",
+            "ON_SLACK": on_slack,
+            "STATEROOM_KEYS": f"one:{'A' * 43}=",
+        }
+        if shutil.which("bash") is None:
+            pytest.fail("the runbooks are run in bash")
+
+    def bash(self, script: str) -> str:
+        command = ["bash", "-e", "-c", script]
+        done = subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (script, done.stderr)
+        return done.stdout
+
+    def blocks(self, file: str) -> list[str]:
+        return re.findall(r"```sh\n(.*?)```", (self.folder / file).read_text(), re.S)
 
 
 @pytest.mark.service
 @pytest.mark.parametrize("target", ["slack-hosted", "self-hosted"])
 def test_every_line_of_the_runbooks_runs_and_restores_what_was_lost(target: str, tmp_path: Path) -> None:
     found = plan(read_design(TEXT.replace("NAME", "app").replace("target: slack-hosted", f"target: {target}")))
-    write_all(tmp_path, outputs(found))
-    shim = tmp_path / "bin" / "slack"
-    shim.parent.mkdir()
-    shim.write_text(SHIM.format(python=sys.executable))
-    shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
-    ours = shim.with_name("stateroom")
-    ours.write_text(f'#!/bin/sh\nexec {sys.executable} -m stateroom "$@"\n')
-    ours.chmod(0o755)
-    environ = {
-        **os.environ,
-        "PATH": f"{shim.parent}:{os.environ['PATH']}",
-        "STATEROOM_STORE": "sqlite:///state.db",
-        "STATEROOM_DEFINITIONS": "definitions",
-        "STATEROOM_KEYS": f"one:{'A' * 43}=",
-    }
-    if shutil.which("bash") is None:
-        pytest.fail("the runbooks are run in bash")
-
-    def bash(script: str) -> str:
-        command = ["bash", "-e", "-c", script]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, (script, done.stderr)
-        return done.stdout
-
-    for store in found.stores:
+    made = Runbooks(tmp_path, outputs(found))
+    kept = [store for store in found.stores if store.role != "state"]
+    for store in kept:
         item = json.dumps({store.key: "one", **_required(found, store.name)})
-        bash(f"stateroom datastore put {store.name} '{item}' --team T00000001")
-    written = [(tmp_path / file).read_text() for file in ("recovery.md", "cleanup.md")]
-    blocks = [block for text in written for block in re.findall(r"```sh\n(.*?)```", text, re.S)]
-    export, counted, restore, compare, *cleanup = blocks
-    first = found.stores[0].name
+        made.bash(f"stateroom datastore put {store.name} '{item}' --team T00000001")
+    export, counted, restore, compare, *functions = made.blocks("recovery.md")
+    first = kept[0].name
     lost = f"stateroom datastore delete {first} one --team T00000001"
     again = f"stateroom datastore get {first} one --json --team T00000001"
-    said = bash("\n".join([export, counted, lost, restore, "echo ==", compare, "echo ==", again]))
-    assert re.findall(r"^ *(\d+) \w+\.jsonl$", said, re.M) == ["1"] * len(found.stores)
+    said = made.bash("\n".join([export, counted, lost, restore, "echo ==", compare, "echo ==", again]))
+    assert re.findall(r"^ *(\d+) \w+\.jsonl$", said, re.M) == ["1"] * len(kept)
     _, counts, item = said.split("==\n")
-    assert re.findall(r"\b\d+\b", counts) == ["1"] * len(found.stores)
+    assert re.findall(r"\b\d+\b", counts) == ["1"] * len(kept)
     assert '"one"' in item
-    bash("\n".join(cleanup))
+    assert bool(functions) == (target == "slack-hosted")
+    made.bash("\n".join([*functions, *made.blocks("cleanup.md"), *made.blocks("migration.md")]))
+
+
+CHANGED = {
+    "an attribute": ("      created_at:", "      urgent: boolean\n      created_at:"),
+    "a lookup": ("expected_items: 5, per_minute: 6, max_ms: 5000", "expected_items: 5, per_minute: 6, max_ms: 400"),
+    "a type": ("body: {type: string, avg_bytes: 900, max_bytes: 6000}", "body: rich_text"),
+    "a removal": ("      approver: {type: user_id, personal: true}\n", ""),
+    "the target": ("target: slack-hosted", "target: self-hosted"),
+}
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("change", CHANGED)
+def test_every_line_of_a_migration_runs(change: str, tmp_path: Path) -> None:
+    old = (FOLDER / "approvals.yaml").read_text()
+    new = old.replace(*CHANGED[change])
+    before, after = plan(read_design(old)), plan(read_design(new))
+    files = outputs(before) | outputs(after, diff(before, after)) | {"before.py": outputs(before)["definitions.py"]}
+    made = Runbooks(tmp_path, files, "before" if change == "the target" else "definitions")
+    item = json.dumps({"request_id": "one", **_required(after, "request")})
+    made.bash(f"stateroom datastore put request '{item}' --team T00000001")
+    blocks = made.blocks("migration.md")
+    assert blocks
+    made.bash("\n".join(blocks))
 
 
 SAMPLES = {"user_id": "U00000001", "timestamp": 1700000000, "integer": 1, "team_id": "T00000001", "date": "2026-11-21"}

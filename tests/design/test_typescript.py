@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from stateroom.design.document import read_design
 from stateroom.design.outputs import outputs
+from stateroom.design.parts import Fill
 from stateroom.design.plan import plan
 from stateroom.design.structs import App, Attr, Design, Entity
 from stateroom.design.typescript import typescript_files
-from stateroom.design.typescript_plan import Fill, literal
+from stateroom.design.typescript_plan import literal
 from stateroom.model.errors import InvalidDefinition
 from support.hostile_design import HOSTILE, hostile
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 import pytest
 
 from stateroom.design.document import read_design
+from stateroom.design.parts import Fill
 from stateroom.design.plan import plan
 from stateroom.design.typescript import typescript_files
-from stateroom.design.typescript_plan import Fill
 from support.hostile_design import hostile
 from support.local_slack import local_slack
 from support.node import CannotInstall, workspace

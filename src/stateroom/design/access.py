@@ -158,6 +158,8 @@ def _add_own(world: World) -> None:
     if world.design.compliance.audit and writing:
         home: Home = "external" if "external" in world.homes.values() else "slack"
         world.stores[entities.AUDIT] = entities.audit_store(home, writing, world.facts)
+    if world.design.source == "design" and any(world.homes[one.name] == "slack" for one in world.design.entities):
+        world.stores[entities.STATE] = entities.state_store()
 
 
 def _claims(world: World, pattern: Pattern) -> bool:

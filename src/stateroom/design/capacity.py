@@ -29,6 +29,7 @@ from stateroom.design.sizes import (
 from stateroom.design.structs import Attr, Design
 
 HORIZON = 3650
+JOBS = 4  # kinds of job, each with one item for an entity at most (typescript_plan.py)
 
 
 def capacity(design: Design, stores: Iterable[Store], accesses: Iterable[Access], facts: Facts) -> tuple[Capacity, ...]:
@@ -44,6 +45,8 @@ def items_of(design: Design, store: Store, day: float, facts: Facts) -> int:
     daily = sum(per_day(one, facts) for one in design.patterns if one.name in store.writers)
     if store.role == "claims":
         return math.ceil(daily * min(day, 1 + facts.ttl_hours / 24))
+    if store.role == "state":
+        return JOBS * len(design.entities)
     if store.role == "lookup":
         entity = design.by_name[store.entity or ""]
         listed = store.attributes.get("ids")
@@ -100,6 +103,8 @@ def _weight(attribute: Attr, facts: Facts) -> tuple[int, int]:
 
 def _grows(design: Design, store: Store, facts: Facts) -> str:
     if store.role != "entity" or store.entity is None:
+        if store.role == "state":
+            return f"one for each job, at most {JOBS} for an entity"
         return f"it grows with {', '.join(store.writers) or 'its entity'}"
     entity = design.by_name[store.entity]
     kept = kept_days(entity, facts)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from stateroom.design.entities import definition_of
 from stateroom.design.evolution import rollout
 from stateroom.design.facts import FORMULA, source
 from stateroom.design.findings import finding
-from stateroom.design.parts import Claim, Finding, Plan, Step, Store
+from stateroom.design.parts import Claim, Fill, Finding, Plan, Step, Store
+from stateroom.design.structs import Attr
 from stateroom.model.schema.compat import Change, compare
 
 
@@ -34,11 +35,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Migration:
-    """All changes in Slack's eyes, the parts in their order, and what is told."""
+    """All changes in Slack's eyes, the parts in their order, what is told, and what the backfill gives (changes.ts)."""
 
     changes: tuple[Change, ...]
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
+    fills: tuple[Fill, ...] = ()
 
 
 def diff(old: Plan, new: Plan) -> Migration:
@@ -52,7 +54,29 @@ def diff(old: Plan, new: Plan) -> Migration:
         for one in changes
         if one.breaking
     ]
-    return Migration(changes, parts, tuple(found))
+    return Migration(changes, parts, tuple(found), tuple(_fills(old, new, changes)))
+
+
+def _fills(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Fill]:
+    """What the new attributes of entities are filled with: those of which a value is known."""
+    names = {one.name for one in old.stores}
+    for change in changes:
+        store = next((one for one in new.stores if one.name == change.datastore), None)
+        if store is None or store.role != "entity" or store.name not in names or change.kind != "attribute added":
+            continue
+        attribute = store.attributes[change.attribute or ""]
+        value = _first(attribute)
+        if value is not None:
+            yield Fill(store.name, attribute.name, value)
+
+
+def _first(attribute: Attr) -> Any:
+    """The value for items that were there before: its default, its first value, or what is empty; None: unknown."""
+    if attribute.default is not None:
+        return attribute.default
+    if attribute.values:
+        return attribute.values[0]
+    return {"boolean": False, "integer": 0, "number": 0, "array": []}.get(attribute.type)
 
 
 def _place(new: Plan, change: Change) -> str:
@@ -67,7 +91,9 @@ def _added(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Part]:
             continue
         if store.name not in names:
             claim = Claim(f"{store.name} is new", True, "", "adding a datastore is always taken", FORMULA)
-            yield Part(f"Add the datastore {store.name}", "additive", claim, tuple(_new_store(store)), _LEAVE)
+            rebuild = (f"{_START}/rebuild.ts)",) if store.role == "lookup" else ()
+            commands = (DEPLOY, *rebuild, DEPLOY)
+            yield Part(f"Add the datastore {store.name}", "additive", claim, tuple(_new_store(store)), _LEAVE, commands)
         for change in changes:
             if change.datastore == store.name and change.kind == "attribute added" and change.attribute is not None:
                 yield _filled(old, new, store, change.attribute)
@@ -95,11 +121,13 @@ def _filled(old: Plan, new: Plan, store: Store, attribute: str) -> Part:
     asked = json.dumps(gate)
     if took is None:
         claim = Claim(f"{store.name}.{attribute} is new", True, "", "its writers give it from now on", FORMULA)
-        return Part(f"Add {store.name}.{attribute}", "additive", claim, tuple(_new_store(store)), _LEAVE)
-    commands = (f"slack datastore count '{asked}'",)
+        return Part(f"Add {store.name}.{attribute}", "additive", claim, tuple(_new_store(store)), _LEAVE, (DEPLOY,))
+    commands = (DEPLOY, f"{_START}/backfill.ts)", f"slack datastore count '{asked}'", DEPLOY)
     return Part(f"Add {store.name}.{attribute}", "backfill", took.claims[0], took.steps, took.back, commands)
 
 
+DEPLOY = "(cd typescript && slack deploy)"
+_START = "(cd typescript && slack trigger create --trigger-def triggers"
 _LEAVE = (
     Step(
         "deploy the code before it; leave what was added declared, because a manifest without it is refused with "
@@ -154,7 +182,10 @@ def _replaced(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Par
                 ),
             )
             last = Step("before the last step: deploy the code before it. After it: only from the export")
-            yield Part(f"Remove {change.place}", "remove", claim, steps, (last,))
+            asked = json.dumps({"datastore": change.datastore})
+            out = f"slack datastore query '{asked}' --to-file {change.datastore}.jsonl"
+            forced = DEPLOY.replace("deploy", "deploy --force")
+            yield Part(f"Remove {change.place}", "remove", claim, steps, (last,), (DEPLOY, DEPLOY, out, forced))
         else:
             beside = (
                 Step(
@@ -167,7 +198,14 @@ def _replaced(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Par
                 Step(f"deploy readers of {what}_2", "slack deploy", "deploy the readers before it"),
             )
             still = Step(f"deploy the readers of {what}: it is still written")
-            yield Part(f"Replace {change.place}", "replace", claim, beside, (still,))
+            yield Part(
+                f"Replace {change.place}",
+                "replace",
+                claim,
+                beside,
+                (still,),
+                (DEPLOY, f"{_START}/backfill.ts)", DEPLOY),
+            )
 
 
 def _stored(old: Plan, change: Change) -> bool:

@@ -9,7 +9,7 @@ cycles, states that nothing reaches, volumes that contradict each other. What ca
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from stateroom.design.problems import DesignInvalid
@@ -166,8 +166,26 @@ class _Reader:
             self.fault(f"{path}.values", "a value stands twice", "remove one")
         if values and kind != "string":
             self.fault(f"{path}.values", "only a string has a list of values", "make it a string")
-        rest = {k: v for k, v in raw.items() if k not in ("type", "items", "values")}
-        return Attr(name, kind, values, items, encrypted=encrypted, **rest)
+        rest = {k: v for k, v in raw.items() if k not in ("type", "items", "values", "default")}
+        default = self.default(f"{path}.default", raw.get("default"), kind, values)
+        return Attr(name, kind, values, items, encrypted=encrypted, default=default, **rest)
+
+    def default(
+        self, path: str, text: str | None, kind: str, values: tuple[str, ...]
+    ) -> str | int | float | bool | None:
+        """A default as a value of the attribute's type."""
+        if text is None:
+            return None
+        if kind in _CASTS:
+            try:
+                return _CASTS[kind](text)
+            except (KeyError, ValueError):
+                self.fault(path, f"{text[:40]!r} is no {kind}", "give a value of the attribute's type")
+        elif kind in ("array", "object"):
+            self.fault(path, f"an attribute of type {kind} has no default here", "write it in changes.ts")
+        elif values and text not in values:
+            self.fault(path, f"{text[:40]!r} is not among its values", f"choose one of {', '.join(values)}")
+        return text
 
     def key(self, path: str, key: tuple[str, ...], attributes: Mapping[str, Attr]) -> None:
         if len(set(key)) < len(key):
@@ -381,6 +399,12 @@ def _joined(chain: list[str], known: Mapping[str, Entity]) -> bool:
     )
 
 
+_CASTS: Final[Mapping[str, Callable[[str], int | float | bool]]] = {
+    "integer": int,
+    "number": float,
+    TIMESTAMP: int,
+    "boolean": lambda text: {"true": True, "false": False}[text.lower()],
+}
 _TIMES: Final = (TIMESTAMP, f"{SLACK}date", f"{SLACK}message_ts")
 _KEYS: Final = tuple(f"{SLACK}{one}" for one in ("user_id", "channel_id", "usergroup_id", "team_id", "message_ts"))
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -247,6 +247,7 @@ def entries_store(design: Design, entity: Entity, attribute: str, writers: tuple
 
 CLAIMS: Final = "claims"
 AUDIT: Final = "audit_trail"
+STATE: Final = "sweep_state"
 
 
 def claims_store(writers: tuple[str, ...], facts: Facts) -> Store:
@@ -275,6 +276,18 @@ def audit_store(home: Home, writers: tuple[str, ...], facts: Facts) -> Store:
     claim = Claim(f"{AUDIT} has one row for each change", len(writers), "writers", reason, FORMULA)
     held_by = {one.name: one for one in held}
     return Store(AUDIT, None, "audit", home, "audit_id", recipe, held_by, claim, writers=writers)
+
+
+def state_store() -> Store:
+    """Where the jobs that run on Slack (typescript_jobs.py) keep their place: one item a job."""
+    held = [Attr("job", "string", avg_bytes=40, required=True), Attr("cursor", "string", avg_bytes=80)]
+    held += [Attr("started_at", TIMESTAMP), Attr("finished_at", TIMESTAMP)]
+    held += [Attr("pages", "integer"), Attr("touched", "integer")]
+    reason = "a function on Slack has 60 s, so sweeps, backfills, exports and rebuilds go on in a later run, and each "
+    reason += "finds here how far the one before it came. It counts for Slack's limit of datastores like any other"
+    recipe = KeyRecipe("job", ("job",), "", "sweep request", reason)
+    claim = Claim(f"{STATE} has one item for each job", None, "", reason, source("function_seconds", "datastores"))
+    return Store(STATE, None, "state", "slack", "job", recipe, {one.name: one for one in held}, claim)
 
 
 def definition_of(store: Store, design: Design, *, indexes: Iterable[tuple[tuple[str, ...], bool]] = ()) -> Definition:

@@ -38,6 +38,7 @@ def outputs(plan: Plan, found: Migration | None = None) -> dict[str, str]:
     """File name to text. `found`: the migration from an older design, for migration.md."""
     title = f"{plan.design.app.name}: the design of its state"
     document = blocks(plan)
+    fills = () if found is None else found.fills
     made = {
         "design.md": markdown(document),
         "design.html": page(title, document),
@@ -48,7 +49,7 @@ def outputs(plan: Plan, found: Migration | None = None) -> dict[str, str]:
         "migration.md": markdown(migration(plan, found)),
         "recovery.md": markdown(recovery(plan)),
     }
-    made |= {f"typescript/{path}": text for path, text in typescript_files(plan).items()}
+    made |= {f"typescript/{path}": text for path, text in typescript_files(plan, fills).items()}
     return made | {"design.lock.json": lock(plan, made)}
 
 

@@ -16,7 +16,7 @@ from stateroom.design.structs import Attr, Design, Where
 
 Severity = Literal["error", "warning", "info"]
 Home = Literal["slack", "external"]
-Role = Literal["entity", "lookup", "entries", "claims", "audit"]
+Role = Literal["entity", "lookup", "entries", "claims", "audit", "state"]
 PREFIX = "apps.datastore."
 
 
@@ -70,7 +70,7 @@ class Store:
 
     role lookup: from the values of `of` to the key(s) of `entity`; `many`: its attribute `ids` lists several.
     role entries: one item for each entry of the attribute `of[0]` of an item. role claims and audit: see consistency.py
-    and compliance.py.
+    and compliance.py. role state: where the generated jobs keep their place.
     """
 
     name: str
@@ -320,6 +320,16 @@ class Verdict:
     meets: str
     reason: str
     source: str
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What a backfill sets: `attribute` of every item of `datastore` that lacks it, or has it below `version`."""
+
+    datastore: str
+    attribute: str
+    value: Any
+    version: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from stateroom.design.diff import Migration
+from stateroom.design.diff import DEPLOY, Migration
 from stateroom.design.parts import Plan, Retained, Store
 from stateroom.design.render import Block, Code, Heading, Listed, Table, Words
+from stateroom.design.typescript_plan import jobs_of
 from stateroom.model.attributes import SLACK
 
 DAY = 86400
@@ -36,9 +37,17 @@ def _json(value: object) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`") + '"'
 
 
+def _job(name: str) -> str:
+    """The command that starts a generated job: Slack runs it each hour from then on, and what is finished rests."""
+    return f"(cd typescript && slack trigger create --trigger-def triggers/{name}.ts)"
+
+
 def cleanup(plan: Plan) -> list[Block]:
     """What ends by itself, what is swept, and how to sweep and to forget by hand."""
     found: list[Block] = [Heading(1, f"{plan.design.app.name}: cleanup")]
+    if "sweep" in jobs_of(plan):
+        words = "Once after the first deploy, start the sweep; it runs each hour, removes what is due and then rests:"
+        found += [Words(words), Code(_job("sweep"), "sh")]
     for one in plan.retention:
         found += _cleanup(plan, one, plan.store(one.datastore))
     return found
@@ -99,25 +108,48 @@ def recovery(plan: Plan) -> list[Block]:
     )
     sizes = {one.datastore: one for one in plan.capacity}
     rows = []
-    for store in plan.stores:
+    for store in _kept(plan):
         items = sizes[store.name].items_today
         way = "Slack CLI" if items < EXPORT_LIMIT else "the generated export function"
         rows.append(
             (store.name, f"{items:,}", way if store.home == "slack" else "the store's own backup, or stateroom")
         )
     found.append(Table(("datastore", "items today", "export by"), rows))
-    first = [TEAM] if any(one.home == "external" for one in plan.stores) else []
-    lines = [*first, *(_export(store) for store in plan.stores)]
+    first = [TEAM] if any(one.home == "external" for one in _kept(plan)) else []
+    lines = [*first, *(_export(store) for store in _kept(plan))]
     found += [Heading(2, "1. Export"), Code("\n".join(lines), "sh")]
-    found += [Heading(2, "2. Count what was exported"), Code("\n".join(_lines(store) for store in plan.stores), "sh")]
+    found += [Heading(2, "2. Count what was exported"), Code("\n".join(_lines(store) for store in _kept(plan)), "sh")]
     found += [Heading(2, "3. Restore"), Words("Putting the same items again changes nothing; newer ones are replaced.")]
-    found += [Code("\n".join(_restore(store) for store in plan.stores), "sh")]
-    found += [Heading(2, "4. Compare"), Code("\n".join(_count(store) for store in plan.stores), "sh")]
-    lookups = [one for one in plan.stores if one.role == "lookup"]
-    if lookups:
-        words = "5. Rebuild the lookups: the nightly rebuild reads every item of the entity, not only open ones"
-        found += [Heading(2, words), Listed([f"{one.name} from all of {one.entity}" for one in lookups])]
-    return found
+    found += [Code("\n".join(_restore(store) for store in _kept(plan)), "sh")]
+    found += [Heading(2, "4. Compare"), Code("\n".join(_count(store) for store in _kept(plan)), "sh")]
+    return [*found, *_by_functions(plan, "rebuild" in jobs_of(plan))]
+
+
+def _kept(plan: Plan) -> list[Store]:
+    """What is exported and put back: not where jobs keep their place, which counts for the moment alone."""
+    return [one for one in plan.stores if one.role != "state"]
+
+
+def _by_functions(plan: Plan, rebuilds: bool) -> Iterator[Block]:
+    """What the generated project does for recovery: lookups, the scheduled export, and its restore."""
+    if rebuilds:
+        words = "5. Rebuild the lookups: the rebuild reads every item of the entity, not only open ones"
+        lookups = [one for one in plan.stores if one.role == "lookup"]
+        yield Heading(2, words)
+        yield Listed([f"{one.name} from all of {one.entity}" for one in lookups])
+        yield Code(_job("rebuild"), "sh")
+    exported = [one for one in plan.stores if one.home == "slack" and one.role in ("entity", "entries", "audit")]
+    if not exported:
+        return
+    words = "Once after the first deploy, say which private channel takes the files, and start the export of each day:"
+    yield Heading(2, "The scheduled export and its restore")
+    yield Words(words)
+    channel = "(cd typescript && slack env add EXPORT_CHANNEL C0123456789)"
+    yield Code("\n".join((channel, _job("export"))), "sh")
+    yield Words("To restore, download the files. Items that are there are kept; --overwrite replaces them.")
+    first = ['export SLACK_TOKEN="$(slack auth token)"', 'export SLACK_APP_ID="A00000001"']
+    script = "(cd typescript && deno run -A scripts/restore.ts {0} ../{0}.jsonl)"
+    yield Code("\n".join((*first, *(script.format(one.name) for one in exported))), "sh")
 
 
 def _export(store: Store) -> str:
@@ -145,17 +177,20 @@ def migration(plan: Plan, found: Migration | None) -> list[Block]:
     """The steps from the old design to this one; without an old one, how a next attribute is added."""
     listed: list[Block] = [Heading(1, f"{plan.design.app.name}: migration")]
     if found is None:
-        listed.append(Words("There is no older design. This is how the next attribute of each datastore is added."))
-        for next_one in plan.rollouts:
-            claim = next_one.claims[0]
-            listed += [Heading(2, next_one.datastore), Words(f"{claim.text}: {claim.reason}.")]
-            listed += [Listed([f"{s.do} (`{s.call}`)" for s in next_one.steps], numbered=True), Words("The way back:")]
-            listed += [Listed([s.do for s in next_one.back], numbered=True)]
-        return listed
+        return [*listed, *_next_attribute(plan)]
     rows = [(one.place, one.kind, "breaks" if one.breaking else "fine", one.detail) for one in found.changes]
     listed += (
         [Heading(2, "What changes"), Table(("place", "change", "verdict", "what Slack says"), rows)] if rows else []
     )
+    if found.fills:
+        filled = [(f"{one.datastore}.{one.attribute}", json.dumps(one.value)) for one in found.fills]
+        listed += [
+            Words(
+                "What the backfill gives to items that lack it (typescript/changes.ts; `default` in the design"
+                " changes it):"
+            ),
+            Table(("attribute", "value"), filled),
+        ]
     for number, one in enumerate(found.parts, 1):
         listed += [Heading(2, f"{number}. {one.title}"), Words(f"{one.claim.text}: {one.claim.reason}.")]
         listed += [Listed([f"{s.do}{f' (`{s.call}`)' if s.call else ''}" for s in one.steps], numbered=True)]
@@ -164,3 +199,25 @@ def migration(plan: Plan, found: Migration | None) -> list[Block]:
     if not rows and not found.parts:
         listed.append(Words("Nothing changes that a datastore would see."))
     return listed
+
+
+def _next_attribute(plan: Plan) -> Iterator[Block]:
+    """How the next attribute of each datastore is added, with the commands of each step."""
+    yield Words("There is no older design. This is how the next attribute of each datastore is added.")
+    for one in plan.rollouts:
+        store, claim = plan.store(one.datastore), one.claims[0]
+        yield Heading(2, one.datastore)
+        yield Words(f"{claim.text}: {claim.reason}.")
+        yield Listed([f"{s.do} (`{s.call}`)" for s in one.steps], numbered=True)
+        asked: dict[str, object] = {"datastore": store.name, "expression": "attribute_not_exists(#new)"}
+        asked |= {"expression_attributes": {"#new": "$NEW"}}
+        last = list(store.attributes)[-1]
+        lines = [f'export NEW="{last}"', DEPLOY, _job("backfill"), _command(store, "count", _json(asked)), DEPLOY]
+        yield Code("\n".join(lines), "sh")
+        yield Words("The way back:")
+        yield Listed([s.do for s in one.back], numbered=True)
+        yield Code(DEPLOY, "sh")
+    if any(one.home == "external" for one in plan.stores):
+        yield Heading(2, "The external store")
+        yield Words("Change definitions.py, look at the plan, then carry it out; rows of older versions are rewritten.")
+        yield Code("stateroom migrate plan\nstateroom migrate apply\nstateroom migrate backfill", "sh")

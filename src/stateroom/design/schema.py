@@ -36,6 +36,7 @@ _ATTRIBUTE: Final = Record(
         "max_items": Number("entries of the longest array", most=10**7),
         "required": Flag("whether an item without it is refused"),
         "personal": Flag("whether it holds a person's id or words"),
+        "default": Text("what a backfill gives to items that lack it", longest=1000),
         "copy_of": _PLACE,
         "references": _NAME,
         "description": Text("what it is for", longest=2000),

@@ -19,7 +19,10 @@ Target = Literal["slack-hosted", "self-hosted", "mixed"]
 
 @dataclass(frozen=True)
 class Attr:
-    """One attribute. `type` is a full name of `model.attributes.TYPES`, `items` that of an array's entries."""
+    """One attribute. `type` is a full name of `model.attributes.TYPES`, `items` that of an array's entries.
+
+    `default`: what a backfill gives to items that lack it.
+    """
 
     name: str
     type: str
@@ -32,6 +35,7 @@ class Attr:
     required: bool = False
     personal: bool = False
     encrypted: bool = False
+    default: str | int | float | bool | None = None
     copy_of: str | None = None
     references: str | None = None
     description: str | None = None

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from stateroom.design import typescript_claim, typescript_jobs
-from stateroom.design.entities import TIMESTAMP, definition_of
-from stateroom.design.parts import Plan
+from stateroom.design.entities import definition_of
+from stateroom.design.parts import Fill, Plan
 from stateroom.design.typescript_functions import ALL, files_of
-from stateroom.design.typescript_plan import Fill, Tables, changes_module, literal, plan_module, tables
+from stateroom.design.typescript_plan import Tables, changes_module, literal, plan_module, tables
 from stateroom.design.typescript_retry import RETRY
-from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
 from stateroom.model.schema.names import Names, capitals
 from stateroom.model.schema.typescript import ICON, module
@@ -49,8 +48,6 @@ def typescript_files(plan: Plan, fills: Iterable[Fill] = ()) -> Mapping[str, str
     if not definitions:
         return {}
     of = tables(plan)
-    if of.jobs:
-        definitions.append(state_definition(of.state))
     stores = _modules(definitions)
     files = {f"datastores/{name}.ts": text for name, (_, text) in stores.items()}
     files |= _code(of)
@@ -59,14 +56,6 @@ def typescript_files(plan: Plan, fills: Iterable[Fill] = ()) -> Mapping[str, str
     files["manifest.ts"] = _manifest(plan.design.app.name, {n: constant for n, (constant, _) in stores.items()}, of)
     files["deno.json"] = json.dumps({"imports": {"deno-slack-sdk/": SDK, "deno-slack-api/": API}}, indent=2) + "\n"
     return dict(sorted(files.items()))
-
-
-def state_definition(name: str) -> Definition:
-    """Where jobs keep their place: one item a job."""
-    attributes = {"job": Attribute("string", required=True), "cursor": Attribute("string")}
-    attributes |= {"started_at": Attribute(TIMESTAMP), "finished_at": Attribute(TIMESTAMP)}
-    attributes |= {"pages": Attribute("integer"), "touched": Attribute("integer")}
-    return Definition(name, "job", attributes)
 
 
 def _modules(definitions: Iterable[Definition]) -> Mapping[str, tuple[str, str]]:

@@ -12,25 +12,15 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from stateroom.design.entities import AUDIT, CLAIMS, DELETED, key_attribute
-from stateroom.design.parts import Plan, Store
+from stateroom.design.entities import AUDIT, CLAIMS, DELETED, STATE, key_attribute
+from stateroom.design.parts import Fill, Plan, Store
 from stateroom.design.sizes import removed_by
 from stateroom.design.structs import Entity, Pattern
 from stateroom.model.attributes import SLACK
-from stateroom.model.schema.names import Names, text
+from stateroom.model.schema.names import text
 
 STEPS_MOST: Final = 10
 _UNITS: Final[Mapping[str, str]] = {f"{SLACK}date": "date", f"{SLACK}message_ts": "message_ts"}
-
-
-@dataclass(frozen=True)
-class Fill:
-    """What a backfill sets: `attribute` of every item of `datastore` that lacks it, or has it below `version`."""
-
-    datastore: str
-    attribute: str
-    value: Any
-    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,11 @@ def _key(name: str) -> str:
     return f"[{text(name)}]" if name == "__proto__" else text(name)
 
 
+def jobs_of(plan: Plan) -> tuple[str, ...]:
+    """The kinds of job that a plan asks for; none where no datastore is Slack's."""
+    return tables(plan).jobs if any(one.home == "slack" for one in plan.stores) else ()
+
+
 def tables(plan: Plan) -> Tables:
     """What a plan asks for of Slack's own datastores."""
     hosted = {one.name: one for one in plan.stores if one.home == "slack"}
@@ -90,9 +85,8 @@ def tables(plan: Plan) -> Tables:
     steps |= {"export": _steps(len(exported))} if exported else {}
     steps |= {"rebuild": _steps(2 * len(lookups))} if lookups else {}
     roles = {one.role for one in hosted.values()}
-    state = Names(*(one.name for one in plan.stores)).free("sweep_state")
     cycles = tuple(_lifecycle(one) for one in entities if one.lifecycle is not None)
-    return Tables(state, sweeps, orphans, lookups, exported, cycles, "claims" in roles, "audit" in roles, steps)
+    return Tables(STATE, sweeps, orphans, lookups, exported, cycles, "claims" in roles, "audit" in roles, steps)
 
 
 def _steps(runs: int) -> int:
