@@ -188,7 +188,7 @@ def test_an_array_that_grows_names_the_day_on_which_it_is_full() -> None:
     )
     days = []
     for rate in (100, 200):
-        (found,) = plan(read_design(text.replace("RATE", str(rate)))).capacity
+        found, *_ = plan(read_design(text.replace("RATE", str(rate)))).capacity
         (broken,) = found.breaks
         days.append(broken.day)
     free = SLACK.item_bytes - (2 + 40) - (3 + 3)
