@@ -20,7 +20,7 @@ from stateroom.emulator.tiers import RATIONED
 from stateroom.emulator.webapi import METHODS
 from stateroom.emulator.webapi.arguments import coerce, read_body
 from stateroom.emulator.webapi.conversations import RATIONED_METHODS
-from stateroom.emulator.webapi.method import CLIENT, Call, Method, Refused
+from stateroom.emulator.webapi.method import CLIENT, Call, Looked, Method, Refused
 from stateroom.emulator.workspace import Workspace
 
 
@@ -39,11 +39,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: a JSON object, an HTTP status, headers."""
+    """What goes back: a JSON object, an HTTP status, headers. `looked` stays here, for whoever measures."""
 
     content: Json
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    looked: Looked = field(default_factory=Looked)
 
     def encoded(self) -> bytes:
         return dumps(self.content)
@@ -197,7 +198,7 @@ async def _carry_out(workspace: Workspace, caller: Caller, record: _Record, base
     )
     content = {"ok": True, **method.handler(call)}
     await workspace.settle()
-    return Answer(_warned(content, call.warnings), headers=headers)
+    return Answer(_warned(content, call.warnings), headers=headers, looked=call.looked)
 
 
 def _warned(content: Json, warnings: list[str]) -> Json:
@@ -244,6 +245,8 @@ def _write_down(workspace: Workspace, method: str, reply: Answer, record: _Recor
         entry["error"] = reply.content["error"]
     if "Retry-After" in reply.headers:
         entry["retry_after"] = int(reply.headers["Retry-After"])
+    if reply.looked.bytes or reply.looked.pages:
+        entry["looked"] = {"items": reply.looked.items, "bytes": reply.looked.bytes, "pages": reply.looked.pages}
     if record.fault is not None:
         entry["fault"] = record.fault
     if not method.startswith(_ANSWER_TOKENS):

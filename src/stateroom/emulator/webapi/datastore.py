@@ -17,6 +17,7 @@ from stateroom.emulator.webapi.method import Arg, Call
 def get(call: Call) -> Json:
     collection = collection_of(call)
     kept = collection.items.get(call.args["id"])
+    call.looked.add([kept.size] if kept is not None else [])
     return {"datastore": collection.definition.name, "item": kept.item if kept is not None else {}}
 
 
@@ -38,6 +39,7 @@ def _write(call: Call, *, merge: bool) -> Json:
         size = measured(item)
     except Unfit as unfit:
         raise datastore_error(unfit.told("/item")) from None
+    call.looked.bytes += size
     call.world.datastores.put(collection, item_id, item, size)
     return {"datastore": collection.definition.name, "item": item}
 

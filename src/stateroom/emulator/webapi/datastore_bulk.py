@@ -26,8 +26,9 @@ _T = TypeVar("_T")
 def bulk_get(call: Call) -> Json:
     collection, ids = _ids(call)
     done, failed = _parted(call, ids)
-    found = [kept.item for kept in map(collection.items.get, done) if kept is not None]
-    content: Json = {"datastore": collection.definition.name, "items": found}
+    found = [kept for kept in map(collection.items.get, done) if kept is not None]
+    call.looked.add(kept.size for kept in found)
+    content: Json = {"datastore": collection.definition.name, "items": [kept.item for kept in found]}
     return {**content, **_partial(failed)} if failed else content
 
 
@@ -46,6 +47,7 @@ def bulk_put(call: Call) -> Json:
     ready = _ready(collection, given)
     done, _ = _parted(call, ready)
     for item_id, item, size in done:
+        call.looked.bytes += size
         call.world.datastores.put(collection, item_id, item, size)
     name = collection.definition.name
     return {"datastore": name, "failed_items": [], **_partial(_parted(call, given)[1])}

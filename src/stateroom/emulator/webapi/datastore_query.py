@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -45,7 +45,9 @@ def query(call: Call) -> Json:
     collection = collection_of(call)
     matches, cursor = _matches(call, collection), call.text("cursor")
     binding = _binding(call)
-    found, last = _page(collection, matches, limit, None if cursor is None else _behind(cursor, binding))
+    tally = Tally(limit)
+    found, last = _page(collection, matches, tally, None if cursor is None else _behind(cursor, binding))
+    call.looked.items, call.looked.bytes, call.looked.pages = tally.evaluated, tally.bytes, 1
     content: Json = {"datastore": collection.definition.name, "items": found}
     if last is not None:
         content["response_metadata"] = {"next_cursor": _cursor(last, binding)}
@@ -58,14 +60,26 @@ def count(call: Call) -> Json:
     number = len(collection.ids)
     if matches is not None:
         number = sum(1 for kept in collection.items.values() if matches(kept.item))
+    sizes = [kept.size for kept in map(collection.items.__getitem__, collection.ids)]
+    call.looked.add(sizes, pages=_walked(sizes))
     return {"datastore": collection.definition.name, "count": number}
 
 
+def _walked(sizes: Iterable[int]) -> int:
+    """The pages that Slack walks by itself for one count: each as full as a page can be, the last with a cursor too."""
+    pages, tally = 1, Tally(LIMIT)
+    for size in sizes:
+        if not tally.take(size):
+            pages, tally = pages + 1, Tally(LIMIT)
+            tally.take(size)
+    return pages + tally.full
+
+
 def _page(
-    collection: Collection, matches: Matches | None, limit: int, after: str | None
+    collection: Collection, matches: Matches | None, tally: Tally, after: str | None
 ) -> tuple[list[Json], str | None]:
     """The matches among the next items, and the last id looked at unless the end was seen."""
-    tally, last = Tally(limit), after
+    last = after
     found: list[Json] = []
     for item_id, item, size in collection.after(after):
         if not tally.take(size):

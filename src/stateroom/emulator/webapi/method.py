@@ -6,7 +6,7 @@ from a `Call` to the reply's fields; it raises `Refused` with Slack's own error 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,25 @@ NO_APP = App(app_id="", name="", signing_secret="")
 
 
 @dataclass(slots=True)
+class Looked:
+    """What a call on datastores looked at and wrote: items, their bytes, and the pages that Slack cuts.
+
+    Slack tells nobody; it decides what a call costs, so the local Slack writes it down (`GET /_sim/calls`).
+    """
+
+    items: int = 0
+    bytes: int = 0
+    pages: int = 0
+
+    def add(self, sizes: Iterable[int], *, pages: int = 0) -> None:
+        """Items of these sizes were looked at."""
+        listed = list(sizes)
+        self.items += len(listed)
+        self.bytes += sum(listed)
+        self.pages += pages
+
+
+@dataclass(slots=True)
 class Call:
     """One call in one team: by an app, or by a person (`user`) for the app that they name (`NO_APP`: none).
 
@@ -67,6 +86,7 @@ class Call:
     user: str | None = None
     failures: int = 0
     token: str = ""
+    looked: Looked = field(default_factory=Looked)
 
     @property
     def place(self) -> str:
