@@ -67,12 +67,12 @@ def count(call: Call) -> Json:
 
 def _walked(sizes: Iterable[int]) -> int:
     """The pages that Slack walks by itself for one count: each as full as a page can be, the last with a cursor too."""
-    pages, tally = 1, Tally(LIMIT)
+    pages, page = 1, Tally(LIMIT)
     for size in sizes:
-        if not tally.take(size):
-            pages, tally = pages + 1, Tally(LIMIT)
-            tally.take(size)
-    return pages + tally.full
+        if not page.take(size):
+            pages, page = pages + 1, Tally(LIMIT)
+            page.take(size)
+    return pages + page.full
 
 
 def _page(
