@@ -76,8 +76,8 @@ def test_a_changed_limit_changes_the_pages() -> None:
 def test_calls_of_all_patterns_are_summed_by_method_and_minute() -> None:
     uses = {use.method: use for use in plan(read_design(APPROVALS)).tiers}
     put = uses["apps.datastore.put"]
-    assert put.by == (("open a request", 20), ("approve", 30), ("reject", 6))
-    assert (put.today, put.allowed) == (56, 100)
+    assert put.by == (("open a request", 20), ("approve", 20), ("reject", 4))
+    assert (put.today, put.allowed) == (44, 100)
 
 
 def test_where_tiers_are_used_up_a_run_never_ends() -> None:

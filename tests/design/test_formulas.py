@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stateroom.design import keys
-from stateroom.design.costs import waited
+from stateroom.design.costs import ready_ms, took
 from stateroom.design.document import read_design
 from stateroom.design.facts import SLACK, SOURCES, Facts, table
 from stateroom.design.outputs import outputs
@@ -93,11 +93,15 @@ def test_numbers_in_keys_keep_their_order(one: int, other: int) -> None:
     assert (keys.encode(["a", one]) < keys.encode(["a", other])) == (one < other)
 
 
-def test_who_waits_for_a_tier_waits_for_what_is_missing_at_its_rate() -> None:
-    assert [waited(n, 100, 0, SLACK) for n in (1, 100)] == [0, 0]
-    assert waited(150, 100, 0, SLACK) == math.ceil(50 * 600 - 150 * SLACK.call_ms)
-    assert waited(150, 100, 50, SLACK) == math.ceil(100 * 1200 - 150 * SLACK.call_ms)
-    assert waited(1, 100, 100, SLACK) is None
+def test_who_waits_for_a_tier_waits_for_what_is_over_it_at_its_rate() -> None:
+    assert [ready_ms(n, 100) for n in (0, 1, 100, 101, 150)] == [0, 0, 0, 600, 30_000]
+    query = "apps.datastore.query"
+    # 150 calls take 22.5 s by themselves; the last of them may go after 30 s
+    assert took({query: 100}, {}, SLACK) == 100 * SLACK.call_ms
+    assert took({query: 150}, {}, SLACK) == 30_000 + SLACK.call_ms
+    assert took({query: 20}, {query: 90}, SLACK) == 6_000 + SLACK.call_ms
+    # while the first method is waited for, the second one refills
+    assert took({query: 150, "apps.datastore.bulkPut": 60}, {}, SLACK) == 30_150 + 60 * SLACK.call_ms
 
 
 def design_of(initial: int, per_day: int, rates: list[int], body: int, kind: str) -> str:

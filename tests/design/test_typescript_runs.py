@@ -204,6 +204,20 @@ say(made.filter(([method]) => method.endsWith("bulkDelete")).map(([, args]) => a
     assert project.items("request") == []
 
 
+def test_a_transition_makes_the_calls_that_the_plan_counts(project: Project) -> None:
+    project.fill("request", requests(1))
+    script = """
+import { transition } from "./out/claim.js";
+const moved = await transition(slack, "request", "R-0000", "open", "approved", "run-1", budget());
+say([moved, made.map(([method, args]) => [method, args.datastore])]);
+"""
+    moved, made = project.run(script)
+    assert moved == {"moved": True, "confirmed": True}
+    calls = plan(read_design(DESIGN)).access("approve").calls
+    lookups = [call for call in calls if "_by_" in call.datastore]  # the app's own code keeps these
+    assert made == [[call.method, call.datastore] for call in calls if call not in lookups]
+
+
 # Backfill
 
 

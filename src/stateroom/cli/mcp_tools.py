@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stateroom.cli.datastore_where import condition as condition_of
 from stateroom.cli.datastore_where import slack_condition, translate
-from stateroom.design.costs import waited
+from stateroom.design.costs import took
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.facts import SLACK, source
 from stateroom.design.findings import FINDINGS, page
@@ -118,7 +118,7 @@ def estimate_item(item: Mapping[str, Any] | None, design: str | None, entity: st
             "items_per_page": items_per_page(size, SLACK),
             "calls": calls,
             "calls_per_minute_allowed": tier,
-            "seconds": (calls * SLACK.call_ms + (waited(calls, tier, 0, SLACK) or 0)) / 1000,
+            "seconds": took({"apps.datastore.query": calls}, {}, SLACK) / 1000,
         },
         "source": source("item_bytes", "page_items", "page_bytes", "tier_4", "call_ms"),
     }

@@ -79,19 +79,19 @@ def _hosted(design: Design, pattern: Pattern) -> Race:
 
 
 def _claimed(pattern: Pattern, lost: str) -> Race:
-    target = pattern.to or "changed"
+    target = " or ".join(pattern.from_) or "the step"
     steps = (
-        Step("get the item; stop unless it is as expected", "get", "retry; nothing has happened"),
+        Step("get the claim; stop while another run holds it", "get", "retry; nothing has happened"),
         Step(f"put claim <entity>#<id>#{target} with this run's id as owner", "put", "retry with the same owner"),
+        Step("wait longer than a rival may take from its look to its put; whoever took longer itself stops"),
         Step("read the claim back; stop unless the owner is this run", "get", "retry; the claim is there or not"),
-        Step("get the item again; stop unless it is still as expected", "get", "retry"),
+        Step("get the item; stop and give the claim back unless it is as expected", "get", "retry"),
         Step("update the item", "update", "retry with the same values: it is the same write"),
-        Step("put the claim as done", "put", "the reconciler finds taken claims whose item has moved"),
+        Step("read the item back: was it written by somebody without a claim?", "get", "retry"),
+        Step("get the claim, and delete it if it is still this run's", "get, delete", "its lease ends by itself"),
     )
-    remains = (
-        "a run that puts its claim after another has read its own back: both go on. No order of calls closes this "
-    )
-    remains += "on Slack's datastores; a conditional write does"
+    remains = "Slack documents no read consistency: two runs whose reads do not see each other's claim both go on. No "
+    remains += "order of calls closes this on Slack's datastores; a conditional write does"
     return Race(pattern.name, pattern.entity, _race(pattern), lost, "claim item", steps, False, remains)
 
 

@@ -1,13 +1,14 @@
 """What a run costs: calls, pages, bytes and time, and the sum over all patterns under Slack's tiers.
 
 Rules of this file: formulas alone. A tier is an allowance of so many calls a minute, per method and workspace, that
-starts full and refills evenly (docs/slack-parity.md); whoever waits comes back as soon as there is one.
+starts full and refills evenly (docs/slack-parity.md). The worst moment to begin is behind everything that the busiest
+minute holds: all patterns at once, and this run last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from stateroom.design.facts import TIER_OF, Facts
@@ -19,7 +20,10 @@ COUNT = f"{PREFIX}count"
 
 @dataclass(frozen=True)
 class Work:
-    """What a run does at one point in time, before it is priced. `walked`: pages that one count walks by itself."""
+    """What a run does at one point in time, before it is priced.
+
+    `calls` in their order. `walked`: pages that one count walks by itself; `wait_ms`: what it waits for on purpose.
+    """
 
     items: int = 0
     evaluated: int = 0
@@ -27,6 +31,7 @@ class Work:
     calls: tuple[tuple[str, int], ...] = ()
     bytes: int = 0
     walked: int = 0
+    wait_ms: int = 0
 
 
 def cost(work: Work, facts: Facts, *, external: bool = False) -> Cost:
@@ -35,23 +40,24 @@ def cost(work: Work, facts: Facts, *, external: bool = False) -> Cost:
     for method, times in work.calls:
         calls[method] = calls.get(method, 0) + times
     calls = {method: times for method, times in calls.items() if times}
-    ms = facts.call_ms if external else sum(calls.values()) * facts.call_ms + work.walked * facts.count_page_ms
-    alone = ms + sum(waited(times, facts.tier(method), 0, facts) or 0 for method, times in calls.items())
+    own = work.walked * facts.count_page_ms + work.wait_ms
+    ms = facts.call_ms if external else sum(calls.values()) * facts.call_ms + own
+    alone = ms if external else took(calls, {}, facts) + own
     return Cost(work.items, work.evaluated, work.pages, calls, work.bytes, ms, alone, alone)
 
 
-def waited(calls: int, allowed: int, others: float, facts: Facts) -> int | None:
-    """Milliseconds that a run of `calls` waits for its tier while others use so many a minute; None: without end.
+def took(calls: Mapping[str, int], others: Mapping[str, int], facts: Facts) -> int:
+    """Milliseconds of calls one after the other, all the calls of others before them, from full allowances."""
+    passed = 0
+    for method, times in calls.items():
+        last = ready_ms(times + others.get(method, 0), facts.tier(method)) + facts.call_ms if times else 0
+        passed = max(passed + times * facts.call_ms, last)
+    return passed
 
-    While it waits, its own calls take their time as well, so only what the refill is behind them is waited for.
-    """
-    left = allowed - others
-    if calls <= left:
-        return 0
-    if left <= 0:
-        return None
-    missing = calls - left
-    return math.ceil(max(0.0, missing * 60000 / left - calls * facts.call_ms))
+
+def ready_ms(calls: int, allowed: int) -> int:
+    """When the last of so many calls may go: what is over the full allowance waits for the refill, from the start."""
+    return max(0, math.ceil((calls - allowed) * 60000 / allowed))
 
 
 def tiers(accesses: Iterable[Access], facts: Facts) -> tuple[TierUse, ...]:
@@ -69,23 +75,39 @@ def tiers(accesses: Iterable[Access], facts: Facts) -> tuple[TierUse, ...]:
 
 
 def under_load(accesses: Iterable[Access], facts: Facts) -> tuple[Access, ...]:
-    """The accesses with `worst_ms`: each run beside all that the busiest minute holds, its own pattern's too."""
+    """The accesses with `worst_ms`: each run after all that the busiest minute holds, its own pattern's too.
+
+    None where the sum of all is over the tier: minute after minute, what waits grows.
+    """
     listed = list(accesses)
     busy = {use.method: use for use in tiers(listed, facts)}
+    today, year = _in_a_minute(listed, lambda one: one.today), _in_a_minute(listed, lambda one: one.year)
+    over = {m for m, u in busy.items() if u.today > u.allowed}, {m for m, u in busy.items() if u.year > u.allowed}
     return tuple(
         replace(
             one,
-            today=_loaded(one.today, {m: u.today for m, u in busy.items()}, one.per_minute, facts),
-            year=_loaded(one.year, {m: u.year for m, u in busy.items()}, one.per_minute, facts),
+            today=_loaded(one, one.today, today, over[0], facts),
+            year=_loaded(one, one.year, year, over[1], facts),
         )
         for one in listed
     )
 
 
-def _loaded(one: Cost, busy: Mapping[str, float], per_minute: float, facts: Facts) -> Cost:
-    worst: int | None = one.ms
-    for method, calls in one.calls.items():
-        others = max(0.0, busy.get(method, 0) - calls * min(per_minute, 1))
-        more = waited(calls, facts.tier(method), others, facts)
-        worst = None if worst is None or more is None else worst + more
-    return replace(one, worst_ms=worst)
+def _in_a_minute(accesses: list[Access], of: Callable[[Access], Cost]) -> Mapping[str, int]:
+    """Calls of each method in one minute that has a run of every pattern, however seldom it is."""
+    found: dict[str, int] = {}
+    for one in accesses:
+        for method, times in of(one).calls.items():
+            found[method] = found.get(method, 0) + times * math.ceil(one.per_minute)
+    return found
+
+
+def _loaded(one: Access, cost_of: Cost, minute: Mapping[str, int], over: set[str], facts: Facts) -> Cost:
+    if one.home == "external":
+        return cost_of
+    if over & set(cost_of.calls):
+        return replace(cost_of, worst_ms=None)
+    own = 1 if one.per_minute else 0  # this run is one of the minute's
+    others = {method: calls - own * cost_of.calls.get(method, 0) for method, calls in minute.items()}
+    waits = cost_of.alone_ms - took(cost_of.calls, {}, facts)
+    return replace(cost_of, worst_ms=took(cost_of.calls, others, facts) + waits)

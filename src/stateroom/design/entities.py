@@ -7,6 +7,7 @@ patterns that write it: one that nothing writes is not made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -250,16 +251,41 @@ AUDIT: Final = "audit_trail"
 STATE: Final = "sweep_state"
 
 
-def claims_store(writers: tuple[str, ...], facts: Facts) -> Store:
+def claims_store(writers: Iterable[Pattern], design: Design, facts: Facts) -> Store:
     """Who does what is to be done once: an item with a key that is the same for all who try."""
-    held = [Attr("claim_id", "string", avg_bytes=60, required=True), Attr("owner", "string", avg_bytes=36)]
+    claiming = list(writers)
+    sizes = [claim_bytes(design.by_name[one.entity], state, facts) for one in claiming for state in claimed_states(one)]
+    long = math.ceil(sum(sizes) / len(sizes))
+    held = [Attr("claim_id", "string", avg_bytes=long, required=True), Attr("owner", "string", avg_bytes=36)]
     held += [Attr("state", "string", values=("taken", "done")), Attr(EXPIRES, TIMESTAMP)]
-    reason = f"Slack has no conditional write, so {_listed(writers)} first put a claim under a key that all who try "
+    names = tuple(one.name for one in claiming)
+    reason = f"Slack has no conditional write, so {_listed(names)} first put a claim under a key that all who try "
     reason += "share, and read it back: whoever is named in it goes on. It narrows the race, it does not close it"
     recipe = KeyRecipe("claim_id", ("datastore", "id", "step"), keys.SEPARATOR, "request#R-1#open", reason)
     claim = Claim(f"{CLAIMS} holds one item for each step that must happen once", None, "", reason, source("ttl_hours"))
     held_by = {one.name: one for one in held}
-    return Store(CLAIMS, None, "claims", "slack", "claim_id", recipe, held_by, claim, EXPIRES, writers=writers)
+    return Store(
+        CLAIMS,
+        None,
+        "claims",
+        "slack",
+        "claim_id",
+        recipe,
+        held_by,
+        claim,
+        EXPIRES,
+        writers=names,
+    )
+
+
+def claimed_states(pattern: Pattern) -> tuple[str, ...]:
+    """The last part of a claim's key: the states that are left, or what is done."""
+    return pattern.from_ or (pattern.kind,)
+
+
+def claim_bytes(entity: Entity, state: str, facts: Facts) -> int:
+    """Bytes of a claim's average key: the entity, its item, and what is claimed of it."""
+    return len(entity.name) + len(state.encode()) + key_bytes(entity, facts) + 2
 
 
 def audit_store(home: Home, writers: tuple[str, ...], facts: Facts) -> Store:

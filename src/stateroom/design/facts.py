@@ -57,6 +57,7 @@ class Facts:
     sort_items: int = 1000
     backoff_ms: int = 1000
     attempts: int = 5
+    settle_ms: int = 1050
 
     def tier(self, method: str) -> int:
         """Calls a minute of a method, for each workspace."""
@@ -86,6 +87,7 @@ SOURCES: Final[Mapping[str, str]] = {
     "warn_share": f"{_OURS}: from 80 % of a limit it is told",
     "sort_items": f"{_OURS}: what a function sorts in memory within its time",
     "backoff_ms": f"{_OURS}: the first wait where Slack gives no Retry-After",
+    "settle_ms": f"{_OURS}: claim.ts waits 1 s and up to 100 ms before it reads its claim back",
     "attempts": f"{_OURS}: after which a step is handed to the reconciler",
 }
 SLACK: Final = Facts()

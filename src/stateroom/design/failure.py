@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stateroom.design.access import READS
+from stateroom.design.access_world import READS
 from stateroom.design.facts import Facts
 from stateroom.design.findings import finding
 from stateroom.design.parts import PREFIX, Access, Call, Failure, Finding

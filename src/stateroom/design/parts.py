@@ -94,6 +94,7 @@ class Call:
 
     `method` is the full name (`apps.datastore.query`). `repeat`: once; for each page; for each batch of 25; for each
     item. `key_of`: the attributes whose values make the id, for get, put, update, delete. `purpose` in words.
+    `there`: whether a get finds an item. `adds`: bytes that a write adds to an average item.
     """
 
     method: str
@@ -102,6 +103,8 @@ class Call:
     purpose: str
     key_of: tuple[str, ...] = ()
     where: Where | None = None
+    there: bool = True
+    adds: int = 0
 
     @property
     def expression(self) -> str | None:
