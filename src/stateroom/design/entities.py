@@ -15,7 +15,7 @@ from typing import Final
 from stateroom.design import keys
 from stateroom.design.facts import FORMULA, Facts, source
 from stateroom.design.parts import Claim, Copy, Home, KeyRecipe, Store
-from stateroom.design.sizes import removed_by
+from stateroom.design.sizes import MARK, removed_by
 from stateroom.design.structs import Attr, Design, Entity, Pattern
 from stateroom.model.attributes import SLACK, Attribute
 from stateroom.model.definition import Definition
@@ -24,7 +24,7 @@ from stateroom.model.lifecycle import Lifecycle
 
 TIMESTAMP: Final = f"{SLACK}timestamp"
 EXPIRES: Final = "expires_at"
-DELETED: Final = "deleted_at"
+DELETED: Final = MARK
 WRITES: Final = ("put", "update", "transition", "increment", "append", "delete", "bulk")
 
 

@@ -17,6 +17,7 @@ from stateroom.model.attributes import SLACK
 Removal = Literal["ttl", "sweep", "never"]
 
 YEAR: Final = 365
+MARK: Final = "deleted_at"
 UNKNOWN_MAX: Final = 4  # times the average, where the file says no maximum
 _INTEGER: Final = 3  # up to four digits
 _FIXED: Final[Mapping[str, int]] = {
@@ -28,6 +29,8 @@ _FIXED: Final[Mapping[str, int]] = {
     f"{SLACK}date": 10,
     f"{SLACK}message_ts": 17,
     "boolean": 1,
+    **{f"{SLACK}{name}": 11 for name in ("file_id", "canvas_id", "canvas_template_id", "channel_canvas_id", "list_id")},
+    f"{SLACK}salesforce_record_id": 18,
 }
 _OBJECT: Final = 200
 
@@ -74,8 +77,9 @@ def _plain(kind: str, facts: Facts) -> int:
 
 
 def item_bytes(attributes: Mapping[str, Attr], facts: Facts) -> int:
-    """Bytes of an average item that has all its attributes."""
-    return sum(len(name.encode()) + value_bytes(one, facts) for name, one in attributes.items())
+    """Bytes of an average item that has all its attributes, but for the mark of what is deleted."""
+    kept = {name: one for name, one in attributes.items() if name != MARK}
+    return sum(len(name.encode()) + value_bytes(one, facts) for name, one in kept.items())
 
 
 def item_max_bytes(attributes: Mapping[str, Attr], facts: Facts) -> int | None:
