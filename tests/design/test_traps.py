@@ -92,7 +92,7 @@ def test_everything_that_is_kept_is_written_and_everything_called_is_kept() -> N
         found = planned(name)
         calls = [call for access in found.accesses for call in access.calls]
         written = {call.datastore for call in calls if call.method.rpartition(".")[2] in WRITES}
-        added = {one.name for one in found.stores if one.role not in ("entity", "sweep") and one.home == "slack"}
+        added = {one.name for one in found.stores if one.role not in ("entity", "state") and one.home == "slack"}
         assert added <= written, name
         assert {call.datastore for call in calls} <= {one.name for one in found.stores}
 
