@@ -45,9 +45,10 @@ export class Conversation {
       onUp: () => this.editLast(),
       onCancel: onEscape,
       place: () => ({ channel: this.channel }),
+      early: !inThread,
       onShortcuts: inThread ? null : (anchor) => openShortcuts("global", anchor, this.place, { channel: this.channel }),
     });
-    this.composer.block("Loading…"); // nothing is written before it is known where to
+    if (inThread) this.composer.block("Loading…"); // it is not shown before it is known whose thread it is
     this.composer.catchDrops(scroller.parentElement.parentElement);
     this.problems = h("div", { class: "composer-problems" });
     this.agent = h("div", { class: "agent-bar", hidden: true });
@@ -138,8 +139,12 @@ export class Conversation {
     const asked = { kind: "command", channel, ...command, ...(thread && { thread_ts: thread }) };
     const done = await perform(this.place, "command", asked, { what: `${command.command}:`, again: () => this.command(command, text) });
     this.composer.waiting("");
-    if (!done && this.channel === channel && !this.composer.area.value) this.composer.set(text);
-    else if (done && this.composer.area.value.trim() === text) this.composer.set("");
+    const cameBack = this.cameBack === text;
+    this.cameBack = "";
+    if (!done && this.channel === channel && [text, ""].includes(this.composer.area.value.trim())) {
+      this.cameBack = text;
+      this.composer.set(text);
+    } else if (done && cameBack && this.composer.area.value.trim() === text) this.composer.set("");
   }
 
   tail() {

@@ -46,7 +46,7 @@ export function fileCard(file) {
 export class FileTray {
   /** `onChange()` after each step; `button` shows one to choose files; `accept` is a list of extensions. */
   constructor({ onChange, accept, max = 10, button = false, place = () => ({ channel: state.here }) }) {
-    Object.assign(this, { onChange, max, place, items: [] });
+    Object.assign(this, { onChange, max, place, items: [], key: "", kept: new Map() });
     this.input = h("input", {
       type: "file",
       multiple: max > 1,
@@ -78,6 +78,19 @@ export class FileTray {
 
   get busy() {
     return this.items.some((one) => !one.file && !one.error);
+  }
+
+  get failed() {
+    return this.items.some((one) => one.error);
+  }
+
+  /** Another place's files: these are put away as they are, and go on going up. */
+  aim(key) {
+    if (key === this.key) return;
+    this.kept.set(this.key, this.items);
+    this.items = this.kept.get(key) || [];
+    this.key = key;
+    this.draw();
   }
 
   take(files) {
