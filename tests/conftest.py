@@ -3,6 +3,7 @@
 Rules of this file: no event loop fixture (pytest-asyncio runs in auto mode), nothing that knows a unit of the project.
 """
 
+import gc
 import importlib.util
 import multiprocessing
 import os
@@ -27,6 +28,10 @@ settings.register_profile("ci", max_examples=100, deadline=None, derandomize=Tru
 settings.register_profile("soak", max_examples=5_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("STATEROOM_TEST_PROFILE") or "dev")
 
+# While thousands of tests are collected nearly nothing becomes garbage, and looking for it costs a third of the time.
+gc.set_threshold(100_000, 50, 100)
+
+ONLY_SERVICES = re.compile(r"^pytestmark = pytest\.mark\.service *(#.*)?$", re.MULTILINE)
 PROC = Path("/proc/self/task")
 GRACE = 1.0  # seconds in which a child that was told to end may still be there
 
@@ -36,15 +41,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A file of nothing but service tests is not even imported by the unit run: the clients it brings cost seconds."""
-    if config.getoption("markexpr") != "not service" or collection_path.suffix != ".py":
+    """What holds nothing but service tests is not even imported by the unit run: the clients it brings cost seconds.
+
+    A folder of nothing else is left out with its conftest.
+    """
+    if config.getoption("markexpr") != "not service" or collection_path.suffix not in ("", ".py"):
         return None
-    return True if "\npytestmark = pytest.mark.service\n" in _code_of(collection_path) else None
+    tests = [collection_path] if collection_path.suffix else list(collection_path.rglob("test_*.py"))
+    return (bool(tests) and all(ONLY_SERVICES.search(one.read_text(encoding="utf-8")) for one in tests)) or None
 
 
-def _code_of(path: Path) -> str:
-    """The file without what follows a line's code."""
-    return re.sub(r"[ ]+#[^\n]*", "", path.read_text(encoding="utf-8"))
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: no look for garbage goes over it again."""
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 50)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
