@@ -5,8 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from moto.dynamodb.comparisons import create_condition_expression_parser
-from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
 from stateroom.engines.conformance.conditions import World
 from stateroom.engines.decide import rank
@@ -20,6 +18,9 @@ from support.conditions import NUMBERS, TEXTS, VALUES
 
 def told(text: str, terms: Terms, item: dict[str, Any]) -> bool:
     """What moto answers for a row with that item."""
+    from moto.dynamodb.comparisons import create_condition_expression_parser
+    from moto.dynamodb.models.dynamo_type import DynamoType, Item
+
     asked = terms.asked()
     names, values = asked.get("ExpressionAttributeNames"), asked.get("ExpressionAttributeValues")
     row = Item(DynamoType({"S": "p"}), DynamoType({"S": "s"}), {"item": wire(item)})
@@ -56,6 +57,7 @@ def test_each_value_is_compared_with_each_as_evaluate_compares_them() -> None:
                 assert told(text, terms, {}) is evaluate(condition, {})
 
 
+@pytest.mark.service
 def test_a_filter_says_what_it_can_and_leaves_out_no_row_that_is_wanted() -> None:
     size: Condition = Compare(Size(Path(("a",))), ">", Literal(3))
     known: Condition = Compare(Path(("a",)), "=", Literal("abcd"))

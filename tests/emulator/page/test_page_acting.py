@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from stateroom.emulator.config import SEED_DM
@@ -10,6 +11,8 @@ from support.bolt_apps import bolt_app
 from support.browsing import Bot, Shown, showing
 from support.local_slack import Json, eventually, local_slack
 from support.page_app import SILENCE, PageApp, field_of, modal, page_app
+
+pytestmark = pytest.mark.service
 
 OPEN = [{"type": "actions", "block_id": "b", "elements": [kit.button("Open", "open")]}]
 

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from stateroom.emulator.config import SEED_DM
 from support.browsing import Shown
 from support.local_slack import Json
 from support.page_app import MANIFEST, page_app
+
+pytestmark = pytest.mark.service
 
 PROMPTS = [{"title": "Summary", "message": "What was said here?"}]
 

@@ -6,11 +6,14 @@ import time
 from collections import deque
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from stateroom.emulator.config import SEED_BOT_USER
 from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
 from support.local_slack import EventApp, LocalSlack, local_slack
+
+pytestmark = pytest.mark.service
 
 ASK = f"<@{SEED_BOT_USER}> hello"
 CLOSED_PORT = "http://127.0.0.1:9/slack/events"

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from stateroom.emulator.config import SEED_CHANNEL
 from support import kit_samples as kit
 from support.browsing import Bot, Shown
 from support.page_app import page_app
+
+pytestmark = pytest.mark.service
 
 
 async def test_q11_events_calls_and_interactions_are_named_and_paired_with_their_answers(shown: Shown) -> None:

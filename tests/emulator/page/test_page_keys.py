@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from stateroom.emulator.config import SEED_DM, SEED_OTHER_USER
 from support.browsing import Bot, Shown, showing
 from support.local_slack import LocalSlack
+
+pytestmark = pytest.mark.service
 
 NARROW = {"viewport": {"width": 390, "height": 844}}
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from stateroom.emulator.config import SEED_CHANNEL, SEED_OTHER_USER, SEED_USER
@@ -11,6 +12,8 @@ from support.browsing import Bot, Shown
 from support.kit_samples import Json
 from support.local_slack import eventually
 from support.page_app import page_app
+
+pytestmark = pytest.mark.service
 
 EVIL = "<img src=x onerror='window.__hit = 1'>"
 KEPT = {"type", "action_id", "block_id", "style", "status", "level", "indent", "url", "title_url", "video_url"}

@@ -9,6 +9,8 @@ from stateroom.emulator.config import SEED_APP, SEED_OTHER_USER
 from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
 from support.local_slack import EventApp, LocalSlack, local_slack
 
+pytestmark = pytest.mark.service
+
 ANSWER = """**Nothing is lost.** The event is durable *before* Slack hears `200`:
 
 1. the inbox row is written

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Route, expect
 
 from stateroom.emulator.config import SEED_CHANNEL, SEED_OTHER_USER
 from support.browsing import Bot, Shown
 from support.page_app import field_of, modal, page_app
 from support.page_files import PNG, drop, paste
+
+pytestmark = pytest.mark.service
 
 
 async def test_q12_a_direct_message_is_started_with_anybody(shown: Shown) -> None:

@@ -12,6 +12,8 @@ import stateroom.emulator
 from support.browsing import Bot, Shown, showing
 from support.local_slack import LocalSlack, local_slack_process
 
+pytestmark = pytest.mark.service
+
 PAGE = Path(stateroom.emulator.__file__).with_name("page")
 
 ATTACKS = [

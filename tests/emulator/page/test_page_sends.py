@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Route, expect
 
 from stateroom.emulator.config import SEED_CHANNEL, SEED_DM
 from support.browsing import UNREACHABLE, Shown, showing
 from support.local_slack import local_slack_process
 from support.page_files import paste
+
+pytestmark = pytest.mark.service
 
 SEND = "**/_sim/messages"
 

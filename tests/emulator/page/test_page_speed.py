@@ -5,11 +5,14 @@ The times are the browser's own, the best of a few, since the machine that runs 
 
 import statistics
 
+import pytest
 from playwright.async_api import Route, expect
 
 from stateroom.emulator.config import SEED_CHANNEL, SEED_OTHER_USER, SEED_TEAM, SEED_USER
 from support.browsing import Shown
 from support.local_slack import LocalSlack
+
+pytestmark = pytest.mark.service
 
 # From the arrival of an event to the message laid out on the page, without any help from the page's own code.
 _STOPWATCH = """

@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.async_api import expect
 
 from stateroom.emulator.config import SEED_BOT_USER, SEED_CHANNEL, SEED_DM, SEED_OTHER_USER, SEED_USER
 from support.browsing import Bot, Shown
+
+pytestmark = pytest.mark.service
 
 
 def wire_of(shown: Shown, channel: str = SEED_CHANNEL) -> list[str]:
