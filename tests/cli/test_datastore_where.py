@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stateroom.cli.datastore_where import condition, translate
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.errors import InvalidCondition
+from support.tables import each
 
 ITEM = {
     "status": "open",
@@ -25,7 +26,7 @@ ITEM = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "expected"),
     [
         ("status = 'open'", True),
@@ -79,7 +80,7 @@ def test_no_text_is_ever_read_as_anything_but_a_value(text: str) -> None:
     assert list(made.values.values()) == [text]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "at", "told"),
     [
         ("status = 'open", 9, "not closed"),

@@ -10,6 +10,7 @@ from stateroom.bot.config import BotConfig
 from stateroom.cli.settings import EPHEMERAL, SETTINGS, Setting, Settings, child_environment, load
 from stateroom.model.content import Content
 from stateroom.model.errors import WrongUse
+from support.tables import each
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def test_without_anything_set_the_bot_gets_its_own_defaults() -> None:
     assert load({}).bot_config() == BotConfig()
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@each("setting", SETTINGS)
 def test_each_documented_default_is_the_real_one(setting: Setting) -> None:
     written("")
     assert getattr(load({setting.name: setting.default}), setting.key) == getattr(Settings(), setting.key)
@@ -129,7 +130,7 @@ WRONG: list[tuple[Mapping[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("environ", "expected"), WRONG)
+@each(("environ", "expected"), WRONG)
 def test_a_wrong_value_is_one_line_that_names_it_and_never_repeats_it(
     environ: Mapping[str, str], expected: str
 ) -> None:

@@ -9,6 +9,7 @@ import yaml
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.problems import DesignInvalid
 from stateroom.model.schema.manifest import datastores_of, manifest_of
+from support.tables import each
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "designs"
 APPROVALS = (EXAMPLES / "approvals.yaml").read_text()
@@ -49,7 +50,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "path", "problem"), WRONG)
+@each(("text", "line", "path", "problem"), WRONG)
 def test_a_wrong_pattern_is_refused_with_its_line_and_field(text: str, line: int, path: str, problem: str) -> None:
     with pytest.raises(DesignInvalid) as caught:
         read_design(BASE + text)
@@ -78,7 +79,7 @@ WRONG_ENTITIES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "problem"), WRONG_ENTITIES)
+@each(("text", "problem"), WRONG_ENTITIES)
 def test_a_wrong_entity_is_refused_at_its_line(text: str, problem: str) -> None:
     with pytest.raises(DesignInvalid) as caught:
         read_design(f"app: {{name: x}}\nentities:\n  {text}\n")

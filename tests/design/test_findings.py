@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import pytest
-
 from stateroom.design.diff import diff
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.findings import FINDINGS
 from stateroom.design.plan import plan
 from stateroom.model.schema.manifest import datastores_of
+from support.tables import each
 
 DOCS = Path(__file__).parents[2] / "docs" / "findings"
 EXPORT = "{name: out, entity: item, kind: export, per_day: 1}"
@@ -115,7 +114,7 @@ PROVOKED: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("id", [id for id in FINDINGS if id != "SR-602"])
+@each("id", [id for id in FINDINGS if id != "SR-602"])
 def test_each_finding_is_provoked_by_what_it_is_about_and_by_nothing_less(id: str) -> None:
     found = [one for one in plan(read_design(PROVOKED[id])).findings if one.id == id]
     assert found

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from support.tables import each
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -36,7 +36,7 @@ def broken_links(page: Path) -> list[str]:
     return broken
 
 
-@pytest.mark.parametrize("page", documents(ROOT), ids=lambda page: page.relative_to(ROOT).as_posix())
+@each("page", documents(ROOT))
 def test_each_link_leads_somewhere(page: Path) -> None:
     assert broken_links(page) == []
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from support.tables import each
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "slack-parity.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def emulator_tests() -> set[str]:
 TESTS = emulator_tests()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:50])
+@each("row", ROWS)
 def test_each_behaviour_says_its_basis_and_names_a_test_that_is_there(row: str) -> None:
     _, behaviour, basis, tests, _ = row.split("|")
     assert behaviour.strip()

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stateroom.emulator import elements, viewcheck
+from support.tables import each
 
 BERN, ROME = {"text": {"type": "plain_text", "text": "Bern"}, "value": "bern"}, {"text": "Rome", "value": "rome"}
 OPTIONS = {"options": [BERN, ROME]}
@@ -43,7 +43,7 @@ def element_of(kind: str, more: dict[str, Any]) -> tuple[dict[str, Any], list[An
     return element, [{"type": "input", "block_id": "b", "element": element}]
 
 
-@pytest.mark.parametrize(("kind", "more", "initial", "start", "field", "given", "chosen"), ELEMENTS)
+@each(("kind", "more", "initial", "start", "field", "given", "chosen"), ELEMENTS)
 def test_each_element_starts_and_is_filled_in_under_its_own_field(  # noqa: PLR0917 - one row of the table
     kind: str, more: dict[str, Any], initial: str, start: Any, field: str, given: Any, chosen: Any
 ) -> None:

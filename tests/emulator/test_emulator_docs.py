@@ -9,17 +9,18 @@ import pytest
 from stateroom.emulator import control, events, interact_routes
 from stateroom.emulator.faults import EVENT_KINDS, METHOD_KINDS
 from stateroom.emulator.webapi import METHODS
+from support.tables import each
 
 ROUTES = [*control.ROUTES, *interact_routes.ROUTES]
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 
 
-@pytest.mark.parametrize("method", [*METHODS, "api.test"])
+@each("method", [*METHODS, "api.test"])
 def test_every_method_is_described(method: str) -> None:
     assert f"`{method}`" in PAGE
 
 
-@pytest.mark.parametrize("route", sorted({(verb, r.path) for r in ROUTES for verb in (r.methods or set()) - {"HEAD"}}))
+@each("route", sorted({(verb, r.path) for r in ROUTES for verb in (r.methods or set()) - {"HEAD"}}))
 def test_every_control_call_is_described(route: tuple[str, str]) -> None:
     verb, path = route
     assert path in PAGE

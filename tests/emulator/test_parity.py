@@ -4,11 +4,10 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import pytest
-
 from stateroom.emulator import parity
 from stateroom.emulator.parity import Row
 from stateroom.emulator.webapi import METHODS
+from support.tables import each
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "stateroom" / "emulator"
@@ -52,7 +51,7 @@ def test_every_event_that_the_source_makes_has_a_row() -> None:
     assert {name for name in literals if is_absent(name, parity.ABSENT_EVENTS)} == set()
 
 
-@pytest.mark.parametrize("row", [*parity.METHODS, *parity.EVENTS], ids=lambda row: row.names.split()[0])
+@each("row", [*parity.METHODS, *parity.EVENTS])
 def test_the_test_of_a_row_is_there_drives_it_and_has_a_real_client(row: Row) -> None:
     text = (ROOT / row.test).read_text(encoding="utf-8")
     assert re.search(r"slack_sdk|slack_bolt|slack\.client", text), f"{row.test} has no client of Slack's"

@@ -16,6 +16,7 @@ from stateroom.expr.parser import parse
 from stateroom.expr.tree import Compare, Condition, Contains, In, Literal, Not, Path
 from stateroom.model.codec import encode
 from support.conditions import NAMES, TEXTS, VALUES, conditions, rows
+from support.tables import each
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_every_value_is_compared_with_every_other(connection: sqlite3.Connection
                 assert not exact or wanted == places, one
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@each("value", VALUES)
 def test_every_value_is_looked_for_in_every_other(connection: sqlite3.Connection, value: Any) -> None:
     for condition in (Contains(A.operand, Literal(value)), In(A.operand, (Literal(value), Literal("ab")))):
         for one in (condition, Not(condition)):
@@ -71,7 +72,7 @@ def test_every_value_is_looked_for_in_every_other(connection: sqlite3.Connection
             assert not exact or wanted == places, one
 
 
-@pytest.mark.parametrize(
+@each(
     ("condition", "exact"),
     [
         (A == "open", True),
@@ -128,7 +129,7 @@ def test_few_rows_too_many_are_found_for_what_people_ask(connection: sqlite3.Con
         assert wanted <= len(found(connection, condition, items)[0]) <= wanted + 2, condition
 
 
-@pytest.mark.parametrize("evil", [*TEXTS, "?", "';--", "$.a", 'a"] = ?', "]", "\n", "x' OR '1'='1", "é\u2028"])
+@each("evil", [*TEXTS, "?", "';--", "$.a", 'a"] = ?', "]", "\n", "x' OR '1'='1", "é\u2028"])
 def test_nothing_of_a_condition_is_in_the_sql(connection: sqlite3.Connection, evil: str) -> None:
     items: list[dict[str, Any]] = [{"a": evil}, {"a": [evil]}, {evil or "x": {evil or "x": 1}}, {"a": "harmless"}, {}]
     name = evil or "x"

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from stateroom import InvalidCondition, attr
 from stateroom.expr.evaluate import evaluate
 from stateroom.expr.tree import Compare, Literal, Path
+from support.tables import each
 
 ROW: dict[str, Any] = {"s": "b", "n": 5, "d": Decimal("1.5"), "t": True, "o": {"x": {"y": 1}}, "l": [1, True]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("condition", "holds"),
     [
         (attr("s") == "b", True),

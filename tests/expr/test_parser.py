@@ -25,6 +25,7 @@ from stateroom.expr.tree import (
     Size,
     TypeIs,
 )
+from support.tables import each
 
 A, B = Path(("a",)), Path(("b",))
 ONE, TWO, TEXT, YES = Literal(1), Literal(2), Literal("x"), Literal(True)
@@ -40,7 +41,7 @@ def read(text: str, **more: Any) -> Condition:
     return parse(text, more.get("names", names or None), more.get("values", values or None))
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "tree"),
     [
         ("a = :one", A1),
@@ -87,7 +88,7 @@ def test_the_grammar(text: str, tree: Condition) -> None:
     check(tree)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "position", "says"),
     [
         ("", 0, "empty"),
@@ -185,7 +186,7 @@ def test_an_error_points_at_the_character_and_says_the_next_step(text: str, posi
     assert str(caught.value).endswith(f"(at character {position})")
 
 
-@pytest.mark.parametrize(
+@each(
     ("names", "values", "says"),
     [
         ({"#a": "a", "#z": "z"}, {":one": 1}, "'#z' in names is not used"),
@@ -224,7 +225,7 @@ def test_a_name_may_be_any_text() -> None:
     assert parse("#x = :v", {"#x": 'a."b"[0]; DROP'}, {":v": 1}) == Compare(Path(('a."b"[0]; DROP',)), "=", ONE)
 
 
-@pytest.mark.parametrize("word", [*sorted(RESERVED)[::40], "STATUS", "NAME", "SIZE", "ITEMS", "URL", "ZONE"])
+@each("word", [*sorted(RESERVED)[::40], "STATUS", "NAME", "SIZE", "ITEMS", "URL", "ZONE"])
 def test_reserved_words_need_a_placeholder_in_any_case(word: str) -> None:
     for text in (word, word.lower(), word.title()):
         with pytest.raises(InvalidCondition) as caught:

@@ -16,6 +16,7 @@ from stateroom.expr.render import render
 from stateroom.expr.tree import And, Compare, Condition, Literal, Not, Or, Path
 from stateroom.expr.values import TYPE_CODES
 from support.conditions import VALUES, conditions, rows
+from support.tables import each
 
 
 @given(conditions, st.lists(rows, min_size=1, max_size=8))
@@ -24,7 +25,7 @@ def test_a_compiled_condition_says_what_evaluate_says(condition: Condition, foun
     assert [test(row) for row in found] == [evaluate(condition, row) for row in found]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@each("value", VALUES)
 def test_a_compiled_condition_compares_every_value_with_every_other(value: Any) -> None:
     flat: list[dict[str, Any]] = [{}, *({"a": other} for other in VALUES)]
     a = attr("a")
@@ -114,7 +115,7 @@ def test_nor_do_strange_names_and_values_give_anything_else(given_: dict[Any, An
             continue
 
 
-@pytest.mark.parametrize(
+@each(
     "made",
     [
         And(()),

@@ -18,6 +18,7 @@ from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import FormatTooNew, MigrationNeeded, MigrationRefused
 from stateroom.store import Store, own_tables
 from support.retention import ANN, NOW, OTHER, TEAM, TICKETS, rows_of
+from support.tables import each
 
 
 def with_attributes(base: Definition = TICKETS, without: str = "", **more: Attribute) -> Definition:
@@ -45,7 +46,7 @@ async def state(store: Store, definition: Definition) -> State:
     return found
 
 
-@pytest.mark.parametrize(
+@each(
     ("new", "expected"),
     [
         (TICKETS, []),

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from stateroom.engines import leases
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Put, Write, Written
@@ -17,6 +15,7 @@ from stateroom.model.definition import Definition
 from stateroom.slack.events import Message
 from stateroom.store import Store, own_definitions
 from support.retention import ANN, BOB, NOW, OTHER, TEAM, TICKETS, USER, Clock, rows_of
+from support.tables import each
 
 CLEARED = replace(TICKETS, on_erase="clear")
 CHANGED = replace(TICKETS, changes=True, keep_deleted=600)
@@ -41,7 +40,7 @@ async def stored(store: Store) -> str:
     return repr([await rows_of(store.engine, name) for name in names])
 
 
-@pytest.mark.parametrize(
+@each(
     ("on_erase", "item", "action", "rest"),
     [
         ("delete", {"owner": ANN, "notes": "x"}, "delete", {}),

@@ -11,6 +11,7 @@ from stateroom.model.attributes import TYPES, Attribute
 from stateroom.model.codec import decode, encode, normalise
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue
+from support.tables import each
 
 BLOCK = {"type": "rich_text", "elements": []}
 
@@ -62,15 +63,15 @@ def typed(name: str) -> str:
     return name if name in TYPES else f"slack#/types/{name}"
 
 
-def cases(table: dict[str, list[Any]]) -> list[Any]:
-    return [pytest.param(typed(name), value, id=f"{name}-{value!r}") for name in table for value in table[name]]
+def cases(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    return [(typed(name), value) for name in table for value in table[name]]
 
 
 def test_every_type_has_its_cases() -> None:
     assert {typed(name) for name in FITTING} == {typed(name) for name in UNFITTING} == set(TYPES)
 
 
-@pytest.mark.parametrize(("name", "value"), cases(FITTING))
+@each(("name", "value"), cases(FITTING))
 def test_what_fits_a_type_is_taken_and_made_canonical(name: str, value: Any) -> None:
     attribute = Attribute(name)
     assert attribute.fault(value) is None
@@ -79,7 +80,7 @@ def test_what_fits_a_type_is_taken_and_made_canonical(name: str, value: Any) -> 
     assert repr(decode(encode(kept))) == repr(kept)
 
 
-@pytest.mark.parametrize(("name", "value"), cases(UNFITTING))
+@each(("name", "value"), cases(UNFITTING))
 def test_what_does_not_fit_a_type_is_refused_in_words_without_the_value(name: str, value: Any) -> None:
     found = Attribute(name).fault(value)
     assert found is not None

@@ -16,6 +16,7 @@ import stateroom as sr
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import decode, encode
 from stateroom.model.datastore import definition_of
+from support.tables import each
 
 SECRET = "hunter2"
 Points = NewType("Points", int)
@@ -85,7 +86,7 @@ def test_every_option_of_a_class_reaches_its_definition() -> None:
     assert list(DEFINITION.upgrades) == [1]
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "attribute"),
     [
         ("id", Attribute("string", required=True, description="which one")),
@@ -392,7 +393,7 @@ class Bits(enum.Flag):
     A = 1
 
 
-@pytest.mark.parametrize(
+@each(
     ("annotation", "path", "words"),
     [
         (complex, "x", "no Slack attribute type"),
@@ -416,7 +417,6 @@ class Bits(enum.Flag):
         (Annotated[str, Field(alias="$v")], "$v", "Stateroom's own"),
         (Annotated[str, Field(alias="id")], "id", "the name of two attributes"),
     ],
-    ids=range(20),
 )
 def test_an_annotation_that_cannot_be_kept_is_refused_by_path(annotation: Any, path: str, words: str) -> None:
     with pytest.raises(sr.InvalidDefinition) as refused:

@@ -29,7 +29,9 @@ from pydantic_ai.messages import (
 
 from stateroom.model.errors import CorruptData, FormatTooNew, InvalidValue
 from stateroom.model.messages import check_format, from_text, to_text, turns_of
+from support.tables import each
 
+pytestmark = pytest.mark.service  # for pydantic-ai, whose import takes longer than these tests
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 PACKED = base64.b64encode(PICTURE).decode()
 FACTS = {"media_type": "image/png", "size": len(PICTURE), "sha256": hashlib.sha256(PICTURE).hexdigest()}
@@ -67,7 +69,7 @@ def test_line_ends_between_tokens_go_so_that_a_text_is_one_line() -> None:
     assert from_text(kept) == plain
 
 
-@pytest.mark.parametrize(
+@each(
     ("messages", "field"),
     [
         (b"", "messages"),

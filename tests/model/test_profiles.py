@@ -15,6 +15,7 @@ from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import DefinitionWarning, InvalidDefinition, ItemTooLarge
 from stateroom.model.lifecycle import Lifecycle
 from stateroom.model.profiles import ITEM_LIMIT, PROFILES, check_profile, size_of
+from support.tables import each
 
 STRING = Attribute("string")
 
@@ -23,7 +24,7 @@ def wide(attributes: int, name: str = "x", **options: Any) -> Definition:
     return Definition(name, "a0", {f"a{n}": STRING for n in range(attributes)}, **options)
 
 
-@pytest.mark.parametrize(
+@each(
     ("item", "size"),
     [
         ({}, 0),
@@ -54,7 +55,6 @@ def wide(attributes: int, name: str = "x", **options: Any) -> Definition:
         ({"a": {"bc": "x"}}, 1 + 3 + 1 + 2 + 1),
         ({"a": [{"b": [1]}]}, 1 + 3 + 1 + (3 + 1 + 1 + (3 + 1 + 2))),
     ],
-    ids=repr,
 )
 def test_an_item_is_counted_as_dynamodb_counts(item: dict[str, Any], size: int) -> None:
     assert size_of(normalise_item(item)) == size

@@ -9,6 +9,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import InvalidDefinition
 from stateroom.model.lifecycle import Lifecycle
+from support.tables import each
 
 STRING, STAMP = Attribute("string"), Attribute("slack#/types/timestamp")
 STATES = Attribute("string", values=("open", "done"))
@@ -86,7 +87,7 @@ REFUSED: list[tuple[Callable[[], Definition], str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "attribute", "words"), REFUSED, ids=range(len(REFUSED)))
+@each(("make", "attribute", "words"), REFUSED)
 def test_what_cannot_be_kept_is_refused_by_name(
     make: Callable[[], Definition], attribute: str | None, words: str
 ) -> None:

@@ -10,6 +10,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.model.schema.compat import Change, compare
 from support.definitions import apps
+from support.tables import each
 
 STRING, WHOLE, WHEN = Attribute("string"), Attribute("integer"), Attribute("slack#/types/timestamp")
 ID = {"id": STRING, "other": STRING, "at": WHEN, "until": WHEN}
@@ -118,7 +119,7 @@ CHANGES: list[tuple[Any, Any, list[tuple[str, str, bool]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), CHANGES)
+@each(("old", "new", "expected"), CHANGES)
 def test_a_change_of_an_attribute_is_told_with_its_path(
     old: Attribute, new: Attribute, expected: list[tuple[str, str, bool]]
 ) -> None:

@@ -12,6 +12,7 @@ from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import FormatTooNew, InvalidDefinition
 from stateroom.model.schema.document import AttributeText, DefinitionText, is_one, read, write
 from support.definitions import apps
+from support.tables import each
 
 
 def document(**fields: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def test_what_is_so_by_default_is_not_written() -> None:
     assert is_one(write([]))
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "told"),
     [
         (document(version="2"), r"a: is not as docs/format.md says: Expected `int`, got `str` - at `\$.version`"),

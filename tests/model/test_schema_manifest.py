@@ -14,6 +14,7 @@ from stateroom.model.schema.doubts import doubts
 from stateroom.model.schema.losses import losses
 from stateroom.model.schema.manifest import datastores_of, manifest_of, read
 from support.definitions import apps, slack_apps
+from support.tables import each
 
 TAG = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
 TICKETS: dict[str, Any] = {
@@ -123,7 +124,7 @@ def test_what_has_no_place_in_a_definition_is_noted_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "types", "told"),
     [
         ("string", {}, 's.a: must be an object such as {"type": "string"}'),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stateroom.model.errors import SlackError, Throttled
 from stateroom.slack.codes import MEANINGS, READS, THROTTLED, error_of, error_of_answer
+from support.tables import each
 
 PAGE = Path(__file__).parents[2] / "docs" / "slack-wire.md"
 POST = "chat.postMessage"
@@ -34,7 +35,7 @@ def test_the_page_names_what_throttles(code: str) -> None:
     assert f"`{code}`" in PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("code", sorted(MEANINGS))
+@each("code", sorted(MEANINGS))
 def test_nothing_was_applied_before_it_was_sent_or_by_reading(code: str) -> None:
     assert not error_of(POST, code, sent=False).maybe_applied
     for method in READS:
@@ -68,7 +69,7 @@ def test_throttling_says_how_long(headers: dict[str, str], seconds: float, statu
     assert (error.retry_after, error.retryable, error.maybe_applied) == (seconds, True, False)
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "data", "code"),
     [
         (200, {"ok": False, "error": "is_archived"}, "is_archived"),

@@ -24,6 +24,7 @@ from stateroom.slack.events import (
     UrlVerification,
     parse,
 )
+from support.tables import each
 
 TEAM, CHANNEL, USER, OWN = "T00000001", "C00000001", "U00000001", "UB0000001"
 TS, ROOT = "1700000000.000200", "1700000000.000100"
@@ -180,7 +181,7 @@ def test_an_event_without_an_id_gets_the_same_one_on_each_delivery() -> None:
 # --- what is ignored
 
 
-@pytest.mark.parametrize(
+@each(
     ("event", "reason"),
     [
         (spoken(bot_id="B00000001"), "bot"),
@@ -273,7 +274,7 @@ def test_the_two_outer_payloads() -> None:
 # --- what is refused
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         b"",
@@ -297,7 +298,7 @@ def test_a_body_that_is_not_a_json_object_is_refused_with_400(body: bytes) -> No
 BAD_IDS = ["", "../etc/passwd", "c1", "C1\n", "C 1", "Ｃ１２３", "C" * 200, 7, True, [], {}, "C1\0", "\ud800"]
 
 
-@pytest.mark.parametrize("bad", BAD_IDS)
+@each("bad", BAD_IDS)
 @pytest.mark.parametrize("field", ["channel", "user", "ts", "thread_ts"])
 def test_a_malformed_id_is_refused_by_its_field_and_never_echoed(field: str, bad: Any) -> None:
     with pytest.raises(PayloadRefused) as caught:
@@ -416,7 +417,7 @@ def test_any_value_anywhere_gives_an_event_or_a_refusal(where: tuple[int, tuple[
     read_or_refuse(json.dumps(put(VALID[number], path, value)).encode())
 
 
-@pytest.mark.parametrize("where", ALL_PATHS, ids=str)
+@each("where", ALL_PATHS, ids=str)
 def test_each_field_may_have_each_wrong_type(where: tuple[int, tuple[Any, ...]]) -> None:
     number, path = where
     for value in (None, True, -1, 10**400, 1.5, "", "\0", "\ud800", [], {}, [[]], [{}], {"type": {}}, ["x"], [None]):

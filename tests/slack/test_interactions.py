@@ -16,6 +16,7 @@ from stateroom.slack.interactions import (
     parse_command,
     parse_interaction,
 )
+from support.tables import each
 
 BASE: dict[str, Any] = {
     "type": "message_action",
@@ -82,7 +83,7 @@ def test_an_org_wide_install_without_a_team_is_its_enterprise() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "what"),
     [
         (b"", "payload"),
@@ -99,7 +100,6 @@ def test_an_org_wide_install_without_a_team_is_its_enterprise() -> None:
         (form({**BASE, "channel": {"id": "xoxb-secret"}}), "payload.channel.id"),
         (form({**BASE, "message": {"ts": "now"}}), "payload.message.ts"),
     ],
-    ids=range(13),
 )
 def test_what_is_malformed_is_400_and_never_echoed(body: bytes, what: str) -> None:
     with pytest.raises(PayloadRefused, match=what) as refused:

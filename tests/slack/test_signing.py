@@ -12,6 +12,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 
 from stateroom.model.errors import SignatureRefused, WrongUse
 from stateroom.slack.signing import MAX_SKEW, Verifier, sign
+from support.tables import each
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 NOW = 1_700_000_000
@@ -93,7 +94,7 @@ def test_a_header_that_comes_twice_is_refused_even_if_both_are_right(repeated: i
         Verifier(SECRET).verify([*pairs, (name.upper(), value)], BODY, NOW)
 
 
-@pytest.mark.parametrize(
+@each(
     "timestamp",
     [
         *[b"", b"-1", b"+1700000000", b" 1700000000", b"1700000000 ", b"1700000000.0", b"17e8", b"1_700_000_000"],

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stateroom.slack.text import MAX_TOKEN, Neutraliser, neutralise, neutralised, stable_prefix, strip_mention
+from support.tables import each
 
 OWN, FRIEND, STRANGER = "UB0000001", "U00000001", "U00000002"
 ALLOWED = frozenset({FRIEND})
@@ -85,7 +86,7 @@ texts = st.lists(pieces, max_size=12).map("".join) | st.text(max_size=60)
 # --- our own mention
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "left"),
     [
         (f"<@{OWN}> hello", "hello"),
@@ -121,7 +122,7 @@ def test_no_mention_of_us_is_left_and_no_word_is_lost(text: str) -> None:
 # --- pings
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "shown"),
     [
         ("<!channel>", "@\u200bchannel"),
