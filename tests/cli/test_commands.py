@@ -112,11 +112,35 @@ def test_a_model_that_is_not_allowed_is_refused_at_the_start(command: str) -> No
 
 @pytest.mark.service
 @pytest.mark.parametrize("command", ["serve", "worker"])
-@pytest.mark.parametrize("model", ["nonsense", "no-such-provider:x"])
+@pytest.mark.parametrize("model", ["no-such-provider:x", "antropic:claude"])
 def test_an_unknown_model_is_refused_where_it_is_to_answer(command: str, model: str) -> None:
     result = run(command, SLACK_SIGNING_SECRET="s", STATEROOM_MODEL=model)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"stateroom: STATEROOM_MODEL {model} cannot be used: Unknown model: {model}\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "serve --no-worker", "worker"])
+@pytest.mark.parametrize(
+    ("model", "region", "says"),
+    [
+        ("nonsense", "", "is no model string"),
+        ("bedrock:claude", "", "give a Bedrock model id"),
+        (
+            "bedrock:global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "eu-central-1",
+            "a global profile answers anywhere",
+        ),
+        ("bedrock:us.anthropic.claude-haiku-4-5-20251001-v1:0", "eu-central-1", "its profile answers in us"),
+    ],
+)
+def test_a_model_that_is_none_or_leaves_its_region_is_refused_at_the_start(
+    command: str, model: str, region: str, says: str
+) -> None:
+    environ = {"SLACK_SIGNING_SECRET": "s", "STATEROOM_MODEL": model, "STATEROOM_MODEL_REGION": region}
+    result = run(*command.split(), **environ)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.service

@@ -46,7 +46,7 @@ def test_only_what_is_chosen_is_asked_for() -> None:
     ]
     assert made["settings"]["event_subscriptions"]["bot_events"] == ["app_mention"]
     assert not {"agent_view", "assistant_view", "slash_commands", "shortcuts"} & set(made["features"])
-    assert "interactivity" not in made["settings"]
+    assert made["settings"]["interactivity"]["is_enabled"]
 
 
 def test_an_agent_has_the_view_of_today_and_an_assistant_the_older_one() -> None:

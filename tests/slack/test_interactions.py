@@ -51,6 +51,7 @@ def test_a_message_shortcut_names_its_thread() -> None:
         "C00000001",
         "1700000000.000100",
         "1700000003.000000",
+        message="1700000002.000200",
     )
     assert interaction_payload(json.dumps(BASE).encode()) == found
 

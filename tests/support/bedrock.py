@@ -266,10 +266,10 @@ METADATA: dict[str, Any] = {
 def _frames(reply: Reply) -> Iterator[bytes | float]:
     """The events of a stream, and the seconds to wait before the next."""
     yield frame("messageStart", {"role": "assistant"})
-    yield reply.wait
+    yield float(reply.wait)
     for piece in reply.pieces:
         yield frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
-        yield reply.pace
+        yield float(reply.pace)
     if reply.exception:
         yield frame(reply.exception, {"message": "it broke"}, exception=True)
         return

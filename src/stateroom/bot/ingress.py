@@ -104,7 +104,7 @@ class Ingress:
         self._wake = wake
         self._unready = unready
         self._greets = greets
-        self._interactions = Interactions(self._inbox, clock)
+        self._interactions = Interactions(self._inbox, clock, wake)
         self._followed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         self._routes: Mapping[str, tuple[str, Handler]] = {

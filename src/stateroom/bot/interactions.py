@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from stateroom.bot.offers import CONTINUE, GO_ON
 from stateroom.layers.inbox import Inbox
 from stateroom.slack.app_manifest import COMMAND, STOP_SHORTCUT
 from stateroom.slack.interactions import Acted, Command
@@ -26,8 +27,9 @@ IDLE: Final = "I am not writing anything for you here."
 class Interactions:
     """Takes interactions and commands; each method gives the body of the answer to Slack."""
 
-    def __init__(self, inbox: Inbox, clock: Callable[[], float]) -> None:
+    def __init__(self, inbox: Inbox, clock: Callable[[], float], wake: Callable[[], None] = lambda: None) -> None:
         self._inbox = inbox
+        self._wake = wake
         self._clock = clock
         self._words: Mapping[str, Callable[[Command], Awaitable[str]]] = {"help": self._help, "stop": self._stop}
 
@@ -35,8 +37,15 @@ class Interactions:
         """A press, a shortcut, a modal."""
         if STOP_SHORTCUT in event.names and event.channel and event.thread:
             await self._inbox.stop(event.team, f"{event.channel}:{event.thread}", before=event.at or self._now())
+        if CONTINUE in event.names and event.channel and event.thread and event.message:
+            await self._go_on(event, event.channel, event.thread, event.message)
         # A select that asks for options would show an error without them; we offer none.
         return {"options": []} if event.kind == "block_suggestion" else NOTHING
+
+    async def _go_on(self, event: Acted, channel: str, thread: str, message: str) -> None:
+        """The rest of an answer, which is a turn of its own: one, however often and by whomever it is asked for."""
+        if await self._inbox.go_on(event.team, channel, thread, message, user=event.user, text=GO_ON):
+            self._wake()
 
     async def command(self, command: Command) -> Answer:
         """`/stateroom …`; whatever else is typed gets help."""

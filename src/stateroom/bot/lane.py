@@ -15,8 +15,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stateroom.bot import offers
 from stateroom.bot.asking import listen
 from stateroom.bot.config import BotConfig
+from stateroom.bot.limits import plain, refusal_of
 from stateroom.bot.responder import Answer, Ask, Responder, exchange, prompt_of
 from stateroom.bot.speaker import Slack, Speaker
 from stateroom.bot.surface import PATIENCE, Surface
@@ -27,6 +29,7 @@ from stateroom.layers import outbox
 from stateroom.layers.inbox import Inbox, waits
 from stateroom.layers.threads import Thread
 from stateroom.model import codec
+from stateroom.model.codec import normalise
 from stateroom.model.errors import (
     ConditionFailed,
     CorruptData,
@@ -53,6 +56,7 @@ NOTICE: Final = "I was already answering your first version. Please send what yo
 _SLACK_TRIES: Final = 5  # times `max_attempts`: an outage of Slack is waited out longer than one of the model
 _CLAIMS: Final = 25  # a turn that was begun this often in a row and never ended kills its worker: give up and say so
 _PASSING: Final = (Throttled, SlackError, StoreUnavailable)  # what waiting for Slack or for the store may mend
+_ENDS: Final = {"failed": "fail", "refused": "refuse"}  # how a turn of that kind of answer ends; else `finish`
 _FAILURES: Final = (*_PASSING, ModelError, CorruptData, ItemTooLarge, InvalidValue)  # all else is a defect
 _MENTION: Final = re.compile(r"<@([UWB][A-Z0-9]+)")
 log = logging.getLogger("stateroom.turn")
@@ -137,6 +141,9 @@ class Lane:
         if prepared is None and not text.strip() and not row.item.get("files"):
             kind, prepared = "help", {"text": HELP}
             row = await self._prepare(row, kind, prepared)
+        if prepared is None and (refusal := refusal_of(text, self._tools.config.max_prompt)) is not None:
+            kind, prepared = "refused", {"text": refusal.says, "reason": refusal.reason}
+            row = await self._prepare(row, kind, prepared)
         speaker = self._speaker(row, kind, allowed=[*_MENTION.findall(text), str(row.item.get("user", ""))])
         await speaker.load()
         if prepared is None:
@@ -145,7 +152,7 @@ class Lane:
             row = await self._prepare(row, kind, prepared)
         elif row.item["state"] == "claimed":
             row = await self._move(row, step(row.item["state"], "intend"))
-        await speaker.settle(str(prepared["text"]))
+        await speaker.settle(str(prepared["text"]), below=offers.blocks(prepared.get("offers", ())))
         await self._surface.end(row, mended=speaker.mended)
         if row.item["state"] == "answering":
             row = await self._move(row, step("answering", "post"))
@@ -182,7 +189,7 @@ class Lane:
             history=window.messages,
             turns=await thread.count(),
             first=_first_words(first.messages) if first is not None else "",
-            files=[str(f.get("name", "")) for f in row.item.get("files", [])],
+            files=plain(str(f.get("name", "")) for f in row.item.get("files", [])),
             now=self._tools.clock(),
         )
         if ask.turns == 0:
@@ -196,8 +203,20 @@ class Lane:
                 return STOPPED
         if not result.text.strip():
             raise ModelError("empty", retryable=True)
-        ended = {"stopped": True} if cut is not None else {}
-        return {"text": result.text, "messages": codec.encode(result.messages).decode(), **ended}
+        return self._whole(result, stopped=cut is not None)
+
+    def _whole(self, result: Answer, *, stopped: bool) -> dict[str, Any]:
+        """The answer as the row keeps it until the turn is over."""
+        answer: dict[str, Any] = {"text": result.text}
+        if result.messages:
+            answer["messages"] = codec.encode(result.messages).decode()
+        if result.reason:
+            answer["reason"] = result.reason
+        if stopped:
+            answer["stopped"] = True
+        elif result.more and self._tools.config.content.kind != "none":  # nobody goes on with what is not kept
+            answer["offers"] = [offers.CONTINUE]
+        return answer
 
     async def _listen(self, row: Row, growing: AsyncGenerator[str, None], speaker: Speaker) -> str | None:
         """Stream what grows; None when it came to its end, else what it was when a person stopped it."""
@@ -245,8 +264,10 @@ class Lane:
             writes += self._thread(row).writes(messages, turn_id=row.id, author=user, ts=row.item["ts"])
         else:
             writes.append(self._thread(row).follow())
-        event, reason = ("fail", str(row.item.get("reason", "model"))) if kind == "failed" else ("finish", "")
-        await self._close(row, event, reason or ("stopped" if "stopped" in answer else kind), *writes)
+        reason = "stopped" if "stopped" in answer else str(answer.get("reason", kind))
+        if kind == "failed":
+            reason = str(row.item.get("reason", "model"))
+        await self._close(row, _ENDS.get(kind, "finish"), reason, *writes)
 
     async def _failed(self, row: Row, failed: StateroomError) -> None:
         """Try again later, or tell the person that it ends here."""
@@ -257,14 +278,18 @@ class Lane:
         attempts = int(row.item.get("attempts", 0)) + 1
         reason = getattr(failed, "code", None) or getattr(failed, "reason", None) or type(failed).__name__
         log.warning("turn failed: %s", failed, extra={"turn": row.id, "team": row.team, "attempts": attempts})
-        last = attempts >= config.max_attempts * (_SLACK_TRIES if isinstance(failed, _PASSING) else 1)
-        if failed.retryable and not last:
-            asked = getattr(failed, "retry_after", None) or 0.0
-            wait = backoff(attempts, config.backoff_seconds, self._tools.chance, asked=asked)
+        asked = getattr(failed, "retry_after", None) or 0.0
+        at = self._tools.clock() + backoff(attempts, config.backoff_seconds, self._tools.chance, asked=asked)
+        until = float(row.item.get("retry_until", self._tools.clock() + config.retry_seconds))
+        late = isinstance(failed, ModelError) and at > until
+        last = attempts >= config.max_attempts * (_SLACK_TRIES if _is_passing(failed) else 1)
+        if failed.retryable and not last and not late:
             state = step(row.item["state"], "retry")
             # One claim: this one came to an end in good order, so those before it did not kill their workers.
             changes: dict[str, Any] = {"claims": 1, "attempts": attempts, "reason": reason}
-            await self._move(row, state, due_at=self._tools.clock() + wait, **changes)
+            if isinstance(failed, ModelError):
+                changes["retry_until"] = normalise(until)
+            await self._move(row, state, due_at=at, **changes)
         elif _may_be_told(row):
             await self._message_again(await self._apologise(row, reason))
         else:
@@ -341,6 +366,11 @@ class Lane:
 def _may_be_told(row: Row) -> bool:
     """Whether somebody waits for an answer and was not told yet that there is none."""
     return row.item["kind"] == "message" and row.item.get("answer_kind") != "failed"
+
+
+def _is_passing(failed: StateroomError) -> bool:
+    """Whether waiting may mend it: it gets more tries."""
+    return isinstance(failed, _PASSING) or (isinstance(failed, ModelError) and failed.reason == "throttled")
 
 
 def _first_words(messages: Sequence[dict[str, Any]]) -> str:

@@ -27,10 +27,15 @@ class Ask:
 
 @dataclass(slots=True)
 class Answer:
-    """What came of it: `messages` are this turn's, in pydantic-ai's JSON form."""
+    """What came of it: `messages` are this turn's, in pydantic-ai's JSON form; none: history keeps nothing of it.
+
+    `reason` is why it ended, one word; `more`: there would be more, so offer to go on.
+    """
 
     text: str = field(default="", repr=False)
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    reason: str = ""
+    more: bool = False
 
 
 class Responder(Protocol):

@@ -8,8 +8,9 @@ After a crash or an unanswered call the parts are found again (`outbox.adopt`), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
-from typing import Any, Final, Protocol
+import json
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Engine, Row, Write
@@ -26,14 +27,33 @@ STOPPED_BY_USER: Final = "stopped_by_user"
 _OVER: Final = frozenset({"message_not_in_streaming_state", "streaming_state_conflict", STOPPED_BY_USER})
 
 
+Blocks = Sequence[Mapping[str, Any]]
+
+
+class Part(NamedTuple):
+    """One message: its text, and the blocks below it."""
+
+    text: str
+    below: Blocks = ()
+
+    @property
+    def whole(self) -> str:
+        """All of it as one text, for its digest."""
+        return self.text + (json.dumps(self.below) if self.below else "")
+
+
 class Slack(Protocol):
     """The calls of slack/client.py that this file makes; each ends by `deadline`."""
 
-    async def post_message(self, *, channel: str, thread_ts: str, markdown: str, metadata: Any, deadline: float) -> str:
-        """Post; the message's ts."""
+    async def post_message(
+        self, *, channel: str, thread_ts: str, markdown: str, metadata: Any, deadline: float, below: Blocks
+    ) -> str:
+        """Post, with blocks below the text; the message's ts."""
 
-    async def update(self, *, channel: str, ts: str, markdown: str, metadata: Any, deadline: float) -> None:
-        """Replace the text."""
+    async def update(
+        self, *, channel: str, ts: str, markdown: str, metadata: Any, deadline: float, below: Blocks
+    ) -> None:
+        """Replace the text and what is below it."""
 
     async def start_stream(
         self, *, channel: str, thread_ts: str, markdown: str, team: str, user: str, deadline: float
@@ -43,8 +63,10 @@ class Slack(Protocol):
     async def append_stream(self, *, channel: str, ts: str, markdown: str, deadline: float) -> None:
         """Add to it."""
 
-    async def stop_stream(self, *, channel: str, ts: str, markdown: str, metadata: Any, deadline: float) -> None:
-        """End it."""
+    async def stop_stream(
+        self, *, channel: str, ts: str, markdown: str, metadata: Any, deadline: float, below: Blocks
+    ) -> None:
+        """End it, with blocks below its text."""
 
     async def delete(self, *, channel: str, ts: str, deadline: float) -> None:
         """Remove one of our messages."""
@@ -138,14 +160,15 @@ class Speaker:
                 raise
             self._live = False
 
-    async def settle(self, text: str) -> None:
-        """Make Slack show exactly `text`, whatever earlier runs left there."""
-        parts = split(neutralise(text, self._allowed))
+    async def settle(self, text: str, *, below: Blocks = ()) -> None:
+        """Make Slack show exactly `text`, and `below` under its end, whatever earlier runs left there."""
+        texts = split(neutralise(text, self._allowed))
+        parts = [Part(one, below if number + 1 == len(texts) else ()) for number, one in enumerate(texts)]
         for number, part in enumerate(parts):
             row = self._rows.get(number)
-            if row is None or row.item.get("digest") != outbox.digest(part):
+            if row is None or row.item.get("digest") != outbox.digest(part.whole):
                 ts = await self._settle(number, part, row)
-                await self._write(number, outbox.posted(self._rows[number], ts, self._kind, part))
+                await self._write(number, outbox.posted(self._rows[number], ts, self._kind, part.whole))
         for number in [n for n in self._rows if n >= len(parts)]:
             await self._take_back(number)
 
@@ -154,7 +177,7 @@ class Speaker:
         """The outbox rows of this turn."""
         return tuple(self._rows.values())
 
-    async def _settle(self, number: int, part: str, row: Row | None) -> str:
+    async def _settle(self, number: int, part: Part, row: Row | None) -> str:
         """One part, whole in Slack; its ts."""
         if row is None or number in self._refused:
             return await self._post(number, part)
@@ -170,7 +193,7 @@ class Speaker:
             return await self._post(number, part)  # somebody removed it, and nobody has read the answer
         return str(ts)
 
-    async def _mend(self, number: int, ts: str, part: str) -> None:
+    async def _mend(self, number: int, ts: str, part: Part) -> None:
         """Make a message that is there show exactly `part`."""
         row = self._rows[number]
         if row.item["stream"] and row.item["state"] != "posted" and await self._ended(number, ts, part):
@@ -178,16 +201,17 @@ class Speaker:
         await self._slack.update(
             channel=row.item["channel"],
             ts=ts,
-            markdown=part,
+            markdown=part.text,
             metadata=outbox.metadata(row, self._kind),
             deadline=await self._deadline(),
+            below=part.below,
         )
 
-    async def _ended(self, number: int, ts: str, part: str) -> bool:
+    async def _ended(self, number: int, ts: str, part: Part) -> bool:
         """End a stream with what it lacks; whether Slack now shows exactly `part`."""
         shown = self._shown.get(number)
-        exact = shown is not None and part.startswith(shown)
-        rest = part[len(shown) :] if shown is not None and exact else ""
+        exact = shown is not None and part.text.startswith(shown)
+        rest = part.text[len(shown) :] if shown is not None and exact else ""
         row = self._rows[number]
         try:
             await self._slack.stop_stream(
@@ -196,6 +220,7 @@ class Speaker:
                 markdown=rest,
                 metadata=outbox.metadata(row, self._kind),
                 deadline=await self._deadline(),
+                below=part.below if exact else (),
             )
         except SlackError as failed:
             if failed.code not in _OVER:
@@ -213,15 +238,16 @@ class Speaker:
         claimed = [str(r.item["ts"]) for r in thread if "ts" in r.item]
         return outbox.adopt(row, messages, self._own, claimed)
 
-    async def _post(self, number: int, part: str) -> str:
+    async def _post(self, number: int, part: Part) -> str:
         deadline = await self._deadline()
         row = await self._intend(number, stream=False, deadline=deadline)
         return await self._slack.post_message(
             channel=row.item["channel"],
             thread_ts=row.item["thread_ts"],
-            markdown=part,
+            markdown=part.text,
             metadata=outbox.metadata(row, self._kind),
             deadline=await self._deadline(),
+            below=part.below,
         )
 
     async def _append(self, number: int, part: str) -> None:
@@ -271,9 +297,9 @@ class Speaker:
         if not self._live or number not in self._shown:
             return
         row = self._rows[number]
-        shown = self._shown[number]
+        shown = Part(self._shown[number])
         if await self._ended(number, row.item["ts"], shown):
-            await self._write(number, outbox.posted(row, row.item["ts"], self._kind, shown))
+            await self._write(number, outbox.posted(row, row.item["ts"], self._kind, shown.whole))
 
     async def _intend(self, number: int, *, stream: bool, deadline: float) -> Row:
         await self._write(number, outbox.intend(self._turn, self._kind, number, stream=stream, deadline=deadline))
@@ -306,7 +332,7 @@ class Speaker:
         """Slack does not let us delete it: nothing is left streaming, and the rest is no reason to fail an answer."""
         try:
             await self._note(number, ts)
-            await self._mend(number, ts, _BLANK)
+            await self._mend(number, ts, Part(_BLANK))
         except SlackError as failed:
             if failed.retryable:
                 raise

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
+from stateroom.bot.asking import place_of
 from stateroom.bot.directory import Directory
 from stateroom.bot.lane import Lane, Tools
 from stateroom.bot.responder import Responder
@@ -183,11 +184,7 @@ class Worker:
         if isinstance(error, StateroomError):
             log.error("lane ended: %s", error)
         elif error is not None:
-            trace = error.__traceback__
-            while trace is not None and trace.tb_next is not None:
-                trace = trace.tb_next
-            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-            log.error("lane ended by a defect: %s at %s", type(error).__name__, place)  # its words may hold content
+            log.error("lane ended by a defect: %s at %s", type(error).__name__, place_of(error))  # words may be content
 
     async def _hand_back(self) -> None:
         """Let lanes end by themselves for a moment, then cancel; their leases run out or are let go."""

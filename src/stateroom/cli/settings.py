@@ -113,6 +113,28 @@ def _prompts(text: str) -> tuple[Prompt, ...]:
     return parse_prompts(text)
 
 
+def _model_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.query or parts.fragment:
+        raise ValueError("an address without credentials and without a query, such as http://127.0.0.1:11434/v1")
+    return text.rstrip("/")
+
+
+def _region(text: str) -> str:
+    from stateroom.bot.model_names import REGION
+
+    if not REGION.fullmatch(text):
+        raise ValueError("an AWS region, such as eu-central-1")
+    return text
+
+
+def _guardrail(text: str) -> str:
+    name, colon, version = text.rpartition(":")
+    if not colon or not name or not (version == "DRAFT" or version.isdecimal()):
+        raise ValueError("a guardrail's id or ARN with its version, such as abc123:1 or abc123:DRAFT")
+    return text
+
+
 def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
@@ -154,6 +176,48 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", _content),
     Setting("STATEROOM_MODEL", "offline", "The model that answers: a pydantic-ai model string, or `offline`."),
     Setting("STATEROOM_MODELS", "", "Models that may be used, separated by commas; empty: only that one.", _names),
+    Setting(
+        "STATEROOM_MODEL_URL",
+        "",
+        "Where the model's provider is, such as `http://127.0.0.1:11434/v1`; empty: at its own address.",
+        _model_url,
+    ),
+    Setting(
+        "STATEROOM_MODEL_REGION",
+        "",
+        "The AWS region of Bedrock, which pins: a profile that may leave its geography is refused (docs/model.md).",
+        _region,
+    ),
+    Setting(
+        "STATEROOM_MODEL_CONTROL_URL",
+        "",
+        "Where `doctor` asks Bedrock about the model; empty: at AWS's own address.",
+        _model_url,
+    ),
+    Setting("STATEROOM_MODEL_STREAM", "true", "Whether the answer is asked for in pieces: `true` or `false`.", _yes),
+    Setting("STATEROOM_MODEL_CONNECT_SECONDS", "5", "Patience with a connection to the provider.", _SECONDS),
+    Setting(
+        "STATEROOM_MODEL_FIRST_SECONDS",
+        "30",
+        "Patience with the model's first word, and with each silence after it; streamed or whole.",
+        _SECONDS,
+    ),
+    Setting("STATEROOM_MODEL_SECONDS", "120", "Patience with one whole answer of the model.", _SECONDS),
+    Setting(
+        "STATEROOM_RETRY_SECONDS",
+        "120",
+        "How long after its first failure a turn is tried again, whatever the provider's Retry-After says.",
+        _number(0, 86400),
+    ),
+    Setting(
+        "STATEROOM_MAX_PROMPT",
+        "4000",
+        "Characters of one message that the model is given, at most; a longer one is refused.",
+        _number(1, 1_000_000, whole=True),
+    ),
+    Setting("STATEROOM_MAX_OUTPUT_TOKENS", "1024", "Tokens of one answer, at most.", _number(1, 1_000_000, whole=True)),
+    Setting("STATEROOM_TEMPERATURE", "1", "How freely the model chooses its words.", _number(0, 2)),
+    Setting("STATEROOM_GUARDRAIL", "", "A guardrail of Bedrock that every request names, as `id:version`.", _guardrail),
     Setting("STATEROOM_LOG_LEVEL", "info", "Least severity that is logged: debug … critical.", _choice(*LOG_LEVELS)),
     Setting(
         "STATEROOM_LOG_FORMAT", "", "`json` or `text`; empty: text on a terminal, else json.", _choice("json", "text")
@@ -254,6 +318,18 @@ class Settings:
     content: Content = FULL
     model: str = "offline"
     models: tuple[str, ...] = ()
+    model_url: str = ""
+    model_region: str = ""
+    model_control_url: str = ""
+    model_stream: bool = True
+    model_connect_seconds: float = 5.0
+    model_first_seconds: float = 30.0
+    model_seconds: float = 120.0
+    retry_seconds: float = 120.0
+    max_prompt: int = 4000
+    max_output_tokens: int = 1024
+    temperature: float = 1.0
+    guardrail: str = ""
     log_level: str = "info"
     log_format: str = ""
     definitions: tuple[str, ...] = ()
@@ -310,6 +386,18 @@ class Settings:
             uninstall_seconds=self.uninstall_seconds,
             model=self.model,
             models=self.models,
+            model_url=self.model_url,
+            model_region=self.model_region,
+            model_control_url=self.model_control_url,
+            model_stream=self.model_stream,
+            model_connect_seconds=self.model_connect_seconds,
+            model_first_seconds=self.model_first_seconds,
+            model_seconds=self.model_seconds,
+            retry_seconds=self.retry_seconds,
+            max_prompt=self.max_prompt,
+            max_output_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            guardrail=self.guardrail,
             lease_seconds=self.lease_seconds,
             poll_seconds=self.poll_seconds,
             concurrency=self.concurrency,

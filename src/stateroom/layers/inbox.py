@@ -32,7 +32,8 @@ INBOX: Final = Definition(
     name="sr_inbox",
     key="id",
     attributes={
-        "id": Attribute("string", required=True),  # <channel>:<ts>, with :edit, :deleted or :opened for side rows
+        # <channel>:<ts>, with :edit, :deleted or :opened for side rows, :continue for a turn that a button began
+        "id": Attribute("string", required=True),
         "kind": Attribute("string", required=True),  # message | edit | deleted | opened
         "state": Attribute("string", required=True),
         "channel": Attribute("slack#/types/channel_id", required=True),
@@ -53,6 +54,7 @@ INBOX: Final = Definition(
         "answer": Attribute("object", personal=True),  # what was prepared but is not known to be in Slack yet
         "answer_kind": Attribute("string"),
         "closed_at": Attribute("number"),
+        "retry_until": Attribute("number"),  # the model failed: after this it is not asked again
         "stopped_at": Attribute("number"),  # a person wants no more of the answer
     },
     indexes=(
@@ -69,28 +71,36 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {INBOX.name: _CONTENT}  # what `encry
 
 def arrival(message: Message, now: float) -> Put:
     """The row of a message that was accepted; a row that is there stays."""
-    channel, ts, thread, at = message.channel, message.ts, message.thread, normalise(now)
+    more: dict[str, Any] = {"event_id": message.event_id}
+    if message.own_user:
+        more["own_user"] = message.own_user
+    if message.files:
+        more["files"] = _files(message.files)
+    place = (message.team, message.channel, message.thread, message.ts)
+    return _received(*place, user=message.user, text=message.text, now=now, **more)
+
+
+def _received(
+    team: str, channel: str, thread: str, ts: str, *, user: str, text: str, now: float, suffix: str = "", **more: Any
+) -> Put:
+    at = normalise(now)
     item: dict[str, Any] = {
-        "id": f"{channel}:{ts}",
+        "id": f"{channel}:{ts}{suffix}",
         "kind": "message",
         "state": "received",
         "channel": channel,
         "thread_ts": thread,
         "ts": ts,
-        "user": message.user,
-        "text": message.text,
-        "event_id": message.event_id,
+        "user": user,
+        "text": text,
         "received_at": at,
         "lane": f"{channel}:{thread}",
         "due_at": at,
         "claims": 0,
         "attempts": 0,
+        **more,
     }
-    if message.own_user:
-        item["own_user"] = message.own_user
-    if message.files:
-        item["files"] = _files(message.files)
-    return Put(INBOX.name, message.team, item["id"], item, keep=True, wake=True)
+    return Put(INBOX.name, team, item["id"], item, keep=True, wake=True)
 
 
 class Inbox:
@@ -146,6 +156,12 @@ class Inbox:
         about = {"channel": event.channel, "thread_ts": thread, "ts": event.at, "user": event.user}
         done = await self._engine.commit([self._side(event.team, about, "opened", lane=_lane(about))])
         return done[0].changed
+
+    async def go_on(self, team: str, channel: str, thread: str, ts: str, *, user: str, text: str) -> bool:
+        """A person asks for more by a button below our message `ts`, and so says `text`. False after the first press:
+        the turn is on record."""
+        put = _received(team, channel, thread, ts, user=user, text=text, now=self._clock(), suffix=":continue")
+        return (await self._engine.commit([put]))[0].changed
 
     async def stop(self, team: str, lane: str, *, before: str) -> int:
         """A person wants no more of what is said in a conversation: how many open turns of messages from `before` it
@@ -313,7 +329,8 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: 
     state = row.item["state"] if row.item["state"] in OPEN else "received"
     body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
     body["claims"] = min(int(row.item.get("claims", 0)), 1) if state == row.item["state"] else 0
-    remove = ("closed_at", "reason", "answer", "answer_kind", "stopped_at") if state != row.item["state"] else ()
+    over = ("closed_at", "reason", "answer", "answer_kind", "stopped_at") if state != row.item["state"] else ()
+    remove = ("retry_until", *over)
     write = Update(INBOX.name, team, turn_id, set=body, remove=remove, expires_at=None, if_version=row.version)
     (done,) = await engine.commit([write])
     return None if done.row is None else describe(done.row)

@@ -28,7 +28,7 @@ OUTBOX: Final = Definition(
     attributes={
         "id": Attribute("string", required=True),  # <channel>:<thread_ts>:<ts of the message answered>:<voice>:<part>
         "turn": Attribute("string", required=True),
-        "kind": Attribute("string", required=True),  # answer | help | failed | notice
+        "kind": Attribute("string", required=True),  # answer | help | refused | failed | notice
         "part": Attribute("integer", required=True),
         "channel": Attribute("slack#/types/channel_id", required=True),
         "thread_ts": Attribute("slack#/types/message_ts", required=True),
@@ -37,7 +37,7 @@ OUTBOX: Final = Definition(
         "state": Attribute("string", required=True),  # intended | open | posted
         "stream": Attribute("boolean", required=True),
         "ts": Attribute("slack#/types/message_ts"),
-        "digest": Attribute("string"),  # of the text that Slack shows, once posted: not the text
+        "digest": Attribute("string"),  # of text and blocks that Slack shows, once posted: not the text
     },
     expires=True,
 )

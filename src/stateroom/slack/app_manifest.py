@@ -109,13 +109,10 @@ def _oauth(choice: Choice, features: Sequence[str]) -> dict[str, Any]:
 
 
 def _settings(choice: Choice, features: Sequence[str]) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "event_subscriptions": {**_url(choice, "request_url", "/slack/events"), "bot_events": events(features)}
-    }
-    if "commands" in features:
-        made["interactivity"] = {"is_enabled": True, **_url(choice, "request_url", "/slack/interactions")}
     return {
-        **made,
+        "event_subscriptions": {**_url(choice, "request_url", "/slack/events"), "bot_events": events(features)},
+        # Without it the Continue button below an answer is an error to whoever presses it. It needs no scope.
+        "interactivity": {"is_enabled": True, **_url(choice, "request_url", "/slack/interactions")},
         "org_deploy_enabled": "org" in features,
         "socket_mode_enabled": choice.base_url is None,
         "token_rotation_enabled": "rotation" in features,

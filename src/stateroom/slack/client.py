@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+Blocks = Sequence[Mapping[str, Any]]
 _PAGE: Final = 200
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -159,29 +160,38 @@ class SlackClient:
     # --- messages
 
     async def post_message(
-        self, *, channel: str, thread_ts: str | None, markdown: str, deadline: float, metadata: Any = None
+        self,
+        *,
+        channel: str,
+        thread_ts: str | None,
+        markdown: str,
+        deadline: float,
+        metadata: Any = None,
+        below: Blocks = (),
     ) -> str:
-        """Post Markdown text without unfurling its links; return the message's ts."""
+        """Post Markdown text, with blocks below it, without unfurling its links; return the message's ts."""
         said = await self._call(
             "chat.postMessage",
             deadline,
             lambda web: web.chat_postMessage(
                 channel=channel,
                 thread_ts=thread_ts,
-                markdown_text=markdown,
                 metadata=metadata,
+                **_content(markdown, below),
                 unfurl_links=False,
                 unfurl_media=False,
             ),
         )
         return _string("chat.postMessage", said, "ts")
 
-    async def update(self, *, channel: str, ts: str, markdown: str, deadline: float, metadata: Any = None) -> None:
-        """Replace the text of one of our messages."""
+    async def update(
+        self, *, channel: str, ts: str, markdown: str, deadline: float, metadata: Any = None, below: Blocks = ()
+    ) -> None:
+        """Replace the text of one of our messages, and what is below it."""
         await self._call(
             "chat.update",
             deadline,
-            lambda web: web.chat_update(channel=channel, ts=ts, markdown_text=markdown, metadata=metadata),
+            lambda web: web.chat_update(channel=channel, ts=ts, metadata=metadata, **_content(markdown, below)),
         )
 
     async def delete(self, *, channel: str, ts: str, deadline: float) -> None:
@@ -238,13 +248,26 @@ class SlackClient:
         )
 
     async def stop_stream(
-        self, *, channel: str, ts: str, deadline: float, markdown: str = "", metadata: Any = None
+        self,
+        *,
+        channel: str,
+        ts: str,
+        deadline: float,
+        markdown: str = "",
+        metadata: Any = None,
+        below: Blocks = (),
     ) -> None:
-        """End a streaming message, with its last text and the metadata that startStream cannot take."""
+        """End a streaming message, with its last text, blocks below it, and metadata, which startStream cannot take."""
         await self._call(
             "chat.stopStream",
             deadline,
-            lambda web: web.chat_stopStream(channel=channel, ts=ts, markdown_text=markdown or None, metadata=metadata),
+            lambda web: web.chat_stopStream(
+                channel=channel,
+                ts=ts,
+                markdown_text=markdown or None,
+                metadata=metadata,
+                blocks=[dict(one) for one in below] or None,
+            ),
         )
 
     async def set_status(self, *, channel: str, thread_ts: str, status: str, deadline: float) -> None:
@@ -380,6 +403,13 @@ def _refusal(method: str, refused: SlackApiError) -> StateroomError:
     response: Any = refused.response
     status: int = response.status_code if hasattr(response, "status_code") else response.status
     return error_of_answer(method, status, response.headers, getattr(response, "data", None))
+
+
+def _content(markdown: str, below: Blocks) -> dict[str, Any]:
+    """A message's content; `markdown_text` goes with no blocks, so with them the text is a block of its own."""
+    if not below:
+        return {"markdown_text": markdown}
+    return {"text": markdown, "blocks": [{"type": "markdown", "text": markdown}, *below]}
 
 
 def _replies(

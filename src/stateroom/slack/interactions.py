@@ -25,7 +25,7 @@ _FIELDS: Final = 200  # of a form; Slack sends about twenty
 class Acted(msgspec.Struct, frozen=True):
     """An interaction. `kind` is Slack's word for it, `names` the callback id or the ids of the actions.
 
-    `channel`, `thread` and `at` (Slack's time of the click) are None where it happened on no message.
+    `channel`, `thread`, `at` (Slack's time of the click) and `message` are None where it happened on no message.
     """
 
     kind: str
@@ -36,6 +36,7 @@ class Acted(msgspec.Struct, frozen=True):
     thread: str | None = None
     at: str | None = None
     enterprise: str | None = None
+    message: str | None = None
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ def interaction_of(said: Mapping[str, Any]) -> Acted:
         None if thread is None else checked(TIMESTAMP, thread, "payload.message.ts"),
         _when(said),
         _enterprise(_inner(said, "enterprise").get("id"), "payload.enterprise.id"),
+        None if ts is None else checked(TIMESTAMP, ts, "payload.message.ts"),
     )
 
 
