@@ -57,15 +57,23 @@ class Worker:
                 task.cancel()
         self._wake.set()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`; then lanes get a moment to end, and what is left is handed back."""
+    async def run(self, stop: asyncio.Event, *, idle: float | None = None) -> None:
+        """Work until `stop`; then lanes get a moment to end, and what is left is handed back.
+
+        `idle`: seconds without work after which it ends by itself, for a process that is let run now and then.
+        """
         stopping = asyncio.create_task(stop.wait())
         settling = asyncio.create_task(self._own.settle(self.wake))
         settling.add_done_callback(lambda done: _end_by_defect(done, stop))
+        rested = self._tools.clock()
         try:
             while not stop.is_set():
                 self._wake.clear()
                 busy = await self._look()
+                if busy or self._lanes:
+                    rested = self._tools.clock()
+                elif idle is not None and self._tools.clock() - rested >= idle:
+                    break
                 await self._pause(stopping, 0.0 if busy else self._tools.config.poll_seconds)
         finally:
             stopping.cancel()
