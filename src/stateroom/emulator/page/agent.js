@@ -16,6 +16,24 @@ export function agentOf(id) {
   return app?.features?.agent ? { app, ...app.features.agent } : null;
 }
 
+/** An agent's conversation stays open beside whatever its person goes to look at. */
+export function staysBeside(channel, thread) {
+  const agent = agentOf(channel);
+  return agent?.kind === "agent" || Boolean(agent && sessionOf(channel, thread)?.pane);
+}
+
+/** Tells the agent of such a conversation what its person looks at now; what is between people, it is not told. */
+export function tellContext(channel, thread, here) {
+  const pane = sessionOf(channel, thread)?.pane && { thread_ts: thread };
+  const seen = state.channels.get(here)?.is_im ? null : here;
+  return perform(
+    `box:${channel}/${thread}`,
+    "context",
+    { kind: "context", channel, ...pane, context_channel: seen },
+    { what: "The agent does not know where you are:" },
+  );
+}
+
 // Prompts stand until the person has said something after them.
 function promptsFor(channel, thread) {
   const session = sessionOf(channel, thread);

@@ -1,4 +1,5 @@
 // Puts the page together: state and stream in, views out, the keys that work everywhere.
+import { staysBeside, tellContext } from "./agent.js";
 import { api } from "./api.js";
 import { on, emit } from "./bus.js";
 import { closeTopDrawer, Drawer } from "./dialog.js";
@@ -52,32 +53,36 @@ const jumpTo = () => openSwitcher(openChannel, (user) => startDm(user, openChann
 
 function openChannel(id, { focus = true, keepThread = false } = {}) {
   if (!state.channels.has(id)) return;
-  if (!keepThread && threadDrawer.isOpen) threadDrawer.close();
+  const beside = thread.isOpen && !threadDrawer.covers && staysBeside(thread.channel, thread.root);
+  const tells = beside && id !== state.here;
+  if (!keepThread && !beside && threadDrawer.isOpen) threadDrawer.close();
   sideDrawer.covers && sideDrawer.close();
   channel.open(id);
+  if (tells) tellContext(thread.channel, thread.root, id);
   home.aim();
   emit("read", id);
   rememberPlace();
   if (focus) channel.talk.composer.focus();
 }
 
-function openThread(ts, focus = true) {
-  thread.open(state.here, ts, focus);
+function openThread(ts, focus = true, of = state.here) {
+  thread.open(of, ts, focus);
   rememberPlace();
 }
 
 function rememberPlace() {
-  const place = thread.isOpen ? `${state.here}/${thread.root}` : state.here;
-  history.replaceState(null, "", `#${place}`);
+  const place = [state.here, ...(thread.isOpen ? [thread.root] : [])];
+  if (thread.isOpen && thread.channel !== state.here) place.push(thread.channel);
+  history.replaceState(null, "", `#${place.join("/")}`);
 }
 
 function startPlace() {
-  const [id, ts] = location.hash.slice(1).split("/");
+  const [id, ts, of = id] = location.hash.slice(1).split("/");
   const known = state.channels.has(id) ? id : "";
   const hinted = state.channels.has(state.hints.channel) && state.hints.channel;
   const first = hinted || [...state.channels.keys()][0];
   openChannel(known || first, { focus: !matchMedia("(pointer: coarse)").matches });
-  if (known && messageOf(known, ts)) openThread(ts, false);
+  if (known && state.channels.has(of) && messageOf(of, ts)) openThread(ts, false, of);
 }
 
 // ---- the bars
