@@ -63,6 +63,7 @@ def _app(workspace: Workspace, app: App) -> Json:
         "installs": [{"team": one.team, "bot_user_id": one.bot_user_id} for one in app.installs.values()],
         "install_url": _install_url(app),
         "online": workspace.online.get(app.app_id) if transport is not None else None,
+        **workspace.processes.get(app.app_id, {}),
         "transport": transport,
         "commands": [commands.shown(one) for one in commands.declared(app)],
         "shortcuts": commands.shortcuts(app),

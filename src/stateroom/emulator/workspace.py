@@ -52,6 +52,7 @@ class Workspace:
         self.feed = Feed(first=int(clock() * 1000))
         self.strip = Strip(self.world)
         self.online: dict[str, bool] = {}
+        self.processes: dict[str, Json] = {}  # by app: what is known of its process, as the page is told
         self.turns: OrderedDict[str, Json] = OrderedDict()
         self.closing = asyncio.Event()
         self.submitting: set[str] = set()  # modals whose app has not answered yet
@@ -297,6 +298,7 @@ class Workspace:
         """Tell the page when an app comes or goes."""
         if self.online.get(app_id) is not online or more:
             self.online[app_id] = online
+            self.processes[app_id] = {**self.processes.get(app_id, {}), **more}
             self.feed.publish({"type": "bot", "app_id": app_id, "online": online, **more})
 
     def _remember(self, pending: Pending) -> None:

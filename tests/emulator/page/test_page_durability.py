@@ -90,6 +90,8 @@ async def test_the_crash_button_kills_the_bot_and_the_panel_follows_its_return(
                 await expect(card).to_contain_text(f"pid {second.pid} · 1 restart")
                 await expect(card).to_contain_text("online")
                 await expect(shown.page.locator(".panel-problems")).to_be_empty()
+                await shown.page.reload()
+                await expect(card).to_contain_text(f"pid {second.pid} · 1 restart")
     finally:
         for child in (first, second):
             if child is not None:
