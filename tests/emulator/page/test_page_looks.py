@@ -5,9 +5,11 @@ from collections import deque
 import pytest
 from playwright.async_api import Browser, expect
 
-from stateroom.emulator.config import SEED_APP, SEED_OTHER_USER
+from stateroom.emulator.config import SEED_APP, SEED_DM, SEED_OTHER_USER, SEED_USER
+from support import kit_samples as kit
 from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
 from support.local_slack import EventApp, LocalSlack, local_slack
+from support.page_app import PageApp, modal, page_app
 
 pytestmark = pytest.mark.service
 
@@ -131,18 +133,26 @@ _CONTRAST = """() => {
   };
   const bad = [];
   let seen = 0;
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const el = walk.currentNode.parentElement;
-    const style = getComputedStyle(el);
-    const words = walk.currentNode.textContent.trim();
-    if (!words || !el.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
-    if (el.closest(".visually-hidden, option, noscript, script") || el.disabled) continue;
+  const hidden = (el) => !el.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const check = (el, style, words) => {
     seen += 1;
     const below = ground(el);
     const [a, b] = [light(over(parse(style.color), below)), light(below)].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
     if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${el.tagName}.${el.className} "${words.slice(0, 30)}"`);
+  };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const el = walk.currentNode.parentElement;
+    const words = walk.currentNode.textContent.trim();
+    if (!words || hidden(el)) continue;
+    if (el.closest(".visually-hidden, option, noscript, script") || el.disabled) continue;
+    check(el, getComputedStyle(el), words);
+  }
+  for (const el of document.querySelectorAll("input, textarea, select")) {
+    if (hidden(el) || el.closest(".visually-hidden") || el.disabled) continue;
+    const empty = !el.value && el.placeholder;
+    if (empty || el.value) check(el, getComputedStyle(el, empty ? "::placeholder" : null), empty || el.value);
   }
   return [seen, bad];
 }"""
@@ -178,6 +188,74 @@ async def test_q07_every_text_stands_out_from_its_ground(browser: Browser, theme
             assert bad == []
             await shown.page.keyboard.press("Control+k")
             assert (await shown.page.evaluate(_CONTRAST))[1] == []
+
+
+VIEWS = [(size, theme) for size in ("390", "1280") for theme in ("light", "dark")]
+
+
+@pytest.mark.parametrize(("size", "theme"), VIEWS)
+async def test_q07_modals_and_home_stand_out_from_their_ground_and_fit(browser: Browser, size: str, theme: str) -> None:
+    width, height = SIZES[size]
+    options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
+    with local_slack() as slack:
+        async with page_app(slack) as app, showing(browser, slack, **options) as shown:
+            await modal_looks(shown, app, f"{size}-{theme}")
+            await home_looks(shown, app, f"{size}-{theme}")
+
+
+async def stands_out(shown: Shown, least: int) -> None:
+    seen, bad = await shown.page.evaluate(_CONTRAST)
+    assert bad == []
+    assert seen >= least
+
+
+async def modal_looks(shown: Shown, app: PageApp, name: str) -> None:
+    """A form as it opens, with what is wrong under its fields, with a list open, and asking whether it is meant."""
+    button = [{"type": "actions", "elements": [kit.button("Open", "open")]}]
+    await shown.body(Bot(shown.slack).say("x", blocks=button)).get_by_role("button", name="Open").click()
+    await app.heard("block_actions")
+    app.open_modal(modal([*kit.elements()[:1], *kit.inputs(), *kit.texts()[:4]]), "block_actions")
+    form = shown.page.get_by_role("dialog", name="A form")
+    await expect(form).to_be_visible()
+    await shown.shoot(f"{name}-modal")
+    await stands_out(shown, 60)
+    wide = await form.evaluate(
+        "(el) => [el, ...el.querySelectorAll('*')].filter((one) => "
+        "one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.className)"
+    )
+    assert wide == []
+    await form.get_by_label("Plain text input 0").fill("x")
+    await form.get_by_role("button", name="Send").click()
+    await expect(form.locator(".has-error .input-error")).to_be_visible()
+    await shown.shoot(f"{name}-modal-errors")
+    await form.get_by_role("button", name="Static select 6").click()
+    await expect(shown.page.locator(".chooser").get_by_role("option", name="Pear")).to_be_visible()
+    await stands_out(shown, 60)
+    await shown.shoot(f"{name}-modal-choice")
+    await shown.page.keyboard.press("Escape")
+    await form.get_by_role("button", name="Restart").click()
+    await expect(shown.page.get_by_role("dialog", name="Really?")).to_be_visible()
+    await stands_out(shown, 60)
+    await shown.shoot(f"{name}-modal-confirm")
+    await shown.page.keyboard.press("Escape")
+    await form.get_by_role("button", name="Cancel").click()
+    await expect(form).to_have_count(0)
+
+
+async def home_looks(shown: Shown, app: PageApp, name: str) -> None:
+    """What an app published, with every block and element; and where it failed to hear of a visit."""
+    view = {"type": "home", "blocks": [*kit.texts(), *kit.elements(), kit.cards()]}
+    assert shown.slack.call("views.publish", user_id=SEED_USER, view=view)["ok"]
+    app.answers["app_home_opened"] = 500
+    if await shown.page.get_by_role("button", name="Channels").is_visible():
+        await shown.page.get_by_role("button", name="Channels").click()
+    await shown.page.locator(f'[data-channel="{SEED_DM}"]').click()
+    await shown.page.get_by_role("tab", name="Home").click()
+    home = shown.page.get_by_role("tabpanel", name="Home")
+    await expect(home.get_by_role("alert")).to_be_visible()
+    await stands_out(shown, 80)
+    await fits(shown)
+    await shown.shoot(f"{name}-home")
 
 
 async def test_q07_the_page_has_landmarks_headings_and_a_live_log(shown: Shown) -> None:
