@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from stateroom.engines import leases
-from stateroom.engines.port import Capabilities, Engine, Table, TableIndex, Write
+from stateroom.engines.port import Capabilities, Engine, Table, TableIndex, Write, Written
 
 TEAM: Final = "T00000001"
 OTHER: Final = "T00000002"
@@ -118,11 +118,13 @@ _LARGER: Final[Mapping[str, Callable[[Capabilities], bool]]] = {
 }
 
 
-async def fill(engine: Engine, writes: Sequence[Write]) -> None:
+async def fill(engine: Engine, writes: Sequence[Write]) -> list[Written]:
     """Commit `writes` in batches that the engine can have: for what a test needs to be there, not for what it tests."""
     size = engine.capabilities.atomic_rows or len(writes) or 1
+    done: list[Written] = []
     for start in range(0, len(writes), size):
-        await engine.commit(writes[start : start + size])
+        done += await engine.commit(writes[start : start + size])
+    return done
 
 
 def select(function: Callable[..., Any], engines: Mapping[str, Capabilities]) -> Sequence[str]:

@@ -17,7 +17,7 @@ async def acquire(case: EngineCase, holder: str, team: str = TEAM) -> Lease | No
     return await leases.acquire(case.engine, case.clock, team, "turn", holder=holder, seconds=30)
 
 
-@needs("conditions", "batches")
+@needs("conditions")
 async def test_of_many_who_race_for_a_lease_one_has_it(engine_case: EngineCase) -> None:
     for round_ in range(5):
         won = [x for x in await asyncio.gather(*(acquire(engine_case, f"h{n}") for n in range(20))) if x]
@@ -25,7 +25,7 @@ async def test_of_many_who_race_for_a_lease_one_has_it(engine_case: EngineCase) 
         await won[0].release()
 
 
-@needs("conditions", "batches")
+@needs("conditions")
 async def test_the_token_grows_with_every_holder(engine_case: EngineCase) -> None:
     tokens = []
     for n in range(5):
@@ -39,7 +39,7 @@ async def test_the_token_grows_with_every_holder(engine_case: EngineCase) -> Non
     assert tokens == sorted(set(tokens))
 
 
-@needs("conditions", "batches")
+@needs("conditions")
 async def test_a_held_lease_is_not_given_away_and_a_team_has_its_own(engine_case: EngineCase) -> None:
     first = await acquire(engine_case, "a")
     assert first
@@ -75,7 +75,7 @@ async def test_an_overtaken_holder_writes_nothing(engine_case: EngineCase) -> No
     await second.verify()
 
 
-@needs("conditions", "batches")
+@needs("conditions")
 async def test_a_released_lease_can_neither_be_renewed_nor_used_by_its_next_holder_twice(
     engine_case: EngineCase,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, needs
+from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, fill, needs
 from stateroom.engines.port import Append, Check, Engine, Put, Query, Rewrite, Row, Truncate, log_id
 from stateroom.model.errors import ConditionFailed, ItemTooLarge
 
@@ -24,7 +24,7 @@ async def test_entries_are_numbered_from_one_without_gaps_in_each_stream(engine_
     engine = engine_case.engine
     for stream in ("s", "t", "s", "s", "t"):
         await engine.commit([append(f"e{engine_case.clock()}", stream)])
-    await engine.commit([append("x", "s"), append("y", "s"), append("x", "t")])
+    await fill(engine, [append("x", "s"), append("y", "s"), append("x", "t")])
     assert [row.version for row in await entries(engine, "s")] == [1, 2, 3, 4, 5]
     assert [row.version for row in await entries(engine, "t")] == [1, 2, 3]
     assert (await entries(engine, "s"))[-1].id == log_id("s", "y")
@@ -33,17 +33,17 @@ async def test_entries_are_numbered_from_one_without_gaps_in_each_stream(engine_
 @needs("append")
 async def test_a_repeated_turn_changes_nothing_and_gives_its_first_number(engine_case: EngineCase) -> None:
     engine = engine_case.engine
-    await engine.commit([append("one", n=1), append("two", n=2)])
+    await fill(engine, [append("one", n=1), append("two", n=2)])
     (again,) = await engine.commit([append("one", n=99)])
     assert not again.changed
     assert again.row
     assert (again.row.version, again.row.item) == (1, {"n": 1})
-    done = await engine.commit([append("three", n=3), append("three", n=4), append("two", n=5)])
+    done = await fill(engine, [append("three", n=3), append("three", n=4), append("two", n=5)])
     assert [(w.row and w.row.version, w.changed) for w in done] == [(3, True), (3, False), (2, False)]
     assert [row.item["n"] for row in await entries(engine)] == [1, 2, 3]
 
 
-@needs("append")
+@needs("append", "batches")
 async def test_a_refused_batch_uses_up_no_number_and_no_turn(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await engine.commit([append("one")])
@@ -56,7 +56,7 @@ async def test_a_refused_batch_uses_up_no_number_and_no_turn(engine_case: Engine
     assert await entries(engine, "fresh") == []
 
 
-@needs("append")
+@needs("append", "batches")
 async def test_an_append_and_a_put_are_one_step(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await engine.commit([append("one"), Put(ITEMS, TEAM, "a", {"n": 1}, if_version=0)])
@@ -68,7 +68,7 @@ async def test_an_append_and_a_put_are_one_step(engine_case: EngineCase) -> None
 @needs("append")
 async def test_an_entry_is_found_by_its_turn(engine_case: EngineCase) -> None:
     engine = engine_case.engine
-    await engine.commit([append("one/with/slashes", n=1), append("two", n=2)])
+    await fill(engine, [append("one/with/slashes", n=1), append("two", n=2)])
     found = await engine.get(LOG, TEAM, [log_id("s", "two"), log_id("s", "one/with/slashes"), log_id("t", "two")])
     assert [row and row.version for row in found] == [2, 1, None]
 
@@ -76,7 +76,7 @@ async def test_an_entry_is_found_by_its_turn(engine_case: EngineCase) -> None:
 @needs("append")
 async def test_streams_of_two_teams_with_one_name_are_apart(engine_case: EngineCase) -> None:
     engine = engine_case.engine
-    await engine.commit([append("one", n=1), append("one", team=OTHER, n=2), append("two", team=OTHER)])
+    await fill(engine, [append("one", n=1), append("one", team=OTHER, n=2), append("two", team=OTHER)])
     assert [row.item for row in await entries(engine)] == [{"n": 1}]
     await engine.commit([Truncate(LOG, TEAM, "s")])
     assert [row.version for row in await entries(engine, team=OTHER)] == [1, 2]
@@ -85,7 +85,7 @@ async def test_streams_of_two_teams_with_one_name_are_apart(engine_case: EngineC
 @needs("append")
 async def test_rewrite_replaces_an_entry_and_keeps_its_place(engine_case: EngineCase) -> None:
     engine = engine_case.engine
-    await engine.commit([append("one", n=1), append("two", n=2)])
+    await fill(engine, [append("one", n=1), append("two", n=2)])
     (done,) = await engine.commit([Rewrite(LOG, TEAM, "s", 1, {"gone": True})])
     assert done.changed
     first, second = await entries(engine)
@@ -96,7 +96,7 @@ async def test_rewrite_replaces_an_entry_and_keeps_its_place(engine_case: Engine
     assert not again.changed
 
 
-@needs("append")
+@needs("append", "batches")
 async def test_rewriting_what_is_not_there_is_refused_with_its_whole_batch(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await engine.commit([append("one", n=1)])
@@ -121,7 +121,7 @@ async def test_an_entry_is_rewritten_only_if_it_is_the_one_that_was_read(engine_
     assert [row.item for row in await entries(engine)] == [{"n": 2}]
 
 
-@needs("append")
+@needs("append", "batches")
 async def test_a_batch_may_rewrite_what_it_appends(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     await engine.commit([append("one", n=1), Rewrite(LOG, TEAM, "s", 1, {"n": 2}), append("two", n=3)])
@@ -131,22 +131,22 @@ async def test_a_batch_may_rewrite_what_it_appends(engine_case: EngineCase) -> N
 @needs("append")
 async def test_truncate_erases_a_stream_and_its_numbering(engine_case: EngineCase) -> None:
     engine = engine_case.engine
-    await engine.commit([append("one"), append("two")])
-    done = await engine.commit([Truncate(LOG, TEAM, "s"), Truncate(LOG, TEAM, "never")])
+    await fill(engine, [append("one"), append("two")])
+    done = await fill(engine, [Truncate(LOG, TEAM, "s"), Truncate(LOG, TEAM, "never")])
     assert [w.changed for w in done] == [True, False]
     assert await entries(engine) == []
     (fresh,) = await engine.commit([append("one")])
     assert fresh.changed
     assert fresh.row
     assert fresh.row.version == 1
-    await engine.commit([append("two"), Truncate(LOG, TEAM, "s"), append("three"), append("one")])
+    await fill(engine, [append("two"), Truncate(LOG, TEAM, "s"), append("three"), append("one")])
     assert [(row.id, row.version) for row in await entries(engine)] == [("s/three", 1), ("s/one", 2)]
 
 
 @needs("append", "ttl_hidden")
 async def test_an_expired_entry_is_hidden_and_keeps_its_number(engine_case: EngineCase) -> None:
     engine, clock = engine_case.engine, engine_case.clock
-    await engine.commit([Append(LOG, TEAM, "s", "one", {}, expires_at=clock() + 60), append("two")])
+    await fill(engine, [Append(LOG, TEAM, "s", "one", {}, expires_at=clock() + 60), append("two")])
     clock.advance(61)
     assert [row.version for row in await entries(engine)] == [2]
     assert await engine.get(LOG, TEAM, ["s/one"]) == [None]
@@ -166,8 +166,8 @@ async def test_an_entry_over_the_limit_is_refused(engine_case: EngineCase) -> No
 
 @needs("append", "durable")
 async def test_numbering_and_turns_go_on_after_opening_again(engine_case: EngineCase) -> None:
-    await engine_case.engine.commit([append("one", n=1), append("two", n=2)])
+    await fill(engine_case.engine, [append("one", n=1), append("two", n=2)])
     engine = await engine_case.reopened()
-    done = await engine.commit([append("two", n=9), append("three", n=3)])
+    done = await fill(engine, [append("two", n=9), append("three", n=3)])
     assert [w.row and w.row.version for w in done] == [2, 3]
     assert [row.item["n"] for row in await entries(engine)] == [1, 2, 3]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stateroom.engines.conformance import ITEMS, LOG, TEAM, EngineCase, needs
+from stateroom.engines.conformance import ITEMS, LOG, TEAM, EngineCase, fill, needs
 from stateroom.engines.conformance.children import run_all
 from stateroom.engines.port import Append, Put, Query, Update
 from stateroom.expr.builder import attr
@@ -154,7 +154,7 @@ async def test_sixteen_writers_of_many_processes_race_each_transition_and_one_ma
     engine_case: EngineCase,
 ) -> None:
     rows = max(5, engine_case.times(20))
-    await engine_case.engine.commit([Put(ITEMS, TEAM, f"ticket{n}", {"status": "open"}) for n in range(rows)])
+    await fill(engine_case.engine, [Put(ITEMS, TEAM, f"ticket{n}", {"status": "open"}) for n in range(rows)])
     options = [{"name": f"p{n}", "tasks": WRITERS // PROCESSES, "rows": rows} for n in range(PROCESSES)]
     told = [line.split() for lines in await run_all(engine_case, "transit", options) for line in lines]
     for n in range(rows):
@@ -212,7 +212,7 @@ async def test_read_then_write_by_version_from_many_processes_loses_no_increment
 @pytest.mark.service
 @needs("processes", "conditions")
 async def test_a_conditional_claim_has_one_winner_among_many_processes(engine_case: EngineCase) -> None:
-    await engine_case.engine.commit([Put(ITEMS, TEAM, f"ticket{n}", {"n": n}) for n in range(60)])
+    await fill(engine_case.engine, [Put(ITEMS, TEAM, f"ticket{n}", {"n": n}) for n in range(60)])
     reported = await run_all(engine_case, "claim", [{"name": f"p{n}", "count": 60} for n in range(PROCESSES)])
     won = [int(line) for lines in reported for line in lines]
     assert sorted(won) == list(range(60))

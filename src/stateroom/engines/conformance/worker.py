@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from stateroom.engines import leases
-from stateroom.engines.conformance import ITEMS, LOG, TEAM, changes
+from stateroom.engines.conformance import ITEMS, LOG, TEAM, changes, fill
 from stateroom.engines.port import Append, Engine, Put, Update, Write
 from stateroom.expr.builder import attr
 from stateroom.model.errors import ConditionFailed
@@ -71,7 +71,7 @@ async def hold(engine: Engine, *, name: str, count: int) -> None:
             continue
         (found,) = await engine.get(ITEMS, TEAM, ["guarded"])
         value = 0 if found is None else found.item["n"]
-        await engine.commit([lease.check(), Put(ITEMS, TEAM, "guarded", {"n": value + 1})])
+        await fill(engine, [lease.check(), Put(ITEMS, TEAM, "guarded", {"n": value + 1})])
         await lease.release()
         done += 1
         say(lease.token)
@@ -137,7 +137,7 @@ async def endless(engine: Engine, *, name: str, seed: int, tasks: int) -> None:
                 Append(LOG, TEAM, f"{name}.{task}", f"{mark}.1", {"mark": mark, "text": text}),
                 Append(LOG, TEAM, f"{name}.{task}", f"{mark}.2", {"mark": mark}),
             ]
-            await engine.commit(batch)
+            await fill(engine, batch)  # one by one, where a row is all that is atomic
             say(name, task, n)
 
     await asyncio.gather(*(one(task) for task in range(tasks)))
