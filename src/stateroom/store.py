@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 DEFAULT_URL = "sqlite:///stateroom.db"
-_LATER = {"s3", "gs", "az", "file"}
+_OBJECTS = {"s3", "gs", "az", "file"}
 
 
 def engine_of(url: str, clock: Callable[[], float], slack_token: str | None = None) -> Engine:
     """The engine for `url`: memory://, sqlite:///relative.db, sqlite:////absolute.db, postgresql://, dynamodb://,
-    slack:// (with the token of `slack_token`, or of the environment)."""
+    file:///folder, s3://, gs://, az://bucket/prefix, slack:// (with `slack_token`, or the environment's).
+    """
     parts = urlsplit(url)
     if parts.scheme == "memory":
         from stateroom.engines.memory import MemoryEngine
@@ -68,9 +69,14 @@ def engine_of(url: str, clock: Callable[[], float], slack_token: str | None = No
 
         known = slack_token or os.environ.get("SLACK_SERVICE_TOKEN") or os.environ.get("SLACK_BOT_TOKEN")
         return SlackHostedEngine(url, clock, known)
-    if parts.scheme in _LATER:
-        raise WrongUse(f"{parts.scheme}:// is planned and not there yet; use sqlite:///state.db for now")
-    raise WrongUse("a store URL begins with memory://, sqlite:///, postgresql://, dynamodb:// or slack://")
+    if parts.scheme in _OBJECTS:
+        from stateroom.engines.objects import ObjectsEngine
+
+        return ObjectsEngine(url, clock)
+    raise WrongUse(
+        "a store URL begins with memory://, sqlite:///, postgresql://, dynamodb://, file:///, s3://, gs://, az:// "
+        "or slack://"
+    )
 
 
 def service_of(url: str) -> KeyService:

@@ -1,10 +1,13 @@
 """docs/engines.md says of every engine what it declares, and names every reason that an engine gives."""
 
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Capabilities
 from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.slack_hosted import SlackHostedEngine
@@ -12,8 +15,10 @@ from stateroom.engines.sqlite import SqliteEngine
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
-ENGINES = tuple(
-    one.capabilities for one in (MemoryEngine, SqliteEngine, PostgresEngine, DynamoEngine, SlackHostedEngine)
+OBJECTS = replace(ObjectsEngine("s3://bucket", time.time).capabilities, name="s3, gs, az, file")
+ENGINES = (
+    *(one.capabilities for one in (MemoryEngine, SqliteEngine, PostgresEngine, DynamoEngine, SlackHostedEngine)),
+    OBJECTS,
 )
 
 
@@ -74,4 +79,13 @@ def test_every_reason_of_slack_is_in_its_section() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in paths)
     reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
     assert {"busy", "missing", "refused", "closed", "io"} == reasons
+    assert all(f"| `{reason}` |" in section for reason in reasons)
+
+
+def test_every_reason_of_object_storage_is_in_its_section() -> None:
+    section = PAGE.partition("## Object storage")[2]
+    paths = (ROOT / "src/stateroom/engines").glob("objects*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in paths)
+    reasons = set(re.findall(r'(?:errno[.A-Z]+: \(|StoreUnavailable\([^"]*?(?:"[a-z]+://", )?)"([a-z]+)",', source))
+    assert {"busy", "closed", "full", "io", "missing", "readonly", "refused"} == reasons
     assert all(f"| `{reason}` |" in section for reason in reasons)

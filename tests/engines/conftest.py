@@ -11,6 +11,7 @@ import pytest
 from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
 from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Engine
 from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.slack_hosted import SlackHostedEngine
@@ -44,6 +45,7 @@ ENGINES = {
     "memory": MemoryEngine.capabilities,
     "sqlite": SqliteEngine.capabilities,
     "reduced": Reduced.capabilities,
+    "file": ObjectsEngine("file:///tmp", Clock()).capabilities,
 }
 
 
@@ -87,6 +89,7 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         "memory": lambda: MemoryEngine(clock),
         "sqlite": lambda: SqliteEngine(path, clock),
         "reduced": lambda: Reduced(clock),
+        "file": lambda: ObjectsEngine(f"file://{tmp_path}/objects", clock),
     }
     opened: list[Engine] = []
 
@@ -108,6 +111,7 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         "sqlite": ("stateroom.engines.sqlite:SqliteEngine", path),
         "postgresql": ("stateroom.engines.postgresql:PostgresEngine", url),
         "dynamodb": ("stateroom.engines.dynamodb:DynamoEngine", url),
+        "file": ("stateroom.engines.objects:ObjectsEngine", f"file://{tmp_path}/objects"),
     }
     is_file = request.param == "sqlite"
     share = SHARES.get(request.param, 1.0)

@@ -1,0 +1,251 @@
+"""Objects as plain files in a folder, for several processes on one local disk.
+
+Rules of this file: no reader ever sees half an object, and what `put` has returned for is on the disk: written beside,
+synced, then linked to its name (if absent) or moved over it (if it matches, under a lock), and the folder synced.
+Locks are flock's: the kernel lets go of them when a process dies, however it dies, so that none is ever stale. The tag
+of a file is what is in it, hashed: the marks in objects make that as good as a version.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import itertools
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from stateroom.engines.objects_bucket import Found, Lost
+from stateroom.model.errors import StateroomError, StoreUnavailable
+
+WRITING: Final = ".writing"  # the folder of what is being written
+LOCKS: Final = ".locks"
+STRIPES: Final = 64  # lock files: two keys seldom share one, and they do not grow with the store
+_REASONS: Final = {
+    errno.ENOSPC: ("full", "the disk is full; make room and try again", True),
+    errno.EDQUOT: ("full", "the quota is used up; make room and try again", True),
+    errno.EACCES: ("readonly", "the folder may not be read or written by this user", False),
+    errno.EPERM: ("readonly", "the folder may not be written by this user", False),
+    errno.EROFS: ("readonly", "the file system is read-only", False),
+    errno.ENOTDIR: ("missing", "there is a file where a folder must be", False),
+}
+
+
+class FileBucket:
+    """The folder at `path`, which is made when something is first written."""
+
+    lists_after = False
+    drops = True
+    every = 64  # a snapshot costs as much as an append here, a get next to nothing
+    readers = 1  # files of a local disk are quicker one after the other
+
+    def __init__(self, path: Path) -> None:
+        self.place = f"file://{path}"
+        self._root = str(path)
+        self._made: set[str] = set()
+        self._names = itertools.count()
+        self._begin = f"{os.getpid()}-{os.urandom(4).hex()}"
+
+    def get(self, key: str) -> Found | None:
+        with self._told():
+            data = self._read(self._path(key))
+        return None if data is None else Found(data, _tag(data))
+
+    def put(self, key: str, data: bytes, tag: str | None) -> str:
+        with self._told():
+            path = self._path(key)
+            self._folder(os.path.dirname(path))
+            if tag is None:
+                self._link(data, path)
+            else:
+                self._replace(key, data, path, tag)
+        return _tag(data)
+
+    def drop(self, key: str, tag: str) -> None:
+        with self._told():
+            path = self._path(key)
+            with self._locked(key):
+                self._matching(path, key, tag)
+                os.unlink(path)
+                _sync(os.path.dirname(path))
+
+    def remove(self, keys: Sequence[str]) -> None:
+        touched = set()
+        with self._told():
+            for key in keys:
+                path = self._path(key)
+                with self._locked(key), suppress(FileNotFoundError):
+                    os.unlink(path)
+                    touched.add(os.path.dirname(path))
+            for folder in touched:
+                _sync(folder)
+
+    def names(self, folder: str, after: str = "") -> list[str]:
+        with self._told():
+            return sorted(name for name in _walk(self._path(folder), "") if name > after)
+
+    def folders(self, folder: str) -> list[str]:
+        with self._told():
+            return sorted(entry.name for entry in _entries(self._path(folder)) if entry.is_dir())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def tidy(self) -> None:
+        """Remove what writers that died have left half written: nobody holds the lock of such a file any more."""
+        with self._told():
+            for entry in _entries(f"{self._root}/{WRITING}", hidden=True):
+                with suppress(FileNotFoundError):
+                    self._tidied(entry.path)
+
+    @staticmethod
+    def _tidied(path: str) -> None:
+        found = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        except BlockingIOError:
+            pass  # it is being written
+        finally:
+            os.close(found)
+
+    # How a file comes to its name.
+
+    def _link(self, data: bytes, path: str) -> None:
+        """Of all who link at once one has the name; the others are told so by the file system."""
+        with self._written(data) as beside:
+            try:
+                os.link(beside, path)
+            except FileExistsError:
+                raise Lost(path) from None
+            finally:
+                os.unlink(beside)
+            _sync(os.path.dirname(path))
+
+    def _replace(self, key: str, data: bytes, path: str, tag: str) -> None:
+        with self._written(data) as beside, self._locked(key):
+            try:
+                self._matching(path, key, tag)
+            except Lost:
+                os.unlink(beside)
+                raise
+            os.rename(beside, path)
+            _sync(os.path.dirname(path))
+
+    def _matching(self, path: str, key: str, tag: str) -> None:
+        data = self._read(path)
+        if data is None or _tag(data) != tag:
+            raise Lost(key)
+
+    @contextmanager
+    def _written(self, data: bytes) -> Iterator[str]:
+        """A file that holds `data`, on the disk. It is locked while it is here, so that nobody tidies it away."""
+        folder = f"{self._root}/{WRITING}"
+        self._folder(folder)
+        path = f"{folder}/{self._begin}-{next(self._names)}"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.write(file, data) if len(data) < 1 << 20 else _write(file, data)
+            os.fsync(file)
+            yield path
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            raise
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        folder = f"{self._root}/{LOCKS}"
+        self._folder(folder)
+        file = os.open(f"{folder}/{zlib.crc32(key.encode()) % STRIPES:02}", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def _folder(self, path: str) -> None:
+        """Make a folder and those above it; each is on the disk before something is put into it."""
+        if path in self._made and os.path.isdir(path):
+            return
+        if not os.path.isdir(path):
+            above = os.path.dirname(path)
+            if above != path and not os.path.isdir(above):
+                self._folder(above)
+            with suppress(FileExistsError):
+                os.mkdir(path)
+        _sync(os.path.dirname(path))  # also when somebody else made it just now, and may not have synced it yet
+        self._made.add(path)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}" if key else self._root
+
+    @staticmethod
+    def _read(path: str) -> bytes | None:
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(file, size) if (size := os.fstat(file).st_size) < 1 << 20 else _whole(file)
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Faults of the file system, as ours."""
+        try:
+            yield
+        except StateroomError:
+            raise
+        except OSError as error:
+            found = _REASONS.get(error.errno or 0, ("io", f"the disk refused ({error.strerror})", True))
+            reason, detail, retryable = found
+            unsure = reason in ("io", "full")  # the name may be there although its folder was not synced
+            raise StoreUnavailable(self.place, reason, detail, retryable=retryable, maybe_applied=unsure) from None
+
+
+def _tag(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _sync(folder: str) -> None:
+    """A name is there after a crash only when its folder was synced."""
+    file = os.open(folder or "/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _write(file: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
+
+
+def _whole(file: int) -> bytes:
+    return b"".join(iter(lambda: os.read(file, 1 << 20), b""))
+
+
+def _entries(folder: str, *, hidden: bool = False) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if hidden or not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+
+
+def _walk(folder: str, within: str) -> Iterator[str]:
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{within}{entry.name}/")
+        else:
+            yield f"{within}{entry.name}"
