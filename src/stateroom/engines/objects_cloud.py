@@ -32,6 +32,7 @@ SECONDS: Final = 30  # for one request
 REMOVED: Final = 500  # objects that one request removes
 TIMES: Final[Any] = {"timeout": f"{SECONDS}s", "connect_timeout": "5s"}
 _STATUS: Final = re.compile(r"status code: (\d{3})")
+_TOKEN: Final = "performing token request"  # the platform's chain has no credentials to give
 _NOT_SENT: Final = "kind: Connect"
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "specified bucket does not exist")
 _SLOW: Final = ("SlowDown", "ServerBusy", "rateLimitExceeded", "RequestLimitExceeded")
@@ -147,10 +148,10 @@ class CloudBucket:
             return self._no_bucket()
         if status in (429, 503) or any(word in text for word in _SLOW):
             return Throttled(self.place, 1.0)
+        if _TOKEN in text or (not status and ("credential" in text.lower())):
+            return self._refused(_REFUSED)
         if 400 <= status < 500 and status not in (408, 409):
             return self._refused(f"the request was refused with {status}: look at the address, the region and the key")
-        if not status and ("Credential" in text or "credential" in text or "metadata" in text):
-            return self._refused(_REFUSED)
         what = f"it answered with {status}" if status else "no answer, or half of one"
         unsure = writes and status != 409 and _NOT_SENT not in text
         return StoreUnavailable(self.place, "io", f"{what}; try again", retryable=True, maybe_applied=unsure)
