@@ -24,7 +24,7 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 
 # Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
-    "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging", "tables"},
+    "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging", "tables", "steps"},
     "layers": {"__init__", "walking", "catalogue"},
     "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions", "progress"}
     # `stateroom mcp` reads items as `stateroom datastore` does.
@@ -38,8 +38,6 @@ CLIENTS = {
     "psycopg_pool": ["engines/postgresql*.py"],
     "boto3": ["engines/kms_aws.py", "engines/dynamodb*.py", "cli/installations*.py", "bot/model*.py"],
     "botocore": ["engines/kms_aws.py", "engines/dynamodb*.py", "cli/installations*.py", "bot/model*.py"],
-    "boto3": ["engines/kms_aws.py", "engines/dynamodb*.py", "cli/installations*.py"],
-    "botocore": ["engines/kms_aws.py", "engines/dynamodb*.py", "cli/installations*.py"],
     "obstore": ["engines/objects_cloud.py"],
     "sqlalchemy": ["cli/installations*.py"],
     "cryptography": ["model/sealing.py"],

@@ -22,6 +22,7 @@ from stateroom.engines.handle import Datastore, table_of, tables_of
 from stateroom.engines.handle_surroundings import Surroundings
 from stateroom.engines.handle_transaction import Transaction, TransactionItems
 from stateroom.engines.port import Engine, Hosted, Table
+from stateroom.engines.steps import fitting
 from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition
 from stateroom.model.errors import MigrationNeeded, WrongUse
@@ -77,6 +78,14 @@ def engine_of(url: str, clock: Callable[[], float], slack_token: str | None = No
         "a store URL begins with memory://, sqlite:///, postgresql://, dynamodb://, file:///, s3://, gs://, az:// "
         "or slack://"
     )
+
+
+def mixed(main: Engine, side: Engine) -> Engine:
+    """One engine of two: conversations are on `side`, everything else on `main`."""
+    from stateroom.engines.mixed import MixedEngine
+    from stateroom.layers import threads
+
+    return MixedEngine(main, side, frozenset(one.name for one in threads.DEFINITIONS))
 
 
 def service_of(url: str) -> KeyService:
@@ -189,8 +198,8 @@ class Store:
     """A store by URL; `async with` opens and closes it. `.engine` is the port underneath.
 
     `keys` seals encrypted attributes; `encrypt_content` people's words too, with data keys that the keys wrap, or
-    the key service `kms` (docs/keys.md). `.raw` is the port that sees all of that sealed.
-    `slack_token` is for slack:// alone.
+    the key service `kms` (docs/keys.md). `.raw` is the port that sees all of that sealed. `slack_token` is for
+    slack:// alone. `threads`: the URL of another store for conversations alone.
     """
 
     def __init__(
@@ -206,13 +215,15 @@ class Store:
         encrypt_content: bool = False,
         kms: str | KeyService | None = None,
         slack_token: str | None = None,
+        threads: str | None = None,
     ) -> None:
         self.url = url
         self.keys = Keyring.parse(keys) if isinstance(keys, str) else keys
         self.clock = clock
         self.surroundings = surroundings or Surroundings(clock)
         self.content = content
-        self.raw = engine_of(url, clock, slack_token) if engine is None else engine
+        kept = engine_of(url, clock, slack_token) if engine is None else engine
+        self.raw = mixed(kept, engine_of(threads, clock)) if threads else kept
         self.data_keys = self._data_keys(service_of(kms) if isinstance(kms, str) else kms)
         self.engine = self._worded(encrypt_content=encrypt_content)
         self._migrating = migrating
@@ -226,7 +237,7 @@ class Store:
         await self.engine.open()
         able = self.engine.capabilities
         if (able.embedded or not self._migrating) and not able.hosted:  # a platform's datastores are users' alone
-            await self.prepare(own_tables())
+            await self.prepare(fitting(own_tables(), able))
         return self
 
     async def __aexit__(
@@ -342,20 +353,23 @@ def open(
     keys: Keyring | str | None = None,
     encrypt_content: bool | None = None,
     kms: str | None = None,
+    threads: str | None = None,
 ) -> Store:
     """The store at `url` (default $STATEROOM_STORE, else sqlite:///stateroom.db), to be used with `async with`.
 
     `content`: what is kept of people's words (default $STATEROOM_CONTENT, else all). `keys`: a keyring, or the text of
     one, for encrypted attributes (default $STATEROOM_KEYS). `encrypt_content`: seal people's words as well (default
     $STATEROOM_ENCRYPT_CONTENT); `kms`: a key service that wraps the keys for that (default $STATEROOM_KMS).
-    `migrating`: a server's store opens although it lacks tables, for `migrate` to make them.
+    `migrating`: a server's store opens although it lacks tables, for `migrate` to make them. `threads`: another store
+    for conversations alone, such as s3://bucket/prefix (default $STATEROOM_THREADS, else they are in the store).
     """
     found = url or os.environ.get("STATEROOM_STORE") or DEFAULT_URL
     ring = keys or os.environ.get("STATEROOM_KEYS") or None
     service = kms or os.environ.get("STATEROOM_KMS") or None
     kept = Content.parse(os.environ.get("STATEROOM_CONTENT") or "full") if content is None else content
     seals = _is_on("STATEROOM_ENCRYPT_CONTENT") if encrypt_content is None else encrypt_content
-    return Store(found, content=kept, migrating=migrating, keys=ring, encrypt_content=seals, kms=service)
+    apart = threads or os.environ.get("STATEROOM_THREADS") or None
+    return Store(found, content=kept, migrating=migrating, keys=ring, encrypt_content=seals, kms=service, threads=apart)
 
 
 def _is_on(name: str) -> bool:

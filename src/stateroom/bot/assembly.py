@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 _CALL: Final = 15.0  # seconds that Slack gets to exchange a token
 
 
+def no_inbox(engine: str) -> str:
+    """What to do where an engine cannot hold the inbox."""
+    return (
+        f"{engine} cannot hold the bot's inbox; give an SQL or DynamoDB store, and a bucket for the conversations as "
+        "STATEROOM_THREADS (docs/engines.md)"
+    )
+
+
 def store_of(config: BotConfig) -> Store:
     """The store as the bot uses it. WrongUse when it cannot hold the inbox."""
     store = Store(
@@ -44,11 +52,10 @@ def store_of(config: BotConfig) -> Store:
         keys=config.keys,
         kms=config.kms or None,
         encrypt_content=config.encrypt_content,
+        threads=config.threads or None,
     )
     if not store.engine.capabilities.holds_inbox:
-        raise WrongUse(
-            f"{store.engine.capabilities.name} cannot hold the inbox; docs/engines.md lists the engines that can"
-        )
+        raise WrongUse(no_inbox(store.engine.capabilities.name))
     return store
 
 

@@ -18,6 +18,7 @@ class BotConfig:
     """Settings of ingress and worker. Seconds are floats."""
 
     store: str = "sqlite:///stateroom.db"
+    threads: str = ""  # another store for conversations alone; empty: they are in the store
     keys: Keyring | None = field(default=None, repr=False)  # for encrypted attributes
     kms: str = ""  # the key service for the keys of people's words
     encrypt_content: bool = False

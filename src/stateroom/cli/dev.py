@@ -95,6 +95,7 @@ def parts_of(found: Settings, folder: Path, port: int, bot_port: int) -> tuple[P
     )
     own = {
         "STATEROOM_STORE": state,
+        "STATEROOM_THREADS": "",
         "STATEROOM_FEATURES": ",".join(FEATURES),
         "SLACK_BOT_TOKEN": SEED_TOKEN,
         "SLACK_SIGNING_SECRET": SEED_SECRET,

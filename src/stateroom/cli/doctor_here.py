@@ -83,7 +83,7 @@ async def store(found: Settings) -> list[Finding]:
     if path is not None and not path.exists():
         return [*_to_be_made(path), *room]
     try:
-        async with Store(found.store, content=found.content, keys=found.keys) as opened:
+        async with Store(found.store, content=found.content, keys=found.keys, threads=found.threads or None) as opened:
             able = opened.engine.capabilities
             await opened.engine.get(INBOX.name, _NOBODY, ["doctor"])
             await opened.engine.commit([Delete(INBOX.name, _NOBODY, "doctor")])

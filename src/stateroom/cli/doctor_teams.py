@@ -27,7 +27,7 @@ async def teams(found: Settings) -> list[Finding]:
     if path is not None and not path.exists():
         return [*able(found)]
     try:
-        async with Store(found.store, content=found.content, keys=found.keys) as opened:
+        async with Store(found.store, content=found.content, keys=found.keys, threads=found.threads or None) as opened:
             places = [one async for one in opened.installations(client_id=found.slack_client_id).listed()]
     except StateroomError:  # the store's own check says why
         return [*able(found)]

@@ -120,6 +120,12 @@ def check_store(found: Settings, *, allow_ephemeral: bool, alone: bool) -> None:
     from stateroom.store import engine_of
 
     able = engine_of(found.store, lambda: 0.0).capabilities
+    if not able.holds_inbox:
+        from stateroom.bot.assembly import no_inbox
+
+        raise WrongUse(no_inbox(able.name))
+    if found.threads:
+        engine_of(found.threads, lambda: 0.0)  # a URL that means nothing is said before anything is opened
     if not able.processes and not alone:
         raise WrongUse(f"{able.name} is seen by one process alone: use `serve` with its worker, or --store sqlite:///…")
     if able.embedded and found.ephemeral and not allow_ephemeral:

@@ -156,6 +156,11 @@ _SECONDS: Final = _number(0.01, 3600)
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("STATEROOM_STORE", "sqlite:///stateroom.db", "Where state is kept, as a URL; `--store` goes before it."),
     Setting(
+        "STATEROOM_THREADS",
+        "",
+        "Another store for conversations alone, such as `s3://bucket/prefix`; empty: they are in the store.",
+    ),
+    Setting(
         "STATEROOM_KEYS",
         "",
         "Keys of encrypted attributes: `id:base64-of-32-bytes,older:…`; the first seals, all open (docs/keys.md).",
@@ -312,6 +317,7 @@ class Settings:
     """Every setting, parsed. `given` names those that were set, by environment or file; `ephemeral` the platform."""
 
     store: str = "sqlite:///stateroom.db"
+    threads: str = ""
     keys: Keyring | None = None  # shows its ids alone
     kms: str = ""
     encrypt_content: bool = False
@@ -368,6 +374,7 @@ class Settings:
 
         return BotConfig(
             store=self.store,
+            threads=self.threads,
             keys=self.keys,
             kms=self.kms,
             encrypt_content=self.encrypt_content,

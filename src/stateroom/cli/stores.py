@@ -34,6 +34,7 @@ def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = 
             kms=found.kms or None,
             encrypt_content=found.encrypt_content,
             migrating=migrating,
+            threads=found.threads or None,
             slack_token=found.slack_service_token or found.slack_bot_token or None,
         ) as store:
             return await job(store)

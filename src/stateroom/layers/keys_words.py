@@ -29,6 +29,7 @@ from stateroom.engines.port import (
     Written,
     log_id,
 )
+from stateroom.engines.steps import unit_of
 from stateroom.layers.keys import WORDS, DataKeys
 from stateroom.model.codec import decode, encode
 from stateroom.model.errors import ConditionFailed, KeyMissing, KeyServiceError, SealBroken, StateroomError
@@ -49,6 +50,10 @@ class WordsEngine:
         self._words = {table: tuple((name, hidden(name)) for name in names) for table, names in words.items()}
         self._seals = seals
         self._together = engine.capabilities.atomic_rows != 1
+
+    def unit(self, table: str) -> int | None:
+        """Rows of the table that one commit may hold, as the engine beneath has it (`engines/steps.py`)."""
+        return unit_of(self.beneath, table)
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         return await self.beneath.apply(tables, dry_run=dry_run)

@@ -13,6 +13,7 @@ from typing import Any
 
 from stateroom.engines.handle import table_of, tables_of
 from stateroom.engines.port import Delete, Engine, Query, Row, Table, changes_table
+from stateroom.engines.steps import fitting
 from stateroom.expr.tree import Condition, Exists, Path
 from stateroom.layers.catalogue import KNOWN, Versions, everything, known, record
 from stateroom.layers.migrations_backfill import has, older, refuse_newer
@@ -59,7 +60,8 @@ class Migration:
         self._engine = engine
         self._clock = clock
         self._given = {one.name: one for one in given}
-        self._tables = [*own, *(table for one in given for table in tables_of(one))]
+        mine = fitting(own, engine.capabilities)
+        self._tables = [*mine, *(table for one in given for table in tables_of(one))]
         if not engine.capabilities.expired:
             self._tables = [replace(table, expires=False) for table in self._tables]
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from stateroom.engines.handle import Page
 from stateroom.engines.port import Append, Delete, Engine, Query, Rewrite, Row, Truncate, Write, log_id
 from stateroom.engines.port import Page as PortPage
+from stateroom.engines.steps import together
 from stateroom.expr.builder import attr
 from stateroom.expr.tree import Condition
 from stateroom.layers.threads_entries import (
@@ -108,7 +109,7 @@ class Thread:
         writes = self.writes(messages, turn_id=turn_id, author=author, ts=ts)
         if not writes:
             return 0
-        (done, *_) = await self._engine.commit(writes)
+        (done, *_) = await together(self._engine, writes)
         self._followed = True
         if not isinstance(writes[0], Append):
             return 0
@@ -197,7 +198,8 @@ class Thread:
         """Everything of the thread goes, its numbering too; how many turns it had."""
         turns = await self.count()
         team = self._place.team
-        await self._engine.commit([Truncate(ENTRIES.name, team, self.id), Delete(THREADS.name, team, self.id)])
+        gone: list[Write] = [Truncate(ENTRIES.name, team, self.id), Delete(THREADS.name, team, self.id)]
+        await together(self._engine, gone)
         self._followed = False
         return turns
 

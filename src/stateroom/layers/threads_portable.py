@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stateroom.engines.port import Append, Engine, Put, Query, Row, Write
+from stateroom.engines.steps import together
 from stateroom.layers.threads_entries import (
     ENTRIES,
     THREADS,
@@ -34,6 +35,7 @@ from stateroom.model.messages import FORMAT, VERSION, check_format, from_text, t
 
 PAGE: Final = 100
 BATCH: Final = 100  # turns a commit when importing
+LAST_KEY: Final = "\U0010ffff" * 256  # behind every key: 1,024 bytes of the highest character
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -74,15 +76,15 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 async def teams(engine: Engine) -> list[str]:
-    """The teams that have threads, in order."""
-    found: set[str] = set()
+    """The teams that have threads, in order: one short look each."""
+    found: list[str] = []
     after: tuple[Any, ...] | None = None
     while True:
-        page = await engine.query(Query(THREADS.name, None, PAGE, index=THREADS.indexes[0].name, after=after))
-        found |= {row.team for row in page.rows}
-        if page.position is None:
-            return sorted(found)
-        after = page.position
+        page = await engine.query(Query(THREADS.name, None, 1, after=after, whole=True))
+        if not page.rows:
+            return found
+        found.append(page.rows[0].team)
+        after = (found[-1], LAST_KEY)
 
 
 async def export(
@@ -166,7 +168,7 @@ class _Importer:
         self._expired = 0
         self._bad: list[Bad] = []
         atomic = engine.capabilities.atomic_rows
-        self._size = BATCH if atomic is None else max(1, min(BATCH, atomic // 2))
+        self._size = BATCH if atomic in (None, 1) else max(1, min(BATCH, atomic // 2))
 
     def turn_of_line(self, where: str, line: bytes | str) -> _Turn | None:
         """The turn of an exported line; None when it was refused and noted."""
@@ -244,7 +246,7 @@ class _Importer:
 
     async def _commit(self, turns: list[_Turn]) -> None:
         writes: list[Write] = [write for turn in turns for write in (turn.append, turn.thread)]
-        for done in (await self._engine.commit(writes))[::2]:
+        for done in (await together(self._engine, writes))[::2]:
             self._imported += done.changed
             self._repeated += not done.changed
 

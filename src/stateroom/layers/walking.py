@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from stateroom.engines.leases import Lease
 from stateroom.engines.port import Delete, Engine, Query, Rewrite, Row, Table, Truncate, Write, Written
+from stateroom.engines.steps import AT_ONCE, unit_of
 from stateroom.model.errors import ConditionFailed, StoreUnavailable, Unsupported
 
 BATCH: Final = 100  # rows of one page and of one commit: some milliseconds of the writer's time
@@ -92,7 +93,15 @@ async def pages_if_any(engine: Engine, query: Query) -> AsyncIterator[tuple[list
 
 async def commit_each(engine: Engine, writes: Sequence[W]) -> list[Written | ConditionFailed]:
     """Commit independent writes with few commits: one that is refused says so in its place and holds up no other."""
-    size = engine.capabilities.atomic_rows or len(writes) or 1
+    size = (unit_of(engine, writes[0].table) if writes else None) or len(writes) or 1
+    if size == 1:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def alone(write: W) -> Written | ConditionFailed:
+            async with gate:
+                return (await _part(engine, [write]))[0]
+
+        return list(await asyncio.gather(*(alone(write) for write in writes)))
     results: list[Written | ConditionFailed] = []
     for start in range(0, len(writes), size):
         results += await _part(engine, writes[start : start + size])
