@@ -1,4 +1,4 @@
-"""Make the reference pages from the program: docs/cli.md, settings.md, api.md, turn.md, and the tables of emulator.md.
+"""Make the reference pages from the program: docs/cli.md, settings.md, api.md, turn.md, and tables of written pages.
 
 Rules of this file: nothing is written here that the program knows itself; what lacks a help text or a docstring is an
 error, not an empty line. `--check` writes nothing and exits 1 when a page is not what it would write.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -189,16 +189,29 @@ def emulator_page() -> str:
     """The written page, with the two tables between its marks made anew."""
     from stateroom.emulator import parity
 
-    page = (ROOT / "docs/emulator.md").read_text(encoding="utf-8")
-    for name, text in {
+    tables = {
         "methods": parity.table("method", parity.METHODS, parity.ABSENT_METHODS),
         "events": parity.table("event", parity.EVENTS, parity.ABSENT_EVENTS),
-    }.items():
+    }
+    return written("docs/emulator.md", tables)
+
+
+def model_page() -> str:
+    """The written page, with the two tables between its marks made anew."""
+    from stateroom.bot import endings, model_failures
+
+    return written("docs/model.md", {"endings": endings.table(), "failures": model_failures.table()})
+
+
+def written(path: str, tables: Mapping[str, str]) -> str:
+    """A page that people write, with each table between its marks made anew."""
+    page = (ROOT / path).read_text(encoding="utf-8")
+    for name, text in tables.items():
         before, begin, rest = page.partition(f"<!-- {name}: made by")
         note, _, rest = rest.partition("\n")
         _, end, after = rest.partition(f"<!-- end of {name} -->")
         if not end:
-            raise MissingText(f"docs/emulator.md has lost its mark for the {name}")
+            raise MissingText(f"{path} has lost its mark for the {name}")
         page = f"{before}{begin}{note}\n\n{text}\n{end}{after}"
     return page
 
@@ -230,6 +243,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/api.md": api_page,
     "docs/turn.md": turn_page,
     "docs/emulator.md": emulator_page,
+    "docs/model.md": model_page,
     "docs/installation-states.md": states_page,
     "docs/design.schema.json": schema_page,
     "docs/findings/README.md": findings_page,

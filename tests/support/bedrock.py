@@ -104,6 +104,7 @@ class Bedrock:
         self.default = say("Hello from Bedrock.")
         self.lifecycle: dict[str, str] = {"anthropic.claude-haiku-4-5-20251001-v1:0": "ACTIVE"}
         self.profiles: dict[str, list[str]] = {MODEL: ["anthropic.claude-haiku-4-5-20251001-v1:0"]}
+        self.regions = (REGION,)  # where profiles lead
         self.denied = False  # whether the control plane refuses
         self._script = list(script)
         self._lock = threading.Lock()
@@ -158,7 +159,8 @@ class Bedrock:
             model = {"modelArn": f"{arn}::foundation-model/{name}", "modelId": name, "modelLifecycle": cycle}
             return 200, {"modelDetails": model}
         if kind == "inference-profiles" and name in self.profiles:
-            models = [{"modelArn": f"{arn}::foundation-model/{one}"} for one in self.profiles[name]]
+            places = [(region, one) for one in self.profiles[name] for region in self.regions]
+            models = [{"modelArn": f"arn:aws:bedrock:{region}::foundation-model/{one}"} for region, one in places]
             about = {"inferenceProfileName": name, "inferenceProfileId": name, "status": "ACTIVE", "models": models}
             own = {"inferenceProfileArn": f"{arn}:000000000000:inference-profile/{name}", "type": "SYSTEM_DEFINED"}
             return 200, {**about, **own}

@@ -1,8 +1,8 @@
 """`stateroom doctor`: is everything there that the bot needs, and what to do where it is not.
 
 Rules of this file: it changes nothing and shows no secret. Every check is run, whatever another one found:
-doctor_here.py looks at this machine, doctor_slack.py asks Slack, doctor_teams.py reads who installed the app. Exit code
-1 when something is wrong.
+doctor_here.py looks at this machine, doctor_model.py at the model, doctor_slack.py asks Slack, doctor_teams.py reads
+who installed the app. Exit code 1 when something is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from stateroom.cli import doctor_here, doctor_slack, doctor_teams, settings
+from stateroom.cli import doctor_here, doctor_model, doctor_slack, doctor_teams, settings
 from stateroom.cli.doctor_finding import Finding, is_wrong
 from stateroom.cli.output import console, json_option, print_json, printable, store_option
 from stateroom.cli.settings import Settings
@@ -58,7 +58,7 @@ async def everything(given: Settings) -> list[Finding]:
         *doctor_here.transport(given),
         *await doctor_here.store(given),
         *doctor_here.keys(given),
-        *doctor_here.model(given),
+        *await doctor_model.model(given),
         *await doctor_slack.slack(given, scopes_only=False),
         *await doctor_slack.socket_mode(given),
         *await doctor_teams.teams(given),

@@ -1,4 +1,4 @@
-"""What `stateroom doctor` can see on this machine: the model, the store, the disk below it, how Slack reaches the bot.
+"""What `stateroom doctor` can see on this machine: the store, its keys, the disk below it, how Slack reaches the bot.
 
 Rules of this file: a check never raises what it is there to find. The store is written to in a way that leaves nothing:
 a row that is not there is deleted. A database that is not there yet is not made.
@@ -17,7 +17,7 @@ from stateroom.cli.doctor_finding import Finding, Status
 from stateroom.cli.settings import Settings
 from stateroom.engines.port import Delete
 from stateroom.layers.inbox import INBOX
-from stateroom.model.errors import MigrationNeeded, StateroomError, WrongUse
+from stateroom.model.errors import MigrationNeeded, StateroomError
 from stateroom.model.sealing import Place
 from stateroom.store import Store
 
@@ -40,25 +40,6 @@ def transport(found: Settings) -> Iterator[Finding]:
     else:
         advice = "set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP); `stateroom init` says where to look"
         yield Finding("transport", "wrong", "no way for events to reach the bot", advice)
-
-
-def model(found: Settings) -> Iterator[Finding]:
-    """Whether the model is allowed and can be made."""
-    if found.model == "offline":
-        advice = "set STATEROOM_MODEL to have a language model answer"
-        yield Finding("model", "ok", "offline: an honest responder without a model", advice)
-        return
-    from stateroom.bot.model import check_model, probe_model
-
-    try:
-        check_model(found.bot_config())
-        probe_model(found.bot_config())
-    except (WrongUse, ModuleNotFoundError) as refused:
-        missing = isinstance(refused, ModuleNotFoundError)
-        detail = "pydantic-ai is not installed" if missing else str(refused)
-        yield Finding("model", "wrong", detail, "pip install 'stateroom[bot]'" if missing else "see STATEROOM_MODEL")
-        return
-    yield Finding("model", "ok", f"{found.model} can be made (it was not asked anything)")
 
 
 def keys(found: Settings) -> Iterator[Finding]:
