@@ -254,6 +254,9 @@ async def home_looks(shown: Shown, app: PageApp, name: str) -> None:
     home = shown.page.get_by_role("tabpanel", name="Home")
     await expect(home.get_by_role("alert")).to_be_visible()
     await stands_out(shown, 80)
+    assert await home.locator("td").first.evaluate("(el) => getComputedStyle(el).borderTopWidth") == "1px"
+    nested = home.locator(".rich-list", has_text="nested").last
+    assert await nested.evaluate("(el) => getComputedStyle(el).marginLeft") == "22px"
     await fits(shown)
     await shown.shoot(f"{name}-home")
 

@@ -183,7 +183,7 @@ export class Conversation {
       "div",
       { class: "msg-main" },
       head,
-      h("div", { class: "msg-body" }, h("div", { class: "md" }, renderText(one.text, names)), (one.files || []).map(fileCard)),
+      h("div", { class: "msg-body prose" }, h("div", { class: "md" }, renderText(one.text, names)), (one.files || []).map(fileCard)),
       line,
     );
     return h(

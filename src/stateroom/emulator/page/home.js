@@ -97,7 +97,7 @@ export class Home {
     if (!view) return [away, ...problems, this.nothing(app)];
     const key = view.id;
     if (!this.forms.has(key)) this.forms.set(key, new Form(view));
-    return [away, ...problems, h("div", { class: "home-blocks" }, renderBlocks(view.blocks, viewContext(view, this.forms.get(key), PLACE)))];
+    return [away, ...problems, h("div", { class: "home-blocks prose" }, renderBlocks(view.blocks, viewContext(view, this.forms.get(key), PLACE)))];
   }
 
   nothing(app) {

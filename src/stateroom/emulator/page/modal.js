@@ -74,7 +74,7 @@ export class Modals {
 
   build() {
     this.title = h("h2", { id: "modal-title" });
-    this.body = h("div", { class: "modal-body", tabIndex: -1 });
+    this.body = h("div", { class: "modal-body prose", tabIndex: -1 });
     this.note = h("div", { class: "modal-problems" });
     this.foot = h("div", { class: "modal-foot" });
     this.form = h(

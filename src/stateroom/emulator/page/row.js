@@ -25,7 +25,7 @@ export class Row {
     this.fresh = null;
     this.gutter = h("div", { class: "msg-gutter" });
     this.head = h("div", { class: "msg-head" });
-    this.body = h("div", { class: "msg-body" });
+    this.body = h("div", { class: "msg-body prose" });
     this.marks = h("div", { class: "msg-marks" });
     this.article = h(
       "article",
