@@ -154,6 +154,20 @@ async def test_on_a_phone_thread_and_panel_are_drawers(browser: Browser, slack: 
         await expect(shown.page.get_by_role("button", name="Durability panel")).to_be_focused()
 
 
+async def test_a_panel_makes_room_when_the_window_gets_narrow_and_comes_back(shown: Shown) -> None:
+    panel = shown.page.get_by_role("complementary", name="Durability")
+    await expect(panel).to_be_visible()
+    await shown.composer.fill("in the middle of a word")
+    await shown.page.set_viewport_size({"width": 390, "height": 800})
+    await expect(shown.page.locator("#main")).not_to_have_attribute("inert", re.compile(""))
+    await expect(shown.composer).to_be_focused()
+    await shown.composer.press("Enter")
+    await expect(shown.messages).to_contain_text("in the middle of a word")
+    await shown.page.set_viewport_size({"width": 1280, "height": 800})
+    await expect(panel).to_be_visible()
+    await expect(shown.composer).to_be_focused()
+
+
 async def test_the_theme_switch_goes_round_and_is_remembered(shown: Shown) -> None:
     ground = "() => getComputedStyle(document.querySelector('#main')).backgroundColor"
     light = await shown.page.evaluate(ground)

@@ -27,8 +27,15 @@ const MIDDLE = "(max-width: 1099px)";
 const WIDE = "(max-width: 1239px)";
 
 const areas = ["topbar", "sidebar", "main", "thread", "panel", "dock"].map(byId);
-const drawerOf = (id, query, onClose) =>
-  new Drawer(byId(id), { query, scrim: byId("scrim"), others: areas.filter((area) => area.id !== id), onClose });
+const drawerOf = (id, query, onClose, yields = false) =>
+  new Drawer(byId(id), {
+    query,
+    scrim: byId("scrim"),
+    others: areas.filter((area) => area.id !== id),
+    onClose,
+    yields,
+    onTurn: () => drawToggles(),
+  });
 
 const sideDrawer = drawerOf("sidebar", NARROW);
 const threadDrawer = drawerOf("thread", MIDDLE, () => {
@@ -38,12 +45,12 @@ const threadDrawer = drawerOf("thread", MIDDLE, () => {
 const panelDrawer = drawerOf("panel", WIDE, () => {
   if (!panelDrawer.covers) remember("panel", "closed");
   drawToggles();
-});
+}, true);
 
 const dockDrawer = drawerOf("dock", NARROW, () => {
   if (!dockDrawer.covers) remember("dock", null);
   drawToggles();
-});
+}, true);
 
 const channel = new ChannelView({ openThread: (ts) => openThread(ts), inspect, join: joinChannel });
 const thread = new ThreadView({ drawer: threadDrawer, inspect });

@@ -46,11 +46,14 @@ const stack = [];
 
 /** A side pane that is part of the page on a wide window and a modal drawer on a narrow one. */
 export class Drawer {
-  /** `query`: the media query under which it covers the rest; `others`: what is inert meanwhile. */
-  constructor(el, { query, others, scrim, onClose }) {
-    Object.assign(this, { el, others, scrim, onClose, isOpen: false, opener: null });
+  /**
+   * `query`: the media query under which it covers the rest; `others`: what is inert meanwhile. `yields`: opened where
+   * there was room, it goes when the window gets too narrow, and comes back with the room; `onTurn` tells of both.
+   */
+  constructor(el, { query, others, scrim, onClose, yields = false, onTurn }) {
+    Object.assign(this, { el, others, scrim, onClose, yields, onTurn, isOpen: false, opener: null, waits: false });
     this.media = matchMedia(query);
-    this.media.addEventListener("change", () => this.settle());
+    this.media.addEventListener("change", () => this.turn());
     scrim.addEventListener("click", () => this.covers && this.isOpen && this.close());
     this.settle();
   }
@@ -78,6 +81,15 @@ export class Drawer {
 
   giveBack() {
     if (this.opener?.isConnected && this.opener !== document.body) this.opener.focus({ preventScroll: true });
+  }
+
+  turn() {
+    const goes = this.yields && this.covers && this.isOpen && !this.el.contains(document.activeElement);
+    const comes = this.waits && !this.covers && !this.isOpen;
+    this.waits = goes;
+    if (goes || comes) this.isOpen = comes;
+    this.settle();
+    this.onTurn?.();
   }
 
   toggle(focus) {
