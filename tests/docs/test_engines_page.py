@@ -69,7 +69,7 @@ def test_every_reason_of_dynamodb_is_in_its_section() -> None:
     paths = (ROOT / "src/stateroom/engines").glob("dynamodb*.py")
     source = "".join(path.read_text(encoding="utf-8") for path in paths)
     reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
-    assert {"busy", "missing", "refused", "closed", "io"} == reasons
+    assert {"busy", "missing", "refused", "closed", "io", "foreign"} == reasons
     assert all(f"| `{reason}` |" in section for reason in reasons)
 
 

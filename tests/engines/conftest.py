@@ -61,9 +61,7 @@ APART = {"races", "crash", "logs"}
 
 
 # Tests of the handle that rest on what an engine does not declare: a log of changes, items of 400 KB.
-BEYOND = {
-    "[dynamodb]": ("test_handle_changes.py", "test_handle_evolution.py", "test_handle_trash.py", "no_item_of_400_kb")
-}
+BEYOND = {"[dynamodb]": ("no_item_of_400_kb",)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stateroom.store import Store
+from support.handles import SERVERS
 from support.retention import Clock, store_over
 
 
@@ -14,7 +15,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+@pytest.fixture(params=["memory", "sqlite", *(pytest.param(one, marks=pytest.mark.service) for one in SERVERS)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
     async with store_over(request.param, tmp_path, clock) as opened:
         yield opened

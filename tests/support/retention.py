@@ -9,7 +9,7 @@ from stateroom.engines.port import Engine, Query, Row
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.store import Store
-from support.postgres import self_made
+from support.handles import SERVERS
 
 TEAM = "T00000001"
 OTHER = "T00000002"
@@ -47,10 +47,10 @@ class Clock:
 
 @asynccontextmanager
 async def store_over(kind: str, folder: Path, clock: Clock) -> AsyncIterator[Store]:
-    """An open store on a new memory, SQLite or PostgreSQL engine."""
-    if kind == "postgresql":
-        with self_made(clock) as made:
-            async with Store("postgresql://", clock=clock, engine=made) as store:
+    """An open store on a new memory, SQLite, PostgreSQL or DynamoDB engine."""
+    if kind in SERVERS:
+        with SERVERS[kind](clock) as made:
+            async with Store(f"{kind}://", clock=clock, engine=made) as store:
                 yield store
         return
     url = "memory://" if kind == "memory" else f"sqlite:///{folder / 'retention.db'}"

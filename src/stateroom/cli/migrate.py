@@ -18,6 +18,7 @@ from stateroom.cli import settings, stores
 from stateroom.cli.definitions import chosen, definitions_option
 from stateroom.cli.output import json_option, moment, note, print_json, print_table, store_option
 from stateroom.cli.progress import live
+from stateroom.engines.handle import tables_of
 from stateroom.layers.migrations import Migration, State
 from stateroom.layers.migrations_backfill import LEASE, BackfillRuns, backfill
 from stateroom.layers.migrations_compare import Step
@@ -62,13 +63,21 @@ def status(*, definitions: str | None, as_json: bool, store: str | None) -> None
 
 
 @migrate.command()
+@click.option("--format", "form", type=click.Choice(["cloudformation", "terraform"]), help="The table as a template.")
 @definitions_option
 @json_option
 @store_option
-def plan(*, definitions: str | None, as_json: bool, store: str | None) -> None:
-    """What `apply` would do, step by step. Exits with 1 when it would be refused."""
+def plan(*, form: str | None, definitions: str | None, as_json: bool, store: str | None) -> None:
+    """What `apply` would do, step by step. Exits with 1 when it would be refused.
+
+    With --format, for dynamodb://: a template of the table and of the policies of the app and of `migrate`. Nothing is
+    asked of AWS; `apply` then finds the table made.
+    """
     found = settings.load(store=store, definitions=definitions)
     given = chosen(found, needed=False)
+    if form is not None:
+        click.echo(_template(form, found.store, given), nl=False)
+        return
 
     async def job(opened: Store) -> list[Step]:
         return await _migration(opened, given).plan()
@@ -153,6 +162,16 @@ async def _backfill(opened: Store, definition: Definition, rate: float | None) -
                     raise
                 told("another one runs; waiting")
                 await asyncio.sleep(_POLL)
+
+
+def _template(form: str, url: str, given: Sequence[Definition]) -> str:
+    if not url.startswith("dynamodb://"):
+        raise WrongUse("--format is for a store on DynamoDB: give --store dynamodb://region/table")
+    from stateroom.engines import dynamodb, dynamodb_templates
+
+    tables = [*own_tables(), *(table for one in given for table in tables_of(one))]
+    _, table, _ = dynamodb.read_url(url)
+    return dynamodb_templates.template(form, table, dynamodb.slots_of(tables))
 
 
 def _migration(opened: Store, given: Sequence[Definition]) -> Migration:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from stateroom.engines.decide import alive, check_place, decide
-from stateroom.engines.dynamodb_apply import Maker
+from stateroom.engines.dynamodb_apply import Maker, layouts_of, needed
 from stateroom.engines.dynamodb_batch import Batch, Conflict
 from stateroom.engines.dynamodb_errors import Refused, closed, translate
 from stateroom.engines.dynamodb_line import Identity, Line, pause
@@ -39,6 +39,7 @@ from stateroom.engines.dynamodb_tables import (
 )
 from stateroom.engines.dynamodb_values import KEY, Attributes
 from stateroom.engines.port import (
+    CHANGES,
     Append,
     Capabilities,
     Check,
@@ -52,6 +53,7 @@ from stateroom.engines.port import (
     Update,
     Write,
     Written,
+    changes_table,
 )
 from stateroom.engines.tables import steps, still_current
 from stateroom.model.errors import (
@@ -64,11 +66,17 @@ from stateroom.model.errors import (
     WrongUse,
 )
 
+LOG: Final = (Append, Rewrite, Truncate)
 ATTEMPTS: Final = 40  # at a batch that others come between of
 LOOK: Final = 5.0  # seconds after which a writer looks at the catalogue again
 REMOVED: Final = 25  # rows that one request removes
 _HOW: Final = "write the store as dynamodb://region/table, with ?endpoint=URL for another address"
 _TABLE: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+
+
+def slots_of(tables: Sequence[Table]) -> int:
+    """How many GSIs a new table of DynamoDB's needs for them, beside the one of expiry. Unsupported."""
+    return needed(layouts_of({}, tables))
 
 
 class DynamoEngine:
@@ -79,9 +87,9 @@ class DynamoEngine:
         durable=True,
         atomic_rows=100,
         item_limit=ITEM_LIMIT,
-        changes=False,  # streams tell of each row in its order, not of commits in theirs
         processes=True,
         embedded=False,
+        drifts=True,
         names_in_order=False,  # a map of DynamoDB's has no order
     )
     settle = 3 * LOOK  # seconds that `apply` gives the others to see a new index
@@ -119,23 +127,26 @@ class DynamoEngine:
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         self._ready()
-        for table in tables:
-            if table.changes:
-                raise Unsupported("dynamodb", f"a log of the changes of {table.name}")
         await self._learn()
         have = self._ready()
         known = {name: layout.table for name, layout in have.items()}
         tables = still_current(known, tables)
         todo = steps(known, tables)
         todo += [f"go on with the indexes of {t.name}" for t in tables if t.name in have and have[t.name].building]
-        if todo and not dry_run:
-            line, *_ = self._side()
+        if not dry_run and (todo or not self.capabilities.embedded):
             try:
-                await Maker(line, self._table, self._place, self.settle).apply(have, tables)
+                await self._maker().apply(have, tables)
             except Refused as error:
                 raise translate(error, self._place) from error
             await self._learn()
         return todo
+
+    async def drift(self, tables: Sequence[Table]) -> list[str]:
+        """What `apply` would mend of the table itself; it asks more of the role than an app needs."""
+        return await self._maker().drift(needed(layouts_of(self._ready(), tables)))
+
+    def _maker(self) -> Maker:
+        return Maker(self._side()[0], self._table, self._place, self.settle)
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
         layout = self._ready().get(table) or await self._layout(table)
@@ -211,15 +222,17 @@ class DynamoEngine:
     async def _checked(self, write: Write) -> None:
         """Check a write at the door, and see that its team is on record (for walks over all of them)."""
         layout = self._ready().get(write.table) or await self._layout(write.table)
-        if layout.log is not isinstance(write, (Append, Rewrite, Truncate)):
+        if layout.log is not isinstance(write, LOG):
             what = "item writes to the log" if layout.log else "log writes to the items of"
             raise Unsupported("dynamodb", f"{what} {write.table}")
         check_place(write)
         if isinstance(write, (Append, Rewrite)):
             layout.size(write.item)
         if isinstance(write, (Put, Update, Append)) and (write.table, write.team) not in self._teams:
-            row = named((layout.teams(), f"t{write.team}"))
-            await self._ask("PutItem", {"TableName": self._table, "Item": row})
+            logs = [changes_table(write.table)] if layout.table.changes else []
+            for one in (layout, *(self._ready()[name] for name in logs)):
+                row = named((one.teams(), f"t{write.team}"))
+                await self._ask("PutItem", {"TableName": self._table, "Item": row})
             self._teams.add((write.table, write.team))
 
     async def _alone(self, write: Write) -> Written | None:
@@ -258,19 +271,30 @@ class DynamoEngine:
 
     async def _together(self, writes: Sequence[Write]) -> list[Written] | None:
         """A transaction for the batch; None: somebody came between, nothing was written."""
+        layouts, changed = self._ready(), [w for w in writes if not isinstance(w, (*LOG, Check))]
+        logs = {(changes_table(w.table), w.team) for w in changed if layouts[w.table].table.changes}
+        heads = [layouts[name].key(team, CHANGES) for name, team in logs]
+        if not heads:
+            return await self._attempt(writes, heads)
+        async with self._side()[1].turn(heads):
+            return await self._attempt(writes, heads)
+
+    async def _attempt(self, writes: Sequence[Write], heads: Sequence[Key]) -> list[Written] | None:
         _, streams, seen = self._side()
         layouts = self._ready()
-        keys = [layouts[w.table].key(w.team, w.id) for w in writes if not isinstance(w, (Append, Rewrite, Truncate))]
-        believed = seen.of(keys)
+        keys = [layouts[w.table].key(w.team, w.id) for w in writes if not isinstance(w, LOG)]
+        believed = seen.of(keys) | streams.believed(heads)
         seen.forget(keys)  # whatever becomes of it
+        for head in heads:
+            streams.end(head, None)
         batch = Batch(self._ask, self._table, layouts, writes, self._clock(), believed=believed)
         try:
             done = await batch.run()
         except Conflict:
-            return await self._together(writes) if believed else None
+            return await self._attempt(writes, heads) if believed else None
         except (ConditionFailed, InvalidValue, ItemTooLarge):
             if believed:  # nothing was written
-                return await self._together(writes)
+                return await self._attempt(writes, heads)
             raise
         for key, row in batch.kept.items():
             seen.note(key, row)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from stateroom.engines.decide import index_key, with_changes
@@ -68,6 +69,26 @@ def _schema(part: str, sort: str) -> list[dict[str, str]]:
     return [{"AttributeName": part, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
 
 
+def layouts_of(have: Mapping[str, Layout], tables: Sequence[Table]) -> list[Layout]:
+    """What the tables are to be, in a store that has some. Unsupported."""
+    found = []
+    for table in with_changes(tables):
+        if "/" in table.name:
+            raise Unsupported("dynamodb", f"a slash in the name of table {table.name}")
+        old = have.get(table.name)
+        whole = merged(None if old is None else old.table, table)
+        found.append(Layout(whole, slots_for(whole.indexes, {} if old is None else old.slots)))
+    return found
+
+
+def needed(layouts: Sequence[Layout]) -> int:
+    """How many GSIs the table needs, beside the one of expiry. Unsupported."""
+    found = max([FIRST, *(slot for layout in layouts for slot in layout.slots.values())])
+    if found > MOST:
+        raise Unsupported("dynamodb", f"a table with {found} indexes ({MOST} at most)")
+    return found
+
+
 class Maker:
     """One apply."""
 
@@ -80,36 +101,56 @@ class Maker:
 
     async def apply(self, have: Mapping[str, Layout], tables: Sequence[Table]) -> None:
         """Make the tables and indexes exist. Unsupported, UniqueViolation, StoreUnavailable."""
-        wanted = [self._layout(have.get(table.name), table) for table in with_changes(tables)]
-        needed = max([FIRST, *(slot for layout in wanted for slot in layout.slots.values())])
-        if needed > MOST:
-            raise Unsupported("dynamodb", f"a table with {needed} indexes ({MOST} at most)")
-        await self._table_ready(needed)
+        wanted = layouts_of(have, tables)
+        await self._table_ready(needed(wanted))
         for layout in wanted:
             await self._declare(have.get(layout.name), layout)
 
-    def _layout(self, old: Layout | None, table: Table) -> Layout:
-        if "/" in table.name:
-            raise Unsupported("dynamodb", f"a slash in the name of table {table.name}")
-        whole = merged(None if old is None else old.table, table)
-        return Layout(whole, slots_for(whole.indexes, {} if old is None else old.slots))
+    async def drift(self, slots: int) -> list[str]:
+        """How the table differs from what the code needs, one line each. StoreUnavailable: it is not a store's."""
+        found = await self._describe()
+        if found is None:
+            return [f"make the DynamoDB table {self._table}"]
+        self._check(found)
+        lines = [f"make {index_name(slot)} of {self._table}" for slot in self._lacking(found, slots)]
+        return lines + ([] if await self._expires() else [f"let DynamoDB remove expired rows of {self._table} (ttl)"])
 
     async def _table_ready(self, slots: int) -> None:
         found = await self._describe()
         if found is None:
             await self._line.ask("CreateTable", definition(self._table, slots))
-            await self._until_ready()
+            found = await self._until_ready()
+        self._check(found)
+        if not await self._expires():
             ttl = {"Enabled": True, "AttributeName": "ttl"}
             await self._line.ask("UpdateTimeToLive", {"TableName": self._table, "TimeToLiveSpecification": ttl})
-            await self._line.ask("PutItem", {"TableName": self._table, "Item": {**FORMAT_ROW, "n": {"N": str(FORMAT)}}})
-            return
+        row = {"Item": {**FORMAT_ROW, "n": {"N": str(FORMAT)}}, "ConditionExpression": "attribute_not_exists(pk)"}
+        with suppress(Refused):  # it is there
+            await self._line.ask("PutItem", {"TableName": self._table, **row})
+        for slot in self._lacking(found, slots):
+            change = {"GlobalSecondaryIndexUpdates": [{"Create": index_of(slot)}]}
+            names = {"AttributeDefinitions": attributes(slot)}
+            await self._line.ask("UpdateTable", {"TableName": self._table, **names, **change})
+            await self._until_ready()
+
+    def _check(self, found: Mapping[str, Any]) -> None:
+        """StoreUnavailable: the table, or an index of that name, is of somebody else."""
+        others = {index["IndexName"]: index for index in found.get("GlobalSecondaryIndexes", ())}
+        slots = [slot for slot in range(MOST + 1) if index_name(slot) in others]
+        keys = [(self._table, found, _schema("pk", "sk"))]
+        keys += [(index_name(s), others[index_name(s)], _schema(f"p{s}", f"s{s}")) for s in slots]
+        for name, there, wanted in keys:
+            if sorted(map(str, there["KeySchema"])) != sorted(map(str, wanted)):
+                detail = f"{name} has other keys than Stateroom's: it was made by something else; choose another table"
+                raise StoreUnavailable(self._place, "foreign", detail, retryable=False)
+
+    def _lacking(self, found: Mapping[str, Any], slots: int) -> list[int]:
         there = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", ())}
-        for slot in range(slots + 1):
-            if index_name(slot) not in there:
-                change = {"GlobalSecondaryIndexUpdates": [{"Create": index_of(slot)}]}
-                names = {"AttributeDefinitions": attributes(slot)}
-                await self._line.ask("UpdateTable", {"TableName": self._table, **names, **change})
-                await self._until_ready()
+        return [slot for slot in range(slots + 1) if index_name(slot) not in there]
+
+    async def _expires(self) -> bool:
+        told = await self._line.ask("DescribeTimeToLive", {"TableName": self._table})
+        return told["TimeToLiveDescription"].get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
 
     async def _describe(self) -> dict[str, Any] | None:
         try:
@@ -120,14 +161,14 @@ class Maker:
             return None
         return found
 
-    async def _until_ready(self) -> None:
+    async def _until_ready(self) -> dict[str, Any]:
         ends, attempt = time.monotonic() + READY, 0
         while True:
             found = await self._describe()
             parts = [] if found is None else [found, *found.get("GlobalSecondaryIndexes", ())]
             states = {part.get("TableStatus") or part.get("IndexStatus") or "ACTIVE" for part in parts}
-            if states == {"ACTIVE"}:
-                return
+            if found is not None and states == {"ACTIVE"}:
+                return found
             if time.monotonic() > ends:
                 detail = "the table is still being made; run `stateroom migrate apply` again later"
                 raise StoreUnavailable(self._place, "busy", detail, retryable=True)

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-from stateroom.engines.decide import alive, decide, index_key, next_version
+from stateroom.engines.decide import alive, change, decide, index_key, next_version
 from stateroom.engines.dynamodb_errors import Refused
 from stateroom.engines.dynamodb_read import UNIT, read_rows
 from stateroom.engines.dynamodb_streams import head_condition
@@ -30,7 +30,22 @@ from stateroom.engines.dynamodb_tables import (
     turn_sort,
 )
 from stateroom.engines.dynamodb_values import Attributes
-from stateroom.engines.port import Append, Check, Rewrite, Row, TableIndex, Truncate, Write, Written, log_id
+from stateroom.engines.port import (
+    CHANGES,
+    Append,
+    Check,
+    Delete,
+    Put,
+    Rewrite,
+    Row,
+    TableIndex,
+    Truncate,
+    Update,
+    Write,
+    Written,
+    changes_table,
+    log_id,
+)
 from stateroom.model.errors import ConditionFailed, UniqueViolation, Unsupported
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -95,6 +110,8 @@ class Batch:
     async def _load(self) -> None:
         logs = [w for w in self._writes if isinstance(w, (Append, Rewrite, Truncate))]
         heads = {self._layouts[w.table].key(w.team, w.stream) for w in logs}
+        told = [w for w in self._writes if self._layouts[w.table].table.changes and not isinstance(w, Check)]
+        heads |= {self._layouts[changes_table(w.table)].key(w.team, CHANGES) for w in told}
         items = [(w.table, self._key(w)) for w in self._writes if not isinstance(w, (Append, Rewrite, Truncate))]
         await self._read([*heads, *(key for _, key in items)])
         for name, key in items:
@@ -144,7 +161,17 @@ class Batch:
             self._rows[write.table, key] = done.row
             self._changed.add((write.table, key))
             self._made.append(_Made(index, write.table, key, before, done.row))
+            self._log_change(write, before, done.row)
         return done
+
+    def _log_change(self, write: Put | Update | Delete, before: Row | None, after: Row | None) -> None:
+        """The entry of a change, where the table has a log of them; the head of that log numbers the commits."""
+        if not self._layouts[write.table].table.changes:
+            return
+        name, entry = changes_table(write.table), change(before, write, after)
+        head = self.ends.get(self._layouts[name].key(write.team, CHANGES))
+        item = entry if after is None else {**entry, "item": after.item}
+        self._append(Append(name, write.team, CHANGES, str(1 if head is None else head.last + 1), item))
 
     def _append(self, write: Append) -> Written:
         layout = self._layouts[write.table]
@@ -258,11 +285,14 @@ class Batch:
         if live is not None and claim in self._held(unique, one.name, live):
             where = f"{one.name}/{one.key[1]}"
             raise UniqueViolation(where, live.item, unique.attributes, version=live.version, index=one.number)
-        if other is not None and place not in self._rows:
+        if other is None or place in self._changed or place in self._bystanders:
+            return
+        if place not in self._rows:
             self._bystanders.add(place)
-        elif other is not None and place not in self._changed:
+        else:
             self._rows[place] = None
             self._changed.add(place)
+        self._log_change(Delete(one.name, other.team, other.id, expired=True), other, None)
 
     # Writing.
 

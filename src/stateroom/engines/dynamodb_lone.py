@@ -40,7 +40,7 @@ class Lone(NamedTuple):
 def lone_of(layout: Layout, write: Write, now: float) -> Lone | None:
     """The request for `write`, or None when it takes more than one. ItemTooLarge, InvalidValue."""
     make = _LONE.get(type(write))
-    if make is None:
+    if make is None or layout.table.changes:
         return None
     try:
         return make(layout, write, now)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from stateroom.engines.decide import next_version
 from stateroom.engines.dynamodb_errors import Refused
@@ -42,6 +44,7 @@ class Streams:
         self._ends: OrderedDict[Key, Stream] = OrderedDict()
         self._waiting: dict[Key, list[Waiting]] = {}
         self._going: dict[Key, asyncio.Task[None]] = {}
+        self._turns: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     async def join(self, layout: Layout, write: Append) -> Written:
         """The result of an append."""
@@ -51,6 +54,18 @@ class Streams:
         if key not in self._going:
             self._going[key] = asyncio.ensure_future(self._work(layout, key))
         return await future
+
+    @asynccontextmanager
+    async def turn(self, keys: Iterable[Key]) -> AsyncIterator[None]:
+        """Batches that number themselves by the same streams go one after another: they could only overtake."""
+        async with AsyncExitStack() as stack:
+            for key in sorted(keys):
+                await stack.enter_async_context(self._turns.setdefault(key, asyncio.Lock()))
+            yield
+
+    def believed(self, keys: Iterable[Key]) -> dict[Key, Attributes]:
+        """The heads of streams whose end is known."""
+        return {key: head_row(key, stream) for key in keys if (stream := self._ends.get(key)) is not None}
 
     def end(self, key: Key, stream: Stream | None) -> None:
         """Where a stream ends now; None: that is not known."""

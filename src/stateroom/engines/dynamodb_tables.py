@@ -97,7 +97,7 @@ class Layout:
         """The rows that put a row into its current indexes. InvalidValue: too long for a key."""
         if row is None:
             return {}
-        expires = {} if row.expires_at is None else {"ttl": {"N": str(ceil(row.expires_at))}}
+        expires = {} if row.expires_at is None or self.table.changes else {"ttl": {"N": str(ceil(row.expires_at))}}
         keys = [key for index in self.current if (key := self.pointer(index, row)) is not None]
         return {key: named(key) | {"t": {"S": row.team}, "id": {"S": row.id}} | expires for key in keys}
 
@@ -165,7 +165,7 @@ class Layout:
         found: dict[str, Any] = {"x": {"N": repr(expires_at)}}
         if expires_at > 0:
             found |= {"p0": {"S": self.expiry_part()}, "s0": {"S": self.expiry_sort(key, expires_at)}}
-            if not self.log:
+            if not self.log and not self.table.changes:  # who follows the changes is to hear of it
                 found["ttl"] = {"N": str(ceil(expires_at))}
         return found
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from stateroom.engines.port import Check, Engine, Page, Query, Row, Table, Waking, Write, Written
+from stateroom.engines.port import Check, Drifting, Engine, Page, Query, Row, Table, Waking, Write, Written
 from stateroom.engines.steps import fitting, in_steps, split
 from stateroom.model.errors import ConditionFailed, StateroomError
 
@@ -84,6 +84,10 @@ class MixedEngine:
     async def listen(self, table: str, heard: Callable[[], None]) -> None:
         """As the main engine does (`port.Waking`)."""
         await cast("Waking", self._main).listen(table, heard)
+
+    async def drift(self, tables: Sequence[Table]) -> list[str]:
+        """As the main engine does (`port.Drifting`)."""
+        return await cast("Drifting", self._main).drift([t for t in tables if t.name not in self._tables])
 
     async def _of(self, table: str) -> Engine:
         if table not in self._tables:

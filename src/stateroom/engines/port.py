@@ -51,6 +51,7 @@ class Capabilities:
     names_in_order: bool = True  # a map comes back with its names in the order given
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
     hosted: bool = False  # another platform's own datastores (`Hosted`)
+    drifts: bool = False  # can tell how its server differs from what the code needs (`Drifting`)
     freezes: bool = False  # can refuse every write for a while (`Freezing`)
 
 
@@ -284,6 +285,13 @@ class Waking(Engine, Protocol):
     async def listen(self, table: str, heard: Callable[[], None]) -> None:
         """Call `heard` soon after any process has committed a Put with `wake` to `table`, and when one may have been
         missed (a connection that was lost and is there again). Runs until it is cancelled; outages raise nothing."""
+
+
+class Drifting(Engine, Protocol):
+    """An engine that declares `drifts`: what its server keeps for it can be changed by others."""
+
+    async def drift(self, tables: Sequence[Table]) -> list[str]:
+        """What `apply` would mend beside the steps that it tells, one line each."""
 
 
 class Hosted(Engine, Protocol):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from stateroom.engines.handle import table_of, tables_of
-from stateroom.engines.port import Delete, Engine, Query, Row, Table, changes_table
+from stateroom.engines.port import Delete, Drifting, Engine, Query, Row, Table, changes_table
 from stateroom.engines.steps import fitting
 from stateroom.expr.tree import Condition, Exists, Path
 from stateroom.layers.catalogue import KNOWN, Versions, everything, known, record
@@ -68,7 +68,7 @@ class Migration:
     async def plan(self) -> list[Step]:
         """What `apply` would do, in its order, and what stands in the way of it."""
         versions = await known(self._engine)
-        steps = [Step("", "engine", text) for text in await self._engine.apply(self._tables, dry_run=True)]
+        steps = [Step("", "engine", text) for text in await self._engine_steps()]
         for name, definition in self._given.items():
             between = steps_between(versions.get(name, {}).values(), definition)
             steps += [await self._weighed(step, definition) for step in between]
@@ -76,6 +76,14 @@ class Migration:
             if self._given and name not in self._given:  # without definitions nobody says that there are none
                 steps.append(await self._removed(name, of[max(of)]))
         return steps
+
+    async def _engine_steps(self) -> list[str]:
+        """What the engine would do: to what its server keeps for it, and to its tables."""
+        able, drift = self._engine.capabilities, list[str]()
+        if able.drifts:
+            beneath = cast("Drifting", getattr(self._engine, "beneath", self._engine))
+            drift = await beneath.drift(self._tables)
+        return drift + await self._engine.apply(self._tables, dry_run=True)
 
     async def apply(self, *, allow_data_loss: bool = False, told: Callable[[str], None] = lambda _: None) -> list[Step]:
         """Carry the plan out; the steps done. MigrationRefused or FormatTooNew before anything is changed."""
