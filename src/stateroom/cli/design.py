@@ -15,7 +15,7 @@ import click
 
 from stateroom.cli import settings
 from stateroom.cli.definitions import chosen, definitions_option, from_file, manifest_option
-from stateroom.cli.output import note, print_json, printable
+from stateroom.cli.output import json_option, note, print_json, printable
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.findings import FINDINGS, ORDER
 from stateroom.design.parts import Finding, Plan
@@ -27,6 +27,7 @@ from stateroom.model.errors import WrongUse
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS: Final = ("md", "html", "json", "csv")
 NEVER: Final = "never"
+FAULTS: Final = ("throttle", "timeout", "partial_failure", "error", "none")
 
 fail_on_option: Callable[[F], F] = click.option(
     "--fail-on",
@@ -188,6 +189,32 @@ def diff(*, old: str, new: str, form: str) -> None:
     else:
         click.echo(markdown(migration(plan, found)), nl=False)
     if found.findings:
+        sys.exit(1)
+
+
+@design.command()
+@click.argument("file", metavar="DESIGN")
+@click.option("--minutes", type=click.FloatRange(0, 600), default=60, show_default=True, help="Of simulated time.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the moments at which runs begin.")
+@click.option(
+    "--most", type=click.IntRange(1), default=50_000, show_default=True, help="Items loaded; more are scaled."
+)
+@click.option("--fault", "faults", type=click.Choice(FAULTS), multiple=True, help="Inject these alone. Default: all.")
+@click.option("--store", metavar="URL", default="memory://", show_default=True, help="For what Slack does not serve.")
+@json_option
+def simulate(**given: Any) -> None:
+    """Run DESIGN on a local Slack in simulated time, and show what was predicted beside what was measured.
+
+    Items of the stated sizes and numbers are loaded; every pattern runs alone, behind a busy minute, and with all
+    others at its rate; calls fail; runs race. Exits with 1 when a prediction is off by more than 10 %.
+    """
+    from stateroom.cli.design_simulate import Options, show_simulated
+    from stateroom.cli.design_simulate import simulate as simulated
+
+    plan, as_json = planned(load(given.pop("file"))), given.pop("as_json")
+    found = simulated(plan, Options(**{**given, "faults": given["faults"] or FAULTS}))
+    show_simulated(found, as_json=as_json)
+    if not found.ok:
         sys.exit(1)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 START: Final = 1_800_000_000.0  # Unix seconds: a day in 2027, the same in each run
+_TICK: Final = 1e-9  # a sum of floats may fall short of the moment that is due
 
 
 class _Jumping(selectors.DefaultSelector):
@@ -20,17 +21,17 @@ class _Jumping(selectors.DefaultSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = START
+        self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise RuntimeError("a simulation waits for something that never comes")
-        self.now += max(0.0, timeout)
+        self.now += max(0.0, timeout) + _TICK
         return super().select(0)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop in simulated time; `time()` is in Unix seconds."""
+    """An event loop in simulated time; `time()` is in seconds since it began."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
@@ -48,4 +49,4 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def now() -> float:
     """The moment, in Unix seconds."""
-    return asyncio.get_running_loop().time()
+    return START + asyncio.get_running_loop().time()

@@ -1,8 +1,8 @@
 """Synthetic items of a design: of the stated sizes and counts, with the stated selectivities, the same in each run.
 
 Rules of this file: no randomness. An attribute that a pattern asks to equal a parameter has one value for as many items
-as the pattern expects; states and other listed values go round; references name one item after the other. Every value
-has the average bytes of the file, or those of its type (design/sizes.py).
+as the pattern expects, spread over all; states and other listed values go round; references name one item after the
+other. Every value has the average bytes of the file, or those of its type (design/sizes.py).
 """
 
 from __future__ import annotations
@@ -82,18 +82,23 @@ class _Kind:
         self.wide = (free or list(entity.key))[-1]
         self.due = self._due()
 
-    def _groups(self) -> dict[str, int]:
-        """How many items one after the other share a value, for attributes that a pattern asks to equal a parameter."""
-        found: dict[str, int] = {}
+    def _groups(self) -> dict[str, tuple[int, int]]:
+        """For attributes that a pattern asks to equal a parameter: how many items one after the other share a value,
+        and after how many values it begins anew. The values that are listed go round within such a block.
+        """
+        found: dict[str, tuple[int, int]] = {}
         patterns = [one for one in self.stock.plan.design.of(self.entity.name) if one.where is not None]
         for pattern in sorted(patterns, key=lambda one: self.stock.plan.access(one.name).operation != "bulk get"):
             where, expected = pattern.where, pattern.expected_items or 1
             assert where is not None
             fixed = [name for name in where.equal if name in self.listed]
             size = expected * math.prod(len(self.listed[name]) for name in fixed)
+            size = max(1, min(size, self.count))
+            block = max([self.stride[name] * len(self.listed[name]) for name in fixed], default=1)
+            block = size if size % block else block
             for name in where.equal:
                 if name not in self.listed and where.equal[name] in where.parameters:
-                    found.setdefault(name, max(1, min(size, self.count)))
+                    found.setdefault(name, (block, max(1, math.ceil(self.count / size))))
         return found
 
     def _due(self) -> int:
@@ -131,7 +136,8 @@ class _Kind:
             return made(attribute, serial, size, self.facts, unique=True)
         if name in self.listed:
             return self.listed[name][number // self.stride[name] % len(self.listed[name])]
-        place = number // self.groups[name] if name in self.groups else number
+        block, groups = self.groups.get(name, (1, self.count))
+        place = number // block % max(1, groups) if name in self.groups else number
         other = self.stock.counts.get(attribute.references or "", 0)
         if attribute.references is not None and other and attribute.type != "array":
             return self.stock.key(attribute.references, place % other)

@@ -60,6 +60,11 @@ def ready_ms(calls: int, allowed: int) -> int:
     return max(0, math.ceil((calls - allowed) * 60000 / allowed))
 
 
+def served(per_minute: float, allowed: int, minutes: float) -> float:
+    """Calls a minute that are answered when so many are made for so long: the full allowance comes on top, once."""
+    return min(per_minute, allowed * (minutes + 1) / minutes)
+
+
 def tiers(accesses: Iterable[Access], facts: Facts) -> tuple[TierUse, ...]:
     """Calls of each method in the busiest minute, over all patterns: the sum that no pattern shows by itself."""
     listed = list(accesses)
