@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stateroom.bot.responder import Answer, Ask, exchange
 from stateroom.layers.inbox import turns
 from stateroom.model.content import Content
 from stateroom.model.errors import ModelError
+from stateroom.slack.app_manifest import Choice, app_manifest
 from stateroom.store import Store
 from support.bot import MENTION, bot
 from support.local_slack import LocalSlack, eventually
@@ -152,3 +154,30 @@ async def test_continue_stands_below_the_last_part_also_when_it_is_posted_whole(
         parts = await eventually(lambda: found if len(found := slack.replies(ts)) == 2 else None, 15)
     assert [[block["type"] for block in part.get("blocks", [])] for part in parts] == [[], ["markdown", "actions"]]
     assert parts[1]["blocks"][0]["text"] == parts[1]["text"]
+
+
+@pytest.mark.parametrize("value", ["good", "bad"])
+async def test_an_answer_can_be_judged_where_that_is_wished(
+    slack: LocalSlack, does: Callable[..., Scripted], caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    does(["An answer."])
+    async with bot(slack, feedback=True) as url:
+        slack.register(f"{url}/slack/events", manifest=app_manifest(Choice(("mentions", "threads"), base_url=url)))
+        ts = slack.say(f"{MENTION} hello")
+        message = await only(slack, ts, "An answer.")
+        assert [block["type"] for block in message["blocks"]] == ["context_actions"]
+        with caplog.at_level(logging.INFO):
+            press = {"channel": "C00000001", "ts": message["ts"], "action_id": "stateroom_feedback", "value": value}
+            pressed = await slack.begin("press", **press)
+        assert pressed["ok"], pressed
+        counted = await asyncio.to_thread(lambda: urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode())
+    assert f'outcome="feedback_{value}"}} 1' in counted
+    assert f"feedback: {value}" in caplog.text
+    assert len(slack.replies(ts)) == 1
+
+
+async def test_unasked_for_nothing_stands_below_an_answer(slack: LocalSlack, does: Callable[..., Scripted]) -> None:
+    does(["An answer."])
+    async with bot(slack):
+        ts = slack.say(f"{MENTION} hello")
+        assert not (await only(slack, ts, "An answer.")).get("blocks")

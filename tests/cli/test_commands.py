@@ -144,10 +144,11 @@ def test_a_model_that_is_none_or_leaves_its_region_is_refused_at_the_start(
 
 
 @pytest.mark.service
-def test_ingress_alone_looks_at_the_list_of_models_and_imports_none_of_them() -> None:
+@pytest.mark.parametrize("model", ["no-such-provider:x", "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"])
+def test_ingress_alone_looks_at_the_list_of_models_and_imports_none_of_them(model: str) -> None:
     code = (
         "import sys; from stateroom.cli import serve, settings;"
-        "serve.check_model(settings.load({'STATEROOM_MODEL': 'no-such-provider:x'}), worker=False);"
+        f"serve.check_model(settings.load({{'STATEROOM_MODEL': {model!r}}}), worker=False);"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
@@ -203,7 +204,18 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch: pyte
     assert result.stderr.startswith("stateroom: uvicorn is not installed; pip install 'stateroom[all]'")
 
 
-HEAVY = {"rich", "pydantic", "pydantic_ai", "aiohttp", "slack_sdk", "boto3", "starlette"}
+HEAVY = {
+    "rich",
+    "pydantic",
+    "pydantic_ai",
+    "aiohttp",
+    "slack_sdk",
+    "boto3",
+    "botocore",
+    "anthropic",
+    "openai",
+    "starlette",
+}
 
 
 @pytest.mark.parametrize("module", ["stateroom.cli", "stateroom.cli.serve", "stateroom.bot.server"])

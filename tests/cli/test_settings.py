@@ -84,6 +84,60 @@ def test_every_setting_reaches_the_bot() -> None:
     )
 
 
+def test_the_models_settings_reach_the_bot() -> None:
+    environ = {
+        "STATEROOM_MODEL_URL": "http://127.0.0.1:1/v1/",
+        "STATEROOM_MODEL_CONTROL_URL": "http://127.0.0.1:2",
+        "STATEROOM_MODEL_REGION": "eu-central-1",
+        "STATEROOM_MODEL_STREAM": "false",
+        "STATEROOM_MODEL_CONNECT_SECONDS": "1",
+        "STATEROOM_MODEL_FIRST_SECONDS": "2",
+        "STATEROOM_MODEL_SECONDS": "3",
+        "STATEROOM_RETRY_SECONDS": "4",
+        "STATEROOM_MAX_PROMPT": "5",
+        "STATEROOM_MAX_OUTPUT_TOKENS": "6",
+        "STATEROOM_TEMPERATURE": "0.7",
+        "STATEROOM_GUARDRAIL": "abc:1",
+        "STATEROOM_FEEDBACK": "true",
+    }
+    assert load(environ).bot_config() == BotConfig(
+        model_url="http://127.0.0.1:1/v1",
+        model_control_url="http://127.0.0.1:2",
+        model_region="eu-central-1",
+        model_stream=False,
+        model_connect_seconds=1,
+        model_first_seconds=2,
+        model_seconds=3,
+        retry_seconds=4,
+        max_prompt=5,
+        max_output_tokens=6,
+        temperature=0.7,
+        guardrail="abc:1",
+        feedback=True,
+    )
+
+
+def test_seed_limits_are_the_defaults() -> None:
+    found = load({})
+    assert (found.max_prompt, found.max_output_tokens, found.temperature) == (4000, 1024, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STATEROOM_MODEL_URL", "http://user:password@127.0.0.1/"),
+        ("STATEROOM_MODEL_URL", "127.0.0.1:8000"),
+        ("STATEROOM_MODEL_REGION", "europe"),
+        ("STATEROOM_GUARDRAIL", "some-name"),
+        ("STATEROOM_TEMPERATURE", "hot"),
+    ],
+)
+def test_a_wrong_setting_of_the_model_is_named_and_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(WrongUse, match=name) as refused:
+        load({name: value})
+    assert value not in str(refused.value)
+
+
 def test_keys_reach_the_bot_and_are_shown_by_no_repr() -> None:
     found = load({"STATEROOM_KEYS": f"k1:{'A' * 43}="})
     assert found.keys is not None

@@ -54,6 +54,7 @@ class BotConfig:
     max_output_tokens: int = 1024
     temperature: float = 1.0
     guardrail: str = ""  # Bedrock's, as id:version
+    feedback: bool = False  # whether two buttons to judge it stand below each answer
     window_tokens: int = 8000
     window_limit: int = 50  # messages
     stream_interval: float = 0.5  # between two appends to a Slack stream

@@ -104,7 +104,7 @@ class Ingress:
         self._wake = wake
         self._unready = unready
         self._greets = greets
-        self._interactions = Interactions(self._inbox, clock, wake)
+        self._interactions = Interactions(self._inbox, clock, wake=wake, count=self._count)
         self._followed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.counts: Counter[str] = Counter()
         self._routes: Mapping[str, tuple[str, Handler]] = {
@@ -204,6 +204,9 @@ class Ingress:
             return self._unavailable(failed)
         self.counts["interactions"] += 1
         return (200, _JSON, msgspec.json.encode(said)) if said else _NO_WORDS
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] += 1
 
     def _malformed(self, refused: PayloadRefused) -> Reply:
         self.counts["malformed"] += 1

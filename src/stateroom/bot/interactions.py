@@ -6,14 +6,16 @@ answer to Slack, and a worker does it. What we do not know is no error: other co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from stateroom.bot.offers import CONTINUE, GO_ON
+from stateroom.bot.offers import CONTINUE, FEEDBACK, GO_ON, JUDGEMENTS
 from stateroom.layers.inbox import Inbox
 from stateroom.slack.app_manifest import COMMAND, STOP_SHORTCUT
 from stateroom.slack.interactions import Acted, Command
 
+log = logging.getLogger("stateroom.feedback")
 Answer = Mapping[str, Any]
 NOTHING: Final[Answer] = {}
 HELP: Final = (
@@ -27,9 +29,17 @@ IDLE: Final = "I am not writing anything for you here."
 class Interactions:
     """Takes interactions and commands; each method gives the body of the answer to Slack."""
 
-    def __init__(self, inbox: Inbox, clock: Callable[[], float], wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        clock: Callable[[], float],
+        *,
+        wake: Callable[[], None] = lambda: None,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._inbox = inbox
         self._wake = wake
+        self._count = count
         self._clock = clock
         self._words: Mapping[str, Callable[[Command], Awaitable[str]]] = {"help": self._help, "stop": self._stop}
 
@@ -39,6 +49,10 @@ class Interactions:
             await self._inbox.stop(event.team, f"{event.channel}:{event.thread}", before=event.at or self._now())
         if CONTINUE in event.names and event.channel and event.thread and event.message:
             await self._go_on(event, event.channel, event.thread, event.message)
+        if FEEDBACK in event.names and event.value in JUDGEMENTS:
+            self._count(f"feedback_{event.value}")
+            place = {"team": event.team, "answer_ts": event.message, "lane": f"{event.channel}:{event.thread}"}
+            log.info("feedback: %s", event.value, extra=place)
         # A select that asks for options would show an error without them; we offer none.
         return {"options": []} if event.kind == "block_suggestion" else NOTHING
 

@@ -214,8 +214,11 @@ class Lane:
             answer["reason"] = result.reason
         if stopped:
             answer["stopped"] = True
-        elif result.more and self._tools.config.content.kind != "none":  # nobody goes on with what is not kept
-            answer["offers"] = [offers.CONTINUE]
+        else:
+            config = self._tools.config
+            more = result.more and config.content.kind != "none"  # nobody goes on with what is not kept
+            below = [*([offers.CONTINUE] if more else []), *([offers.FEEDBACK] if config.feedback else [])]
+            answer |= {"offers": below} if below else {}
         return answer
 
     async def _listen(self, row: Row, growing: AsyncGenerator[str, None], speaker: Speaker) -> str | None:

@@ -10,12 +10,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 CONTINUE: Final = "stateroom_continue"
+FEEDBACK: Final = "stateroom_feedback"
+JUDGEMENTS: Final = ("good", "bad")
 GO_ON: Final = "Please go on exactly where you stopped."  # what the person says by pressing
+
+
+def _judgement(name: str, sign: str, read_aloud: str) -> dict[str, Any]:
+    return {"text": {"type": "plain_text", "text": sign}, "value": name, "accessibility_label": read_aloud}
+
+
 _BLOCKS: Final[Mapping[str, Mapping[str, Any]]] = {
     CONTINUE: {
         "type": "actions",
         "elements": [
             {"type": "button", "action_id": CONTINUE, "text": {"type": "plain_text", "text": "Continue"}},
+        ],
+    },
+    FEEDBACK: {
+        "type": "context_actions",
+        "elements": [
+            {
+                "type": "feedback_buttons",
+                "action_id": FEEDBACK,
+                "positive_button": _judgement(JUDGEMENTS[0], "👍", "This answer is good"),
+                "negative_button": _judgement(JUDGEMENTS[1], "👎", "This answer is bad"),
+            }
         ],
     },
 }

@@ -223,6 +223,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("STATEROOM_MAX_OUTPUT_TOKENS", "1024", "Tokens of one answer, at most.", _number(1, 1_000_000, whole=True)),
     Setting("STATEROOM_TEMPERATURE", "1", "How freely the model chooses its words.", _number(0, 2)),
     Setting("STATEROOM_GUARDRAIL", "", "A guardrail of Bedrock that every request names, as `id:version`.", _guardrail),
+    Setting(
+        "STATEROOM_FEEDBACK",
+        "false",
+        "Whether two buttons to judge it stand below each answer; presses are counted in /metrics and logged.",
+        _yes,
+    ),
     Setting("STATEROOM_LOG_LEVEL", "info", "Least severity that is logged: debug … critical.", _choice(*LOG_LEVELS)),
     Setting(
         "STATEROOM_LOG_FORMAT", "", "`json` or `text`; empty: text on a terminal, else json.", _choice("json", "text")
@@ -336,6 +342,7 @@ class Settings:
     max_output_tokens: int = 1024
     temperature: float = 1.0
     guardrail: str = ""
+    feedback: bool = False
     log_level: str = "info"
     log_format: str = ""
     definitions: tuple[str, ...] = ()
@@ -405,6 +412,7 @@ class Settings:
             max_output_tokens=self.max_output_tokens,
             temperature=self.temperature,
             guardrail=self.guardrail,
+            feedback=self.feedback,
             lease_seconds=self.lease_seconds,
             poll_seconds=self.poll_seconds,
             concurrency=self.concurrency,

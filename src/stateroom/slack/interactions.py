@@ -19,6 +19,7 @@ from stateroom.model.errors import PayloadRefused
 from stateroom.slack.fields import CHANNEL, PERSON, TEAM, TIMESTAMP, checked, first_given, plain_name, refuse
 
 _COMMAND: Final = re.compile(r"/[^\s]{1,32}")
+_BUTTONS: Final = ("button", "feedback_buttons")
 _FIELDS: Final = 200  # of a form; Slack sends about twenty
 
 
@@ -26,6 +27,7 @@ class Acted(msgspec.Struct, frozen=True):
     """An interaction. `kind` is Slack's word for it, `names` the callback id or the ids of the actions.
 
     `channel`, `thread`, `at` (Slack's time of the click) and `message` are None where it happened on no message.
+    `value` is a pressed button's, which our own code gave it.
     """
 
     kind: str
@@ -37,6 +39,7 @@ class Acted(msgspec.Struct, frozen=True):
     at: str | None = None
     enterprise: str | None = None
     message: str | None = None
+    value: str | None = None
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -99,6 +102,7 @@ def interaction_of(said: Mapping[str, Any]) -> Acted:
         _when(said),
         _enterprise(_inner(said, "enterprise").get("id"), "payload.enterprise.id"),
         None if ts is None else checked(TIMESTAMP, ts, "payload.message.ts"),
+        _value(said),
     )
 
 
@@ -132,9 +136,20 @@ def _names(said: Mapping[str, Any]) -> list[str]:
     return [name for name in found if isinstance(name, str) and name]
 
 
-def _when(said: Mapping[str, Any]) -> str | None:
+def _first(said: Mapping[str, Any]) -> Mapping[str, Any]:
     actions = said.get("actions")
-    first = actions[0] if isinstance(actions, list) and actions and isinstance(actions[0], dict) else {}
+    return actions[0] if isinstance(actions, list) and actions and isinstance(actions[0], dict) else {}
+
+
+def _value(said: Mapping[str, Any]) -> str | None:
+    """Of buttons alone: what other elements call their value a person may have typed."""
+    first = _first(said)
+    value = first.get("value") if first.get("type") in _BUTTONS else None
+    return value if isinstance(value, str) else None
+
+
+def _when(said: Mapping[str, Any]) -> str | None:
+    first = _first(said)
     at = first_given(said.get("action_ts"), first.get("action_ts"))
     return at if isinstance(at, str) and TIMESTAMP.fullmatch(at) else None
 
