@@ -119,6 +119,20 @@ def own_tables() -> list[Table]:
     return [*(table_of(one) for one in own_definitions()), leases.TABLE]
 
 
+def held() -> dict[str, tuple[str, ...]]:
+    """By table: the attributes by which workers find what is to be done. A copy puts them aside until its release."""
+    from stateroom.layers import inbox, jobs
+
+    return inbox.HELD | jobs.HELD
+
+
+def bot_tables() -> frozenset[str]:
+    """The tables without which the bot cannot run."""
+    from stateroom.layers import inbox, jobs, outbox
+
+    return frozenset(one.name for one in (*inbox.DEFINITIONS, *outbox.DEFINITIONS, *jobs.DEFINITIONS))
+
+
 class Team:
     """Everything of one workspace. No call through it can see another team's rows (invariant 5)."""
 

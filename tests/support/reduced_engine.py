@@ -23,6 +23,7 @@ class Reduced:
         holds_inbox=False,
         expired=False,
         changes=False,
+        freezes=False,
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "jobs": "jobs",
     "sweep": "sweep",
     "erase": "erase",
+    "copy": "copy",
     "migrate": "migrate",
     "keys": "keys",
     "mcp": "mcp",

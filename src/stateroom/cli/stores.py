@@ -44,7 +44,12 @@ def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = 
 
 def check_there(url: str) -> None:
     """StoreUnavailable when the URL names a file that does not exist."""
-    path = Path(url.removeprefix(_SQLITE))
-    if url.startswith(_SQLITE) and path.name and not path.exists():
+    if not is_there(url):
         detail = "there is no such database; give --store, or set STATEROOM_STORE"
-        raise StoreUnavailable(path.name, "missing", detail, retryable=False)
+        raise StoreUnavailable(Path(url.removeprefix(_SQLITE)).name, "missing", detail, retryable=False)
+
+
+def is_there(url: str) -> bool:
+    """False when the URL names a file that does not exist."""
+    path = Path(url.removeprefix(_SQLITE))
+    return not url.startswith(_SQLITE) or not path.name or path.exists()

@@ -55,7 +55,7 @@ from stateroom.engines.port import (
     Written,
     changes_table,
 )
-from stateroom.engines.tables import steps, still_current
+from stateroom.engines.tables import FROZEN, steps, still_current
 from stateroom.model.errors import (
     ConditionFailed,
     FormatTooNew,
@@ -90,8 +90,10 @@ class DynamoEngine:
         processes=True,
         embedded=False,
         drifts=True,
+        freezes=True,
         names_in_order=False,  # a map of DynamoDB's has no order
     )
+    patience = LOOK + 25.0  # seconds after which no write is under way any more of who had not seen a freeze
     settle = 3 * LOOK  # seconds that `apply` gives the others to see a new index
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
@@ -102,6 +104,7 @@ class DynamoEngine:
         self._identity = Identity(self._region, self._place)
         self._layouts: dict[str, Layout] | None = None
         self._looked = 0.0
+        self._frozen = False
         self._teams: set[tuple[str, str]] = set()
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Line, Streams, Seen]] = {}
 
@@ -148,6 +151,27 @@ class DynamoEngine:
     def _maker(self) -> Maker:
         return Maker(self._side()[0], self._table, self._place, self.settle)
 
+    async def freeze(self, *, frozen: bool) -> None:
+        """Refuse every write of every process, or take them again (`Freezing`).
+
+        Writers look every few seconds; it returns when all have, and what they had under way is over.
+        """
+        self._ready()
+        change: dict[str, Any] = {
+            "UpdateExpression": "SET #frozen = :yes" if frozen else "REMOVE #frozen",
+            "ExpressionAttributeNames": {"#frozen": "frozen"},
+            **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if frozen else {}),
+        }
+        await self._ask("UpdateItem", {"TableName": self._table, "Key": FORMAT_ROW, **change})
+        if frozen:
+            await asyncio.sleep(self.patience)
+        await self._learn()
+
+    async def frozen(self) -> bool:
+        """Whether writes are refused."""
+        await self._learn()
+        return self._frozen
+
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
         layout = self._ready().get(table) or await self._layout(table)
         now = self._clock()
@@ -176,6 +200,8 @@ class DynamoEngine:
             return []
         if time.monotonic() - self._looked > LOOK:
             await self._learn()
+        if self._frozen:
+            raise StoreUnavailable(self._place, "frozen", FROZEN, retryable=True)
         for write in writes:
             await self._checked(write)
         for attempt in range(ATTEMPTS):
@@ -352,6 +378,7 @@ class DynamoEngine:
                 raise
             self._layouts = {}
             return
+        self._frozen = any(raw["sk"] == FORMAT_ROW["sk"] and "frozen" in raw for raw in rows)
         for raw in rows:
             if raw["sk"] == FORMAT_ROW["sk"] and int(raw["n"]["N"]) > FORMAT:
                 told = f"the table has format {raw['n']['N']}, this version of Stateroom reads up to {FORMAT}"

@@ -41,6 +41,7 @@ from stateroom.engines.port import (
     changes_table,
     log_id,
 )
+from stateroom.engines.tables import FROZEN
 from stateroom.expr.evaluate import evaluate
 from stateroom.model.codec import decode, encode
 from stateroom.model.errors import ConditionFailed, ItemTooLarge, StoreUnavailable, UniqueViolation, Unsupported
@@ -57,7 +58,7 @@ class _Stream:
 class MemoryEngine:
     """The port over dictionaries."""
 
-    capabilities = Capabilities("memory", durable=False, atomic_rows=None, item_limit=ITEM_LIMIT)
+    capabilities = Capabilities("memory", durable=False, atomic_rows=None, item_limit=ITEM_LIMIT, freezes=True)
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -65,12 +66,21 @@ class MemoryEngine:
         self._items: dict[str, dict[tuple[str, str], Row]] = {}
         self._logs: dict[str, dict[tuple[str, str], _Stream]] = {}
         self._open = False
+        self._frozen = False
 
     async def open(self) -> None:
         self._open = True
 
     async def close(self) -> None:
         self._open = False
+
+    async def freeze(self, *, frozen: bool) -> None:
+        """Refuse every write, or take them again (`Freezing`)."""
+        self._frozen = frozen
+
+    async def frozen(self) -> bool:
+        """Whether writes are refused."""
+        return self._frozen
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         self._ready()
@@ -94,6 +104,8 @@ class MemoryEngine:
 
     async def commit(self, writes: Sequence[Write]) -> list[Written]:
         self._ready()
+        if self._frozen:
+            raise StoreUnavailable("memory", "frozen", FROZEN, retryable=True)
         now = self._clock()
         undo: list[Callable[[], None]] = []
         results: list[Written] = []

@@ -37,6 +37,7 @@ from stateroom.engines.postgresql_batch import Batch, Conflict, Taken, text_of
 from stateroom.engines.postgresql_conditions import json_of, quoted
 from stateroom.engines.postgresql_door import Door
 from stateroom.engines.postgresql_errors import Stalled, closed, is_lost, translate
+from stateroom.engines.postgresql_freeze import freeze, is_frozen
 from stateroom.engines.postgresql_lines import Lines
 from stateroom.engines.postgresql_lone import lone_of
 from stateroom.engines.postgresql_read import Gathering, read_of, row_of
@@ -68,6 +69,7 @@ class PostgresEngine:
         processes=True,
         wakes=True,
         embedded=False,
+        freezes=True,
         names_in_order=False,  # jsonb keeps the names of a map by their length
     )
 
@@ -116,6 +118,27 @@ class PostgresEngine:
                 await self._make(lines, tables)
                 await self._learn()
         return todo
+
+    async def freeze(self, *, frozen: bool) -> None:
+        """Refuse every write of every process, or take them again (`Freezing`); who owns the tables may do it."""
+        self._ready()
+        await self._learn()
+        lines, _ = self._side()
+        try:
+            async with lines.line(patient=True) as connection:
+                await freeze(connection, self._schema, self._ready().values(), self._place, frozen=frozen)
+        except psycopg.Error as error:
+            raise translate(error, self._place) from error
+
+    async def frozen(self) -> bool:
+        """Whether writes are refused."""
+        self._ready()
+        lines, _ = self._side()
+        try:
+            async with lines.line() as connection:
+                return await is_frozen(connection, self._schema)
+        except psycopg.Error as error:
+            raise translate(error, self._place) from error
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
         try:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from stateroom.engines.tables import FROZEN
 from stateroom.model.errors import StoreUnavailable
 
 
@@ -38,6 +39,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "57014": _Meaning("busy", "the server cancelled the statement (a time-out); try again", True),
     "57P": _Meaning("io", "the server is stopping or starting; try again", True),
     "40": _Meaning("busy", "too many writers met at one row; try again", True),
+    "SR": _Meaning("frozen", FROZEN, True),  # postgresql_freeze.py
     "XX": _Meaning("io", "the server found its data damaged; look at its log", False),
 }
 _OTHER: Final = _Meaning("io", "the server refused the statement", False)

@@ -42,7 +42,9 @@ class SqliteEngine:
     `before_commit` is for tests and measurements: it runs before every COMMIT, where a slow disk would take its time.
     """
 
-    capabilities = Capabilities("sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True)
+    capabilities = Capabilities(
+        "sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True, freezes=True
+    )
 
     def __init__(
         self,
@@ -89,6 +91,16 @@ class SqliteEngine:
         if todo and not dry_run:
             await asyncio.wrap_future(writer.run(lambda: writer.apply(tables)))
         return todo
+
+    async def freeze(self, *, frozen: bool) -> None:
+        """Refuse every write of every process, or take them again (`Freezing`)."""
+        writer, _ = self._ready()
+        await asyncio.wrap_future(writer.run(lambda: writer.freeze(frozen=frozen)))
+
+    async def frozen(self) -> bool:
+        """Whether writes are refused."""
+        self._ready()
+        return await self._scan(lambda scanner: scanner.frozen())
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
         writer, reader = self._ready()

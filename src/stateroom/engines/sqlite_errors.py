@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from stateroom.engines.tables import FROZEN
 from stateroom.model.errors import CorruptData, StateroomError, StoreUnavailable
 
 
@@ -59,6 +60,8 @@ def translate(error: sqlite3.Error, place: str, *, committing: bool = False) -> 
     A COMMIT that fails for another reason than a lock may have written its commit frame before the failure: until
     the next commit overwrites it, a crash could bring it back. That is told as `maybe_applied`.
     """
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER:  # the only ones: sqlite_freeze.py
+        return StoreUnavailable(place, "frozen", FROZEN, retryable=True)
     code = code_of(error)
     if code in _CORRUPT:
         return CorruptData(place, f"SQLite finds the file damaged or no database ({error.args[0]})")

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from stateroom.engines.decide import check_expired, check_whole
 from stateroom.engines.port import Page, Query, Row, log_id
 from stateroom.engines.sqlite_errors import code_of
+from stateroom.engines.sqlite_freeze import is_frozen
 from stateroom.engines.sqlite_plan import Column, Plan, Statement, narrowed, ordered, plan_of
 from stateroom.engines.sqlite_tables import Layout, groups
 from stateroom.expr.compiled import compile
@@ -45,6 +46,11 @@ class Reader:
     def close(self) -> None:
         with self.lock:
             self._connection.close()
+
+    def frozen(self) -> bool:
+        """Whether writes are refused."""
+        with self.lock:
+            return is_frozen(self._connection)
 
     def get(self, layout: Layout, team: str, ids: Sequence[str], now: float) -> list[Row | None]:
         """Rows by id, None for each that is absent or expired."""

@@ -23,6 +23,7 @@ from typing import Any, Final
 from stateroom.engines.port import Append, Table, Write, Written
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
+from stateroom.engines.sqlite_freeze import freeze
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
 from stateroom.engines.sqlite_lone import LONE, few, put
@@ -183,6 +184,18 @@ class Writer:
             self._rollback()
             self._turnstile.leave()
         self.layouts = {name: Layout(table) for name, table in after.items()}
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Refuse all writes of all processes, or take them again; a job for the thread."""
+        self._begin_at_turn()
+        try:
+            have = read_catalogue(self._connection, self._path)
+            freeze(self._connection, [Layout(table) for table in have.values()], frozen=frozen)
+            self._turnstile.changed_tables()
+            self._connection.execute("COMMIT")
+        finally:
+            self._rollback()
+            self._turnstile.leave()
 
     # The thread.
 

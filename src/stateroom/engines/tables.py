@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from msgspec import UNSET
 
 from stateroom.engines.decide import with_changes
 from stateroom.engines.port import Table, TableIndex
 from stateroom.model.errors import InvalidDefinition
+
+FROZEN: Final = (
+    "the store is frozen while it moves elsewhere; nothing was written, try again (`stateroom copy --unfreeze`)"
+)
 
 
 def never_lagging(tables: Sequence[Table]) -> list[Table]:

@@ -52,6 +52,10 @@ PROGRESS: Final = Definition(
         "failed": Attribute("integer", required=True),
         "finished": Attribute("boolean", required=True),
         "at": Attribute("number", required=True),
+        "source": Attribute("string"),  # of a copy, as the following three: a digest of where it comes from
+        "state": Attribute("string"),  # copying | copied | frozen | switched
+        "behind": Attribute("string"),  # JSON of the place of a log's entry behind which the walk goes on
+        "marks": Attribute("string"),  # JSON by team: the number of the last change that was carried
     },
 )
 FAILED: Final = Definition(

@@ -56,6 +56,7 @@ INBOX: Final = Definition(
         "closed_at": Attribute("number"),
         "retry_until": Attribute("number"),  # the model failed: after this it is not asked again
         "stopped_at": Attribute("number"),  # a person wants no more of the answer
+        "held": Attribute("object"),  # of a copied row: what lets a worker find it, until the copy is released
     },
     indexes=(
         Index("due_at", across_teams=True),
@@ -67,6 +68,9 @@ INBOX: Final = Definition(
 )
 DEFINITIONS: Final = (INBOX,)
 WORDS: Final[dict[str, tuple[str, ...]]] = {INBOX.name: _CONTENT}  # what `encrypt_content` seals
+
+
+HELD: Final[dict[str, tuple[str, ...]]] = {INBOX.name: ("lane", "due_at")}  # what a copy puts aside
 
 
 def arrival(message: Message, now: float) -> Put:
@@ -330,7 +334,7 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, turn_id: 
     body = {"state": state, "due_at": normalise(clock()), "lane": row.item.get("lane", _lane(row.item)), "attempts": 0}
     body["claims"] = min(int(row.item.get("claims", 0)), 1) if state == row.item["state"] else 0
     over = ("closed_at", "reason", "answer", "answer_kind", "stopped_at") if state != row.item["state"] else ()
-    remove = ("retry_until", *over)
+    remove = ("retry_until", "held", *over)
     write = Update(INBOX.name, team, turn_id, set=body, remove=remove, expires_at=None, if_version=row.version)
     (done,) = await engine.commit([write])
     return None if done.row is None else describe(done.row)

@@ -46,6 +46,7 @@ JOBS: Final = Definition(
         "claims": Attribute("integer"),
         "attempts": Attribute("integer"),
         "reason": Attribute("string"),
+        "held": Attribute("object"),  # of a copied row: what lets a worker find it, until the copy is released
     },
     indexes=(Index("app", "due_at", across_teams=True), Index("closed_at", across_teams=True)),
     expires=True,
@@ -69,6 +70,7 @@ CALLS: Final = Definition(
     expires=True,
 )
 DEFINITIONS: Final = (JOBS, CALLS)
+HELD: Final[dict[str, tuple[str, ...]]] = {JOBS.name: ("due_at",)}  # what a copy puts aside
 # What `encrypt_content` seals: from its digest a short answer could be guessed.
 WORDS: Final[dict[str, tuple[str, ...]]] = {JOBS.name: ("ack", "body"), CALLS.name: ("digest",)}
 
@@ -320,7 +322,7 @@ class Jobs:
     def _is_free(self, row: Row) -> bool:
         """Whether a redelivery may run it: its process is gone, or it ended before Slack was told anything."""
         if row.item["state"] == "running":
-            return float(row.item["due_at"]) <= self.clock()
+            return "due_at" in row.item and float(row.item["due_at"]) <= self.clock()  # else it is held (a copy's)
         return row.item["state"] == "failed" and not row.item["acked"]
 
 
@@ -354,7 +356,7 @@ async def retry(engine: Engine, clock: Callable[[], float], team: str, job: str)
         return None
     # Whoever asks for it wants it run, also when Slack was never told.
     body = {"state": "waiting", "due_at": _moment(clock()), "attempts": 0, "claims": 1, "acked": True}
-    gone = ("closed_at", "reason")
+    gone = ("closed_at", "reason", "held")
     write = Update(JOBS.name, team, job, set=body, remove=gone, expires_at=None, if_version=row.version)
     (done,) = await engine.commit([write])
     return None if done.row is None else describe(done.row)

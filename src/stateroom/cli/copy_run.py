@@ -1,0 +1,376 @@
+"""What `stateroom copy` does: opens both stores as they are, plans, and lets layers/copy*.py work.
+
+Rules of this file: the source is opened as an engine and nothing is prepared in it. Nothing is written before the plan
+is known. One copy fills a target at a time, by a lease there. A stop (SIGTERM, Ctrl-C) ends it between two pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+import click
+
+from stateroom.cli import stores
+from stateroom.cli.copy_shown import place, safe, show_copied, show_plan
+from stateroom.cli.definitions import chosen
+from stateroom.cli.output import note, print_json
+from stateroom.cli.progress import live
+from stateroom.cli.running import run
+from stateroom.cli.settings import Settings
+from stateroom.engines import leases
+from stateroom.engines.handle import table_of
+from stateroom.engines.leases import Lease
+from stateroom.engines.port import Engine, Hosted
+from stateroom.layers import catalogue
+from stateroom.layers.copy import Copied, Copier
+from stateroom.layers.copy_cutover import CutoverFailed, cut_over, unfreeze
+from stateroom.layers.copy_items import Side
+from stateroom.layers.copy_plan import Lack, Plan, Size, calls, foreign, plan_of, seconds, too_large
+from stateroom.layers.copy_state import Notes, Standing
+from stateroom.layers.copy_verify import Verdict
+from stateroom.layers.walking import EVERYWHERE, Pace
+from stateroom.model.definition import TRASH_PREFIX, Definition
+from stateroom.model.errors import LeaseLost, MigrationNeeded, MigrationRefused, UnknownDatastore, WrongUse
+from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
+
+LEASE: Final = 10.0  # seconds; what a killed copy holds up the next one by
+EVERY: Final = 2.0  # seconds between two looks of a copy that follows
+TRIES: Final = 5  # passes and comparisons, while the source changes
+PLATFORM: Final = 1.5  # seconds that a bulk call to a platform takes, paced by its tier
+_PROBES: Final = 3
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was asked for."""
+
+    found: Settings
+    target: str
+    as_json: bool = False
+    datastores: tuple[str, ...] = ()
+    verify: bool = False
+    release: bool = False
+    throttle: float | None = None
+    quiet: float = 10.0
+    migrate: bool = False
+    allow_data_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Both stores, and the copy between them."""
+
+    given: Given
+    source: Engine
+    target: Engine
+    plan: Plan
+    copier: Copier
+
+
+# --- the jobs, each with the exit code that it ends with
+
+
+def once(given: Given) -> int:
+    """Copy, and compare if asked."""
+    return _held(given, _once)
+
+
+def follow(given: Given) -> int:
+    """Copy, and carry what changes until stopped."""
+
+    async def job(opened: Opened, told: Callable[[str], None]) -> int:
+        return await _follow(opened, told)
+
+    return _held(given, job)
+
+
+def cut(given: Given) -> int:
+    """Copy and switch."""
+    return _held(given, _cut)
+
+
+def plan_only(given: Given) -> int:
+    """Say what would be done; 1 when it would be refused."""
+
+    async def job() -> int:
+        async with _opened(given, dry=True) as opened:
+            return await _dry(opened)
+
+    return asyncio.run(job())
+
+
+def thaw(found: Settings, *, as_json: bool) -> None:
+    """Let the source be written again."""
+    stores.check_there(found.store)
+
+    async def job() -> bool:
+        async with _engine(found.store, found) as engine:
+            return await unfreeze(engine)
+
+    was = asyncio.run(job())
+    if as_json:
+        print_json({"unfrozen": was})
+    else:
+        click.echo("the store takes writes again" if was else "the store was not frozen")
+
+
+async def _once(opened: Opened, told: Callable[[str], None]) -> int:
+    copier, given = opened.copier, opened.given
+    done, verdicts = Copied(), None
+    for _ in range(TRIES if given.verify else 1):
+        done = await copier.run(passes=1 if given.verify else TRIES)
+        if given.verify:
+            told("comparing")
+            verdicts = await copier.verify()
+            done.settled = _same(verdicts)
+            if done.settled:
+                break
+    more: dict[str, Any] = {}
+    if given.release:
+        more["released"] = await copier.release()
+    show_copied(done, verdicts, as_json=given.as_json, **more)
+    return int(bool(done.failures.count) or (verdicts is not None and not _same(verdicts)))
+
+
+async def _follow(opened: Opened, told: Callable[[str], None]) -> int:
+    copier, done = opened.copier, Copied()
+    try:
+        while True:
+            done = await copier.run(passes=1)
+            told("following")
+            await asyncio.sleep(EVERY)
+    finally:
+        done.settled = True
+        show_copied(done, None, as_json=opened.given.as_json)
+
+
+async def _cut(opened: Opened, told: Callable[[str], None]) -> int:
+    given = opened.given
+    try:
+        done = await cut_over(opened.copier, quiet=given.quiet, told=told)
+    except CutoverFailed as failed:
+        show_copied(Copied(), failed.verdicts, as_json=given.as_json)
+        raise
+    setting = f"STATEROOM_STORE={safe(given.target)}"
+    more = {"released": done.released, "frozen_seconds": round(done.frozen_for, 1), "setting": setting}
+    show_copied(done.copied, done.verdicts, as_json=given.as_json, **more)
+    if not given.as_json:
+        click.echo(
+            f"switched: {done.released} open turns and jobs go on in the target; frozen for {done.frozen_for:.1f} s"
+        )
+        click.echo(f"start every process with {setting}")
+        back = f"stateroom copy --from {safe(given.found.store)} --unfreeze"
+        note(f"the source stays frozen, and else as it was; the way back: {back}")
+    return 0
+
+
+async def _dry(opened: Opened) -> int:
+    given, plan = opened.given, opened.plan
+    began = time.monotonic()
+    sizes = await opened.copier.sizes()
+    read = time.monotonic() - began
+    lacks = [*plan.lacks, *_lacks_of(sizes, opened)]
+    steps = await _missing(opened)
+    todo = [sizes[work.name] for work in plan.to_do]
+    able = opened.target.capabilities
+    estimate = {
+        "rows": sum(one.rows for one in todo),
+        "bytes": sum(one.bytes for one in todo),
+        "calls": sum(calls(one.rows, able) for one in todo),
+        "seconds": seconds(todo, able=able, read=read, trip=await _trip(opened.target), rate=given.throttle),
+        "steps": [] if able.embedded else steps,
+    }
+    show_plan(plan, sizes, lacks, estimate, as_json=given.as_json)
+    return int(any(one.loses for one in lacks) or (bool(steps) and not able.embedded))
+
+
+# --- what they share
+
+
+def _held(given: Given, job: Callable[[Opened, Callable[[str], None]], Awaitable[int]]) -> int:
+    """Run a job that writes; what it ends with."""
+    code = 0
+
+    async def work(stop: asyncio.Event) -> None:
+        nonlocal code
+        with live("copy") as told:
+            async with _opened(given, told) as opened:
+                await _ready(opened)
+                async with _alone(opened.target, told):
+                    await opened.copier.begin()
+                    code = await _until(stop, job(opened, told))
+
+    run(work)
+    return code
+
+
+async def _until(stop: asyncio.Event, job: Awaitable[int]) -> int:
+    """The job's code, or 0 when it was stopped."""
+    task, stopping = asyncio.ensure_future(job), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task})
+        return 0
+    finally:
+        stopping.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    given: Given, told: Callable[[str], None] = lambda _: None, *, dry: bool = False
+) -> AsyncIterator[Opened]:
+    """Both stores, open as they are; `dry`: not even an empty file is made."""
+    found = given.found
+    stores.check_there(found.store)
+    if given.datastores and (given.release or not all(given.datastores)):
+        raise WrongUse("--release is for whole stores")
+    async with _engine(found.store, found) as source, _engine(given.target, found, dry=dry) as target:
+        definitions = await _definitions(given, source)
+        for engine in (source, target):
+            if engine.capabilities.hosted:
+                for one in definitions:
+                    cast(Hosted, engine).know(one.name, one.key, one.ttl)
+        tables = [(one, table_of(one)) for one in definitions]
+        plan = plan_of(tables, source.capabilities, target.capabilities, bot=bot_tables())
+        notes = Notes(target, time.time, asyncio.sleep, place(found.store))
+        sides = Side(source, time.time, asyncio.sleep), Side(target, time.time, asyncio.sleep)
+        pace = Pace(time.time, rate=given.throttle)
+        copier = Copier(*sides, plan, notes, pace, held=held(), told=_telling(told))
+        yield Opened(given, source, target, plan, copier)
+
+
+def _telling(told: Callable[[str], None]) -> Callable[[Standing], None]:
+    def tell(standing: Standing) -> None:
+        told(f"{standing.table}: {standing.seen} seen, {standing.written} written, {standing.removed} removed")
+
+    return tell
+
+
+@contextlib.asynccontextmanager
+async def _engine(url: str, found: Settings, *, dry: bool = False) -> AsyncIterator[Engine]:
+    engine = engine_of(url, time.time, found.slack_service_token or found.slack_bot_token or None)
+    if dry and not stores.is_there(url):
+        able, engine = engine.capabilities, engine_of("memory://", time.time)
+        engine.capabilities = able
+    await engine.open()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def _definitions(given: Given, source: Engine) -> list[Definition]:
+    """All there is to copy: Stateroom's own, the code's, and what the source remembers; but for notes about walks."""
+    code = chosen(given.found, needed=False)
+    remembered = {} if source.capabilities.hosted else await catalogue.known(source)
+    found = catalogue.everything((*own_definitions(), *code), remembered)
+    if given.datastores:
+        names = {one.name for one in found}
+        if missing := [name for name in given.datastores if name not in names]:
+            raise UnknownDatastore(f"there is no datastore {missing[0]}; give its definition with --definitions")
+        return [one for one in found if one.name.removeprefix(TRASH_PREFIX) in given.datastores]
+    return [one for one in found if one.name not in (catalogue.PROGRESS.name, catalogue.KNOWN.name)]
+
+
+async def _ready(opened: Opened) -> None:
+    """Refuse what would be lost; make tables where that is ours to do. MigrationRefused, MigrationNeeded."""
+    given, plan, target = opened.given, opened.plan, opened.target
+    lacks = list(plan.losses)
+    if target.capabilities.hosted or target.capabilities.item_limit < opened.source.capabilities.item_limit:
+        lacks += [one for one in _lacks_of(await opened.copier.sizes(), opened) if one.loses]
+    if lacks and not given.allow_data_loss:
+        raise MigrationRefused([f"{one.datastore}: {one.what}" for one in lacks])
+    steps = await _missing(opened)
+    if steps and not target.capabilities.embedded and not given.migrate:
+        raise MigrationNeeded(
+            f"the target lacks tables ({steps[0]}, …); add --migrate, or run `stateroom migrate apply`"
+        )
+    if steps:
+        await target.apply(_tables(opened))
+    if not target.capabilities.hosted and not opened.source.capabilities.hosted:
+        await _remember(opened.source, target)
+
+
+async def _remember(source: Engine, target: Engine) -> None:
+    """The definitions that rows were written under; what the target remembers stays."""
+    there = await catalogue.known(target)
+    for name, versions in (await catalogue.known(source)).items():
+        for version, definition in versions.items():
+            if version not in there.get(name, {}):
+                await target.commit([catalogue.record(definition, time.time())])
+
+
+def _tables(opened: Opened) -> list[Any]:
+    able = opened.target.capabilities
+    own = [] if able.hosted else own_tables()
+    if not able.append:
+        own = [one for one in own if not one.log]
+    if not able.expired:
+        own = [replace(one, expires=False) for one in own]
+    mine = {work.target.name: work.target for work in opened.plan.to_do}
+    return [*(one for one in own if one.name not in mine), *mine.values()]
+
+
+async def _missing(opened: Opened) -> list[str]:
+    return await opened.target.apply(_tables(opened), dry_run=True)
+
+
+def _lacks_of(sizes: dict[str, Size], opened: Opened) -> Sequence[Lack]:
+    able, team = opened.target.capabilities, str(getattr(opened.target, "team", ""))
+    found: list[Lack | None] = []
+    for name in (work.name for work in opened.plan.to_do):
+        found += [too_large(name, sizes[name], able), foreign(name, sizes[name], able, team)]
+    return [one for one in found if one is not None]
+
+
+async def _trip(engine: Engine) -> float:
+    """Seconds of a request, measured."""
+    if engine.capabilities.hosted:
+        return PLATFORM
+    began = time.monotonic()
+    for _ in range(_PROBES):
+        await engine.apply([], dry_run=True)
+    return (time.monotonic() - began) / _PROBES
+
+
+@contextlib.asynccontextmanager
+async def _alone(engine: Engine, told: Callable[[str], None]) -> AsyncIterator[None]:
+    """One copy into a target at a time; a killed one is waited for."""
+    if not engine.capabilities.conditions:
+        yield
+        return
+    lease, ends = None, time.monotonic() + LEASE + 2
+    while lease is None:
+        lease = await leases.acquire(engine, time.time, EVERYWHERE, "copy", holder=secrets.token_hex(6), seconds=LEASE)
+        if lease is None and time.monotonic() > ends:
+            raise WrongUse("another copy into this target is running")
+        if lease is None:
+            told("another copy runs, or was killed a moment ago; waiting")
+            await asyncio.sleep(0.2)
+    renewing = asyncio.create_task(_renew(lease))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait({renewing})
+        await lease.release()
+
+
+async def _renew(lease: Lease) -> None:
+    with contextlib.suppress(LeaseLost):
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            await lease.renew(LEASE)
+
+
+def _same(verdicts: Sequence[Verdict]) -> bool:
+    return all(one.same for one in verdicts)

@@ -1,0 +1,144 @@
+"""Streams from one store to another, with the numbers and turn ids that they have.
+
+Rules of this file: entries are appended in the order of their numbers, and the target's own numbering must give the
+same ones, or the stream is begun anew there. What was swept or has expired is appended as well: numbers have no gaps.
+An entry that changed is rewritten in its place; a stream that is gone, or was erased and began anew, is erased first.
+Both sides are walked by team, stream and number, which every engine with logs has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from stateroom.engines.port import Append, Rewrite, Row, Truncate, Written
+from stateroom.layers.copy_items import Position, Route, Side, Step, ahead
+from stateroom.layers.copy_rows import same
+from stateroom.layers.copy_write import persist
+from stateroom.layers.walking import stream_of
+
+Place = tuple[str, str, int]  # team, stream, number
+Stream = tuple[str, str]
+
+
+def place_of(row: Row) -> Place:
+    """Where an entry is."""
+    return row.team, stream_of(row), row.version
+
+
+class Stretches:
+    """The target's entries in order, handed out up to a place; those up to `behind` were dealt with before."""
+
+    def __init__(self, side: Side, table: str, behind: Place | None) -> None:
+        self._pages = side.pages(table)
+        self._behind = behind
+        self._rows: list[Row] = []
+        self._ended = False
+
+    async def until(self, place: Place | None) -> list[Row]:
+        """Those not handed out yet, up to there; all, with None."""
+        found: list[Row] = []
+        while True:
+            for number, row in enumerate(self._rows):
+                if place is not None and place_of(row) > place:
+                    self._rows = self._rows[number:]
+                    return found
+                if self._behind is None or place_of(row) > self._behind:
+                    found.append(row)
+            self._rows = []
+            if self._ended:
+                return found
+            page = await anext(self._pages, None)
+            if page is None:
+                self._ended = True
+            else:
+                self._rows, self._ended = page[0], page[1] is None
+
+    async def close(self) -> None:
+        """Let go of the walk."""
+        await self._pages.aclose()
+
+
+async def streams(
+    route: Route, after: Position, behind: Place | None
+) -> AsyncGenerator[tuple[Step, Place | None], None]:
+    """The walk; each step with the place of its last entry. `after` is the source's position, `behind` its place."""
+    source, table = route.source, route.table
+    stretches = Stretches(route.target, table, behind)
+    walk = _Walk(route)
+    async for rows, position in ahead(source.pages(table, after)):
+        if not rows and position is not None:
+            continue
+        there = await stretches.until(None if position is None else place_of(rows[-1]))
+        step = await walk.page(rows, there, position)
+        yield step, place_of(rows[-1]) if rows else None
+    await stretches.close()
+
+
+class _Walk:
+    """Makes the target's streams what the source's are, page by page."""
+
+    def __init__(self, route: Route) -> None:
+        self._target = route.target
+        self._sink = route.sink
+        self._table = route.table
+        self._erased: set[Stream] = set()  # in this walk: what was known of them is void
+        self._left: set[Stream] = set()  # of these, those whose beginning is behind us: the next pass brings them
+
+    async def page(self, rows: Sequence[Row], there: Sequence[Row], after: Position) -> Step:
+        """One page of the source beside the target's entries of the same stretch."""
+        known = {place_of(row): row for row in there}
+        mine = {place_of(row) for row in rows}
+        removed = changed = 0
+        for stream in dict.fromkeys(place[:2] for place in known if place not in mine):
+            removed += await self._erase(stream)
+        fresh: list[Row] = []
+        for row in rows:
+            place, stream = place_of(row), place_of(row)[:2]
+            old = None if stream in self._erased else known.get(place)
+            if old is not None and old.id != row.id:
+                removed += await self._erase(stream)
+                old = None
+            if row.version == 1:
+                self._left.discard(stream)
+            if stream in self._left:
+                continue
+            if old is None:
+                fresh.append(row)
+            elif not same(row, old):
+                changed += await self._rewrite(row)
+        changed += await self._append(fresh)
+        return Step(len(rows), changed, removed, after)
+
+    async def _append(self, rows: Sequence[Row]) -> int:
+        """New entries of any streams, each stream's in order."""
+        if not rows:
+            return 0
+        done = await self._sink.in_order([_append_of(self._table, row) for row in rows])
+        for row, one in zip(rows, done, strict=True):
+            if _number(one) != row.version:
+                await self._erase(place_of(row)[:2])  # the target has other turns there
+        return len(rows)
+
+    async def _rewrite(self, row: Row) -> int:
+        team, stream, number = place_of(row)
+        write = Rewrite(self._table, team, stream, number, row.item, expires_at=row.expires_at)
+        await persist(lambda: self._target.engine.commit([write]), self._target.wait)
+        return 1
+
+    async def _erase(self, stream: Stream) -> int:
+        """The stream goes; where the source has it, it comes again whole."""
+        self._left.add(stream)
+        self._erased.add(stream)
+        self._sink.again = True
+        write = Truncate(self._table, *stream)
+        (done,) = await persist(lambda: self._target.engine.commit([write]), self._target.wait)
+        return int(done.changed)
+
+
+def _append_of(table: str, row: Row) -> Append:
+    stream, _, turn_id = row.id.partition("/")
+    return Append(table, row.team, stream, turn_id, row.item, row.expires_at)
+
+
+def _number(done: Written) -> int:
+    return 0 if done.row is None else done.row.version
