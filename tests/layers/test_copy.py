@@ -1,0 +1,299 @@
+"""A copy is the store: between every two engines, after changes, after kills; and what is held stays held."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from stateroom.engines.port import Delete, Engine, Freezing, Put, Query, Truncate, Update
+from stateroom.layers.copy import Copied
+from stateroom.layers.copy_cutover import CutoverFailed, cut_over
+from stateroom.layers.inbox import INBOX, Inbox
+from stateroom.layers.threads import ENTRIES
+from stateroom.model.errors import StoreUnavailable, WrongUse
+from stateroom.store import own_tables
+from support.copying import (
+    CHANNEL,
+    LOGGED,
+    OTHER,
+    TEAM,
+    THREAD,
+    TICKETS,
+    copier_of,
+    engine_over,
+    everything,
+    filled,
+    store_of,
+    unheld,
+)
+from support.retention import Clock
+
+pytestmark = pytest.mark.service
+
+ENGINES = ("memory", "sqlite", "postgresql", "dynamodb")
+PAIRS = [
+    ("memory", "sqlite"),
+    ("sqlite", "memory"),
+    ("sqlite", "sqlite"),
+    ("sqlite", "postgresql"),
+    ("postgresql", "sqlite"),
+]
+PAIRS += [("postgresql", "postgresql"), ("sqlite", "dynamodb"), ("dynamodb", "sqlite")]  # the others: a cut-over
+WORDS = [{"kind": "request", "parts": [{"part_kind": "user-prompt", "content": "hello"}]}]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    async with AsyncExitStack() as stack:
+
+        async def make(*kinds: str) -> list[Engine]:
+            found = []
+            for number, kind in enumerate(kinds):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                found.append(await stack.enter_async_context(engine_over(kind, folder, clock)))
+            await filled(found[0], clock, logged=found[0].capabilities.changes)
+            return found
+
+        yield make
+
+
+async def check_same(source: Engine, target: Engine, clock: Clock, *, held: bool = True) -> None:
+    """All rows, as the engines give them."""
+    tables = ["tickets", "trash_tickets", "sr_threads", "sr_entries", "sr_inbox", "sr_outbox", "sr_once"]
+    tables += ["sr_installations", "sr_installers"] + (["logged"] if source.capabilities.changes else [])
+    mine, theirs = await everything(source, tables, clock()), await everything(target, tables, clock())
+    for name in tables:
+        found = [unheld(row) for row in theirs[name]] if held else theirs[name]
+        assert found == mine[name], name
+        assert mine[name], f"{name} has nothing to be compared"
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+async def test_a_copy_has_everything_and_an_exact_digest_says_so(
+    opened: Any, clock: Clock, pair: tuple[str, str]
+) -> None:
+    source, target = await opened(*pair)
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    done = await copier.run()
+    assert done.settled
+    assert not done.failures.told
+    await check_same(source, target, clock)
+    verdicts = await copier.verify()
+    assert verdicts
+    assert all(one.same for one in verdicts)
+    assert {(one.datastore, one.team) for one in verdicts} >= {
+        ("tickets", TEAM),
+        ("tickets", OTHER),
+        ("sr_entries", OTHER),
+    }
+    store = store_of(target, clock)
+    tickets = store.team(TEAM).items(TICKETS)
+    assert await tickets.get("k002") == {
+        "id": "k002", "status": "s2", "n": 2, "email": f"e2@{TEAM}", "token": "secret",
+    }  # fmt: skip
+    assert (await tickets.restore("k001") or {}).get("n") == 1
+    again = await tickets.put({"id": "once", "n": 1}, idempotency_key="Ev0001")
+    assert again == {"id": "once", "n": 1}
+    page = await tickets.query(order="status_n", equals={"status": "s1"}, limit=3)
+    assert [item["id"] for item in page.items] == ["k001", "k004", "k007"]
+    thread = store.team(TEAM).thread(CHANNEL, THREAD)
+    assert await thread.append(WORDS, turn_id=f"{CHANNEL}:1700000002.000100") == 3
+    assert await thread.append(WORDS, turn_id="new") == 13
+    assert await store.installations(client_id="1.1").find_bot(enterprise_id=None, team_id=TEAM)
+
+
+CHANGES: Mapping[str, Any] = {
+    "a row that changed": lambda s: s.commit([Update("tickets", TEAM, "k005", set={"n": 500})]),
+    "a row that is new": lambda s: s.commit([Put("tickets", TEAM, "k0055", {"id": "k0055", "n": 1})]),
+    "a row that is gone": lambda s: s.commit([Delete("tickets", OTHER, "k023")]),
+    "a value of another type": lambda s: s.commit([Update("tickets", TEAM, "deep", set={"n": True})]),
+    "a unique value that moved": lambda s: s.commit(
+        [
+            Update("tickets", TEAM, "k010", set={"email": "x"}),
+            Update("tickets", TEAM, "k020", set={"email": f"e10@{TEAM}"}),
+            Update("tickets", TEAM, "k010", set={"email": f"e20@{TEAM}"}),
+        ]
+    ),
+    "a thread that was erased and began anew": lambda s: s.commit(
+        [Truncate(ENTRIES.name, TEAM, f"{CHANNEL}:{THREAD}")]
+    ),
+    "a team that is gone": lambda s: s.commit([Truncate(ENTRIES.name, OTHER, f"{CHANNEL}:{THREAD}")]),
+}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("sqlite", "memory"), ("memory", "sqlite"), ("sqlite", "postgresql"), ("postgresql", "sqlite")],
+    ids="-".join,
+)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_what_changes_behind_the_first_pass_arrives_with_the_next(
+    opened: Any, clock: Clock, pair: tuple[str, str], change: str
+) -> None:
+    source, target = await opened(*pair)
+    await (await copier_of(source, target, clock)).run()
+    await CHANGES[change](source)
+    if "anew" in change:
+        for number in range(3):
+            await store_of(source, clock).team(TEAM).thread(CHANNEL, THREAD).append(WORDS, turn_id=f"again{number}")
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    done = await copier.run()
+    assert done.settled
+    await check_same(source, target, clock)
+    assert all(one.same for one in await copier.verify())
+
+
+async def test_a_log_of_changes_spares_the_walk(opened: Any, clock: Clock) -> None:
+    source, target = await opened("sqlite", "memory")
+    copier = await copier_of(source, target, clock)
+    await copier.run()
+    logged = store_of(source, clock).team(TEAM).items(LOGGED)
+    await logged.put({"id": "k001", "n": 100})
+    await logged.delete("k002")
+    await store_of(source, clock).team("T00000009").items(LOGGED).put({"id": "other", "n": 1})
+    seen = next(t.seen for t in (await copier.run(passes=1)).tables if t.table == "logged")
+    done = await copier.run(passes=2)
+    assert done.settled
+    assert next(t.seen for t in done.tables if t.table == "logged") == seen
+    assert seen <= 40 + 3, "two teams of 20, and three changes"
+    await check_same(source, target, clock)
+
+
+@pytest.mark.parametrize("pair", [("memory", "sqlite"), ("sqlite", "postgresql"), ("sqlite", "dynamodb")], ids="-".join)
+async def test_a_copy_that_ends_at_any_page_goes_on_and_is_whole(
+    opened: Any, clock: Clock, pair: tuple[str, str]
+) -> None:
+    """Each write to the target fails once, at each place; what was there before is not written again."""
+    source, target = await opened(*pair)
+    copier = await copier_of(source, target, clock)
+    for stop in range(1, 12, 2):
+        left = stop
+
+        class Broken(Exception):
+            pass
+
+        commit = target.commit
+
+        async def counted(writes: Any, commit: Any = commit, broken: Any = Broken) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise broken
+            return await commit(writes)
+
+        target.commit = counted
+        with pytest.raises(Broken):
+            await begun(copier)
+        target.commit = commit
+        copier = await copier_of(source, target, clock)
+    await copier.begin()
+    assert (await copier.run()).settled
+    await check_same(source, target, clock)
+
+
+async def begun(copier: Any) -> None:
+    await copier.begin()
+    await copier.run()
+
+
+@pytest.mark.parametrize("kind", ENGINES[1:])
+async def test_copied_turns_are_found_by_no_worker_until_they_are_released(
+    opened: Any, clock: Clock, kind: str
+) -> None:
+    source, target = await opened("sqlite", kind)
+    copier = await copier_of(source, target, clock)
+    await copier.run()
+    clock.now += 3600
+    inbox = Inbox(target, clock)
+    assert (await inbox.due(limit=10))[0] == []
+    assert await inbox.lane(TEAM, f"{CHANNEL}:{THREAD}") == []
+    states = {row.id: row.item["state"] for row in (await target.query(Query(INBOX.name, TEAM, 50))).rows}
+    assert sorted(states.values()) == ["answering", "claimed", "done", "failed", "posted", "received"]
+    assert await copier.release() == 4
+    assert await copier.release() == 0
+    due = (await inbox.due(limit=10))[0]
+    assert sorted(row.item["state"] for row in due) == ["answering", "claimed", "posted", "received"]
+    assert not any("held" in row.item for row in due)
+    assert len(await inbox.lane(TEAM, f"{CHANNEL}:{THREAD}")) == 4
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("sqlite", "sqlite"), ("postgresql", "dynamodb"), ("dynamodb", "postgresql"), ("sqlite", "memory")],
+    ids="-".join,
+)
+async def test_a_cut_over_freezes_carries_compares_and_releases(
+    opened: Any, clock: Clock, pair: tuple[str, str]
+) -> None:
+    source, target = await opened(*pair)
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    switched = await cut_over(copier)
+    assert switched.released == 4
+    assert all(one.same for one in switched.verdicts)
+    with pytest.raises(StoreUnavailable) as refused:
+        await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
+    assert refused.value.reason == "frozen"
+    await check_same(source, target, clock, held=False)
+    with pytest.raises(WrongUse, match="in use"):
+        await (await copier_of(source, target, clock)).begin()
+    await cast(Freezing, source).freeze(frozen=False)
+    await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
+
+
+async def test_a_cut_over_waits_until_every_lease_of_the_source_has_run_out(opened: Any, clock: Clock) -> None:
+    from stateroom.engines import leases
+
+    source, target = await opened("sqlite", "memory")
+    lease = await leases.acquire(source, clock, TEAM, f"lane:{CHANNEL}:{THREAD}", holder="worker", seconds=300)
+    assert lease is not None
+    copier = await copier_of(source, target, clock)
+    await cut_over(copier, quiet=1.0)
+    assert clock() >= lease.until
+
+
+async def test_a_cut_over_that_fails_lets_the_source_go_on(opened: Any, clock: Clock) -> None:
+    source, target = await opened("sqlite", "memory")
+    copier = await copier_of(source, target, clock)
+    run, calls = copier.run, 0
+
+    async def broken(**more: Any) -> Copied:
+        nonlocal calls
+        calls += 1
+        done = await run(**more)
+        if calls == 2:  # behind the freeze somebody spoils the target
+            await target.commit([Delete("tickets", TEAM, "k010")])
+        return done
+
+    copier.run = broken  # type: ignore[method-assign]
+    with pytest.raises(CutoverFailed, match="tickets"):
+        await cut_over(copier)
+    await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
+    assert (await Inbox(target, clock).due(limit=5))[0] == []
+
+
+async def test_a_target_that_is_somebody_elses_or_in_use_is_refused(opened: Any, clock: Clock) -> None:
+    from stateroom.engines import leases
+
+    source, target = await opened("memory", "sqlite")
+    await store_of(target, clock).prepare(own_tables())
+    await store_of(target, clock).team(TEAM).items(LOGGED).put({"id": "mine", "n": 1})
+    with pytest.raises(WrongUse, match="logged"):
+        await (await copier_of(source, target, clock)).begin()
+    await target.commit([Delete("logged", TEAM, "mine")])
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    await copier.run()
+    await leases.acquire(target, clock, TEAM, f"lane:{CHANNEL}:{THREAD}", holder="a bot", seconds=10)
+    with pytest.raises(WrongUse, match="bot"):
+        await (await copier_of(source, target, clock)).begin()
