@@ -36,6 +36,7 @@ def rows(able: Capabilities) -> dict[str, str]:
         "expired rows hidden, found": yes(able.ttl_hidden and able.expired),
         "log of changes": yes(able.changes),
         "several processes": yes(able.processes),
+        "can be frozen for a move": yes(able.freezes),
         "tells other processes of work": yes(able.wakes),
         "can hold the bot's inbox": yes(able.holds_inbox),
     }
@@ -69,7 +70,7 @@ def test_every_reason_of_dynamodb_is_in_its_section() -> None:
     paths = (ROOT / "src/stateroom/engines").glob("dynamodb*.py")
     source = "".join(path.read_text(encoding="utf-8") for path in paths)
     reasons = set(re.findall(r'(?:_Meaning\(\s*|StoreUnavailable\([^"]*?)"([a-z]+)",', source))
-    assert {"busy", "missing", "refused", "closed", "io", "foreign"} == reasons
+    assert {"busy", "missing", "refused", "closed", "io", "foreign", "frozen"} == reasons
     assert all(f"| `{reason}` |" in section for reason in reasons)
 
 
