@@ -24,6 +24,8 @@ class Stub:
         self.objects: dict[str, tuple[int, bytes]] = {}
         self.lock = threading.Lock()
         self.last = 0
+        self.asked: list[tuple[str, str]] = []  # method, and key or "?" and the prefix that is listed
+        self.faults: list[str] = []  # what becomes of the next puts: throttle, lose, drop
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.stub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -44,6 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stub, (bucket, key, query) = self.server.stub, self._place()
+        stub.asked.append((self.command, key or f"?{query.get('prefix')}"))
         if bucket != stub.bucket:
             self._say(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         elif not key:
@@ -62,6 +65,14 @@ class _Handler(BaseHTTPRequestHandler):
         stub, (bucket, key, _) = self.server.stub, self._place()
         data = self.rfile.read(int(self.headers["Content-Length"]))
         wanted = self.headers.get("x-goog-if-generation-match")
+        stub.asked.append((self.command, key))
+        fault = stub.faults.pop(0) if stub.faults else ""
+        if fault == "throttle":
+            self._say(503, b"<Error><Code>SlowDown</Code></Error>")
+            return
+        if fault == "lose":  # it never comes to the server
+            self._cut()
+            return
         if bucket != stub.bucket or not key:
             self._say(404, b"<Error><Code>NoSuchBucket</Code></Error>")
             return
@@ -75,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
                 stub.last += 1
                 stub.objects[key] = (stub.last, data)
                 now = stub.last
+        if fault == "drop":  # it is done, and nobody is told
+            self._cut()
+            return
         self._say(200 if met else 412, b"" if met else b"<Error><Code>PreconditionFailed</Code></Error>", now)
 
     def do_DELETE(self) -> None:
@@ -125,6 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(2)
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
