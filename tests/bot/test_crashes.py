@@ -1,7 +1,8 @@
 """Workers that die, hang and wake up: every message is answered once, whole, in order, and in history.
 
-Real processes on one SQLite file or one PostgreSQL server, a real local Slack; processes are killed with SIGKILL and
-paused with SIGSTOP. The logs of all of them, at debug level, are searched for tokens and for what was said.
+Real processes on one SQLite file or one PostgreSQL server, also with conversations in S3, and a real local Slack;
+processes are killed with SIGKILL and paused with SIGSTOP. The logs of all of them, at debug level, are searched for
+tokens and for what was said.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from stateroom.store import Store
+from support import objects
 from support.bot import MENTION, Child, children, environment
 from support.local_slack import LocalSlack, eventually, local_slack
 from support.postgres import migrated
@@ -29,10 +31,13 @@ END = "I will still know it."
 class Site:
     """A store, an ingress and workers."""
 
-    def __init__(self, slack: LocalSlack, folder: Path, begin: Callable[..., Child], url: str = "") -> None:
+    def __init__(
+        self, slack: LocalSlack, folder: Path, begin: Callable[..., Child], url: str = "", threads: str = ""
+    ) -> None:
         self.slack = slack
         self.folder = folder
         self.url = url or f"sqlite:///{folder}/state.db"
+        self.threads = threads
         self._begin = begin
         self._names = itertools.count()
 
@@ -46,11 +51,11 @@ class Site:
 
     def _start(self, arguments: list[str], **more: str) -> Child:
         log = self.folder / f"{next(self._names)}-{arguments[0]}.log"
-        return self._begin(arguments, environment(self.slack, self.url, **more), log)
+        return self._begin(arguments, environment(self.slack, self.url, **more, STATEROOM_THREADS=self.threads), log)
 
     async def history(self, thread_ts: str) -> list[str]:
         """The turns of a thread's history, in order."""
-        async with Store(self.url) as store:
+        async with Store(self.url, threads=self.threads or None) as store:
             found = await store.team(TEAM).thread(CHANNEL, thread_ts).entries(limit=1000)
             return [entry.turn_id for entry in found.items]
 
@@ -83,9 +88,10 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, slack: LocalSlack, tmp_path: Path) -> Iterator[Site]:
-    url = request.getfixturevalue(request.param) if hasattr(request, "param") else ""
+    kind = getattr(request, "param", "")
+    url = request.getfixturevalue(kind) if kind and kind != "mixed" else ""
     with children() as begin:
-        yield Site(slack, tmp_path, begin, url)
+        yield Site(slack, tmp_path, begin, url, objects.fresh("seaweedfs") if kind == "mixed" else "")
     logs = list(tmp_path.glob("*.log"))
     assert logs
     for log in logs:
@@ -224,6 +230,11 @@ async def test_four_workers_on_postgresql_under_random_kills_answer_200_messages
 
 
 async def test_four_workers_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
+    await storm(site, threads=20, messages=200, workers=4, kills=6)
+
+
+@pytest.mark.parametrize("site", ["mixed"], indirect=True)
+async def test_four_workers_with_conversations_in_a_bucket_answer_200_messages_once_and_in_order(site: Site) -> None:
     await storm(site, threads=20, messages=200, workers=4, kills=6)
 
 
