@@ -24,7 +24,18 @@ BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only user
 
 # Units whose files are brothers, and the stems of those that are not. `sqlite.py`, `sqlite_writer.py` are one brother.
 SHARED = {
-    "engines": {"__init__", "port", "decide", "handle", "leases", "conformance", "slack_paging", "tables", "steps"},
+    "engines": {
+        "__init__",
+        "port",
+        "decide",
+        "handle",
+        "leases",
+        "conformance",
+        "slack_paging",
+        "tables",
+        "steps",
+        "pace",
+    },
     "layers": {"__init__", "walking", "catalogue"},
     "cli": {"__init__", "__main__", "settings", "output", "logs", "running", "stores", "definitions", "progress"}
     # `stateroom mcp` reads items as `stateroom datastore` does.

@@ -15,9 +15,10 @@ from statistics import quantiles
 
 import pytest
 
+from stateroom.engines.pace import SLOW, Pace
 from stateroom.engines.port import Append, Check, Put, Query, Table, TableIndex, Truncate, Update
 from stateroom.engines.sqlite import SqliteEngine
-from stateroom.engines.sqlite_pace import SLOW, Debt, Pace
+from stateroom.engines.sqlite_pace import Debt
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.model.errors import ConditionFailed, CorruptData, InvalidDefinition, StoreUnavailable
 

@@ -40,6 +40,7 @@ class Bucket(Protocol):
 
     place: str  # for errors: scheme, bucket and prefix
     lists_after: bool  # a listing behind a name costs as much as what it gives
+    near: bool  # a disk of this machine: a put is too short for a thread, as long as the disk is quick
     drops: bool  # `drop` is there
     every: int  # appends to a stream from one snapshot to the next: so many gets a reader of the newest may need
     readers: int  # gets at once that are quicker than one after the other

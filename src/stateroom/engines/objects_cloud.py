@@ -45,6 +45,7 @@ T = TypeVar("T")
 class CloudBucket:
     """A bucket (or container) and the prefix in it. `endpoint` and `region` where they are not the usual ones."""
 
+    near = False
     drops = False  # obstore cannot remove under a condition
     every = 4  # the newest twenty entries are five requests at most: snapshot, listing, three entries
     readers = 16

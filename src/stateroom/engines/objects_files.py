@@ -39,8 +39,9 @@ class FileBucket:
     """The folder at `path`, which is made when something is first written."""
 
     lists_after = False
+    near = True
     drops = True
-    every = 64  # a snapshot costs as much as an append here, a get next to nothing
+    every = 256  # a snapshot costs as much as an append here, a get next to nothing
     readers = 1  # files of a local disk are quicker one after the other
 
     def __init__(self, path: Path) -> None:
@@ -57,12 +58,11 @@ class FileBucket:
 
     def put(self, key: str, data: bytes, tag: str | None) -> str:
         with self._told():
-            path = self._path(key)
-            self._folder(os.path.dirname(path))
-            if tag is None:
-                self._link(data, path)
-            else:
-                self._replace(key, data, path, tag)
+            try:
+                self._put(key, data, tag)
+            except FileNotFoundError:  # somebody has removed a folder that we had made
+                self._made.clear()
+                self._put(key, data, tag)
         return _tag(data)
 
     def drop(self, key: str, tag: str) -> None:
@@ -114,6 +114,14 @@ class FileBucket:
             os.close(found)
 
     # How a file comes to its name.
+
+    def _put(self, key: str, data: bytes, tag: str | None) -> None:
+        path = self._path(key)
+        self._folder(os.path.dirname(path))
+        if tag is None:
+            self._link(data, path)
+        else:
+            self._replace(key, data, path, tag)
 
     def _link(self, data: bytes, path: str) -> None:
         """Of all who link at once one has the name; the others are told so by the file system."""
@@ -173,7 +181,7 @@ class FileBucket:
 
     def _folder(self, path: str) -> None:
         """Make a folder and those above it; each is on the disk before something is put into it."""
-        if path in self._made and os.path.isdir(path):
+        if path in self._made:
             return
         if not os.path.isdir(path):
             above = os.path.dirname(path)

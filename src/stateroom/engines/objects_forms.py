@@ -141,10 +141,10 @@ class Entry(NamedTuple):
 
 def entry_data(stream: Stream, entry: Entry) -> bytes:
     """The object of an entry; ItemTooLarge."""
-    size = len(encode(entry.item))
-    if size > ITEM_LIMIT:
+    data = encode({**_head(ENTRY, stream), **entry.plain()})
+    if len(data) > ITEM_LIMIT and (size := len(encode(entry.item))) > ITEM_LIMIT:
         raise ItemTooLarge(stream.table, size, ITEM_LIMIT)
-    return encode({**_head(ENTRY, stream), **entry.plain()})
+    return data
 
 
 def erased_data(stream: Stream, number: int) -> bytes:

@@ -107,9 +107,20 @@ class Streams:
                     time.sleep(min(pause(attempt), 0.1))
                     attempt += 1
                 continue
-            self._add(tail, entry, own=True)
-            row = Row(log_id(stream.name, entry.turn_id), {}, entry.number, entry.expires_at, stream.team)
-            return Written(row, changed=True)
+            return self._appended(stream, tail, entry)
+
+    def append_here(self, write: Append) -> Written | None:
+        """One put, without any wait; None: nothing was written, and it is for `append` to find out why."""
+        stream = Stream(write.table, write.team, write.stream)
+        tail = self._tails.get(stream)
+        if tail is None or write.turn_id in tail.turns:
+            return None
+        entry = Entry(tail.last + 1, write.turn_id, dict(write.item), write.expires_at)
+        try:
+            self._bucket.put(stream.entry(tail.generation, entry.number), entry_data(stream, entry), None)
+        except Lost:
+            return None
+        return self._appended(stream, tail, entry)
 
     def behind(self, stream: Stream) -> int:
         """How many snapshots' worth of entries the snapshot is behind."""
@@ -244,6 +255,11 @@ class Streams:
                 held -= len(self._tails.popitem(last=False)[1].turns)
         return tail
 
+    def _appended(self, stream: Stream, tail: _Tail, entry: Entry) -> Written:
+        self._add(tail, entry, own=True)
+        row = Row(log_id(stream.name, entry.turn_id), {}, entry.number, entry.expires_at, stream.team)
+        return Written(row, changed=True)
+
     def _forget(self, stream: Stream) -> None:
         with self._lock:
             self._tails.pop(stream, None)
@@ -283,12 +299,16 @@ class Streams:
 
     def _erased_behind(self, stream: Stream, look: Look, *, skip: bool) -> bool:
         """Read what is behind the snapshot; whether the stream was erased there."""
-        numbers = self._behind(stream, look)
+        seen: dict[int, Found] = {}
+        numbers = self._behind(stream, look, seen)
         if not numbers:
             return False
         chosen = numbers[-1:] if skip else numbers[-RECENT:]
-        keys = [stream.entry(look.generation, n) for n in chosen]
-        for number, key, found in zip(chosen, keys, self._reader.many(keys), strict=True):
+        unread = [n for n in chosen if n not in seen]
+        more = self._reader.many([stream.entry(look.generation, n) for n in unread])
+        seen.update((n, found) for n, found in zip(unread, more, strict=True) if found is not None)
+        for number in chosen:
+            key, found = stream.entry(look.generation, number), seen.get(number)
             if found is None:
                 raise wrong(key, "the entry went while it was read")
             entry = read_entry(found.data, key, stream, number)
@@ -304,16 +324,28 @@ class Streams:
             raise wrong(stream.within(look.generation), "an entry is missing from the stream")
         return False
 
-    def _behind(self, stream: Stream, look: Look) -> list[int]:
-        """Numbers behind the snapshot, in order."""
+    def _behind(self, stream: Stream, look: Look, seen: dict[int, Found]) -> list[int]:
+        """Numbers behind the snapshot, in order; `seen` takes those that were read on the way."""
         if look.snapshot is None or look.snapshot.generation != look.generation or self._bucket.lists_after:
             return self._numbers(stream, look.generation, look.last)
-        found: list[int] = []
-        number = look.last + 1
-        while len(found) < self._bucket.every and self._reader.one(stream.entry(look.generation, number)) is not None:
-            found.append(number)
-            number += 1
-        return found if len(found) < self._bucket.every else self._numbers(stream, look.generation, look.last)
+
+        def there(number: int) -> bool:
+            found = self._reader.one(stream.entry(look.generation, number))
+            if found is not None:
+                seen[number] = found
+            return found is not None
+
+        # Numbers have no gaps: the last one is between one that is there and one that is not.
+        last, step = look.last, 1
+        while there(last + step):
+            last, step = last + step, step * 2
+            if step > 2 * self._bucket.every:  # snapshots were not made: so many are there that a listing is better
+                return self._numbers(stream, look.generation, look.last)
+        beyond = last + step
+        while beyond - last > 1:
+            middle = (last + beyond) // 2
+            last, beyond = (middle, beyond) if there(middle) else (last, middle)
+        return list(range(look.last + 1, last + 1))
 
     def _numbers(self, stream: Stream, generation: int, after: int) -> list[int]:
         folder = stream.within(generation)

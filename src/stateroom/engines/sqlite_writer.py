@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from stateroom.engines.pace import Pace
 from stateroom.engines.port import Append, Table, Write, Written
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
@@ -27,7 +28,7 @@ from stateroom.engines.sqlite_freeze import freeze
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
 from stateroom.engines.sqlite_lone import LONE, few, put
-from stateroom.engines.sqlite_pace import Debt, Pace
+from stateroom.engines.sqlite_pace import Debt
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.model.errors import StateroomError, StoreUnavailable
