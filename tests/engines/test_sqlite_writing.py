@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from statistics import quantiles
 
 import pytest
 
@@ -105,29 +104,30 @@ async def test_a_lone_writer_commits_on_the_loop_and_lets_other_tasks_run(tmp_pa
 
 
 async def test_the_loop_stays_free_while_commits_are_slow(tmp_path: Path) -> None:
-    """The bound is 3 ms (bench: loop-lag); here only that the loop waits for the first slow commits alone."""
+    """Each slow commit but the first two is over only when the loop took a turn meanwhile; how long one may take is
+    the bench's (loop-lag): on a busy machine time says nothing."""
+    loop, home, turns = asyncio.get_running_loop(), threading.get_ident(), list[bool]()
     commits = Commits(0.02)
-    async with opened(tmp_path / "s.db", before_commit=commits) as engine:
-        lags: list[float] = []
 
-        async def watch() -> None:
-            while True:
-                began = time.perf_counter()
-                await asyncio.sleep(0.001)
-                lags.append(time.perf_counter() - began - 0.001)
+    def slow() -> None:
+        commits()
+        if threading.get_ident() != home:
+            turned = threading.Event()
+            loop.call_soon_threadsafe(turned.set)
+            turns.append(turned.wait(10))
+
+    async with opened(tmp_path / "s.db", before_commit=slow) as engine:
 
         async def write(task: int) -> None:
             for n in range(10):
                 await engine.commit([Append("l", TEAM, f"s{task}", f"e{n}", {})])
 
-        watcher = asyncio.create_task(watch())
         await asyncio.gather(*(write(task) for task in range(3)))
         for n in range(10):
             await engine.commit([Put("t", TEAM, f"r{n}", {})])
-        watcher.cancel()
-        here = [thread for thread in commits.threads if thread == threading.get_ident()]
-        assert len(here) <= 2
-        assert quantiles(lags, n=20)[-1] < 0.015
+        assert commits.threads.count(home) <= 2
+        assert len(turns) >= 10
+        assert all(turns)
 
 
 async def test_point_reads_do_not_wait_behind_slow_writes(tmp_path: Path) -> None:
