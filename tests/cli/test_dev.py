@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from stateroom.cli.dev import held_port
 from stateroom.cli.dev_supervisor import ChildFailed, Keeper, Part
 from stateroom.cli.settings import child_environment
+from support.browser import Browser, channel_of, own_bot, who, whole
+from support.local_slack import LocalSlack
 
 from .conftest import Command, Start, eventually, gone
 
@@ -185,6 +188,45 @@ def output(command: Command) -> str:
     assert command.process.returncode == 0, command.errors
     assert command.errors == ""
     return str(out.decode())
+
+
+def test_a_newcomer_adds_the_app_to_another_workspace(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    """Where `dev` says, by the page of the bot and the page of the local Slack; and it answers there."""
+    running = dev(STATEROOM_KEYS=f"real:{'A' * 43}=", SLACK_CLIENT_ID="real", SLACK_CLIENT_SECRET="real")
+    (bot,) = re.findall(r"(http://\S+)/slack/install", "\n".join(running.lines))
+    slack, team = slack_of(running), "T0NEWCOMER"
+    slack.add_team(team, install=False)
+    page = Browser().install(slack, bot, **who(slack, team))
+    assert page.status == 200, page.text
+    channel = channel_of(slack, team)
+    ts = slack.say(f"<@{own_bot(slack, team)}> hello", channel=channel, **who(slack, team))
+    eventually(lambda: len(whole(slack, ts, team)) == 1, "an answer in the other workspace")
+    keys = tmp_path / ".stateroom" / "keys"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    before = keys.read_text()
+    assert not [file for file in keys.parent.glob("state.db*") if b"xoxb-" in file.read_bytes()]
+    running.command.end(signal.SIGTERM)
+    slack = slack_of(dev())
+    assert keys.read_text() == before
+    ts = slack.say(f"<@{own_bot(slack, team)}> still there?", channel=channel, **who(slack, team))
+    eventually(lambda: len(whole(slack, ts, team)) == 1, "an answer with the token that was sealed before")
+
+
+def slack_of(running: Dev) -> LocalSlack:
+    return LocalSlack(running.address)
+
+
+def test_a_port_that_dev_chose_is_given_to_nobody_else_until_its_servers_have_it() -> None:
+    """What was chosen and let go could be anybody's a moment later, and is while a killed bot is started again."""
+    with held_port(0) as first, held_port(0) as second:
+        assert first != second
+        with socket.socket() as other, pytest.raises(OSError):
+            other.bind(("127.0.0.1", first))
+        for _ in range(2):  # a server, and the one that is started after it was killed
+            with socket.create_server(("127.0.0.1", first)) as server, socket.create_connection(server.getsockname()):
+                server.accept()[0].close()
+        with socket.create_server(("127.0.0.1", first)), held_port(first) as instead:
+            assert instead not in (first, second)
 
 
 def test_one_folder_has_one_dev(dev: Callable[..., Dev], start: Start) -> None:

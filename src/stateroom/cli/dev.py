@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import os
 import shlex
 import signal
 import socket
@@ -26,8 +27,9 @@ from stateroom.cli import logs, running, settings
 from stateroom.cli.dev_supervisor import ChildFailed, Keeper, Part
 from stateroom.cli.output import note
 from stateroom.cli.settings import Settings
-from stateroom.emulator.config import SEED_SECRET, SEED_TOKEN
+from stateroom.emulator.config import SEED_CLIENT_ID, SEED_CLIENT_SECRET, SEED_SECRET, SEED_TOKEN
 from stateroom.model.errors import WrongUse
+from stateroom.model.sealing import new_key
 from stateroom.slack.app_manifest import Choice, app_manifest
 from stateroom.slack.features import DEFAULT as FEATURES
 
@@ -64,12 +66,11 @@ def dev(*, port: int, no_browser: bool, state_dir: Path) -> None:
     """
     found = settings.load()
     logs.set_up(found.log_level, "text")
-    with locked(state_dir):
-        chosen = choose_port(port)
-        parts = parts_of(found, state_dir, chosen, choose_port(0))
+    with locked(state_dir), held_port(port) as chosen, held_port(0) as bot_port:
+        parts = parts_of(found, state_dir, chosen, bot_port)
 
         def greet(pid: int | None) -> None:
-            tell(chosen, state_dir, pid)
+            tell(chosen, bot_port, state_dir, pid)
             if found.has_display and not no_browser:
                 open_browser(f"http://{HOST}:{chosen}")
 
@@ -99,6 +100,11 @@ def parts_of(found: Settings, folder: Path, port: int, bot_port: int) -> tuple[P
         "STATEROOM_FEATURES": ",".join(FEATURES),
         "SLACK_BOT_TOKEN": SEED_TOKEN,
         "SLACK_SIGNING_SECRET": SEED_SECRET,
+        "SLACK_CLIENT_ID": SEED_CLIENT_ID,
+        "SLACK_CLIENT_SECRET": SEED_CLIENT_SECRET,
+        "STATEROOM_KEYS": keyring_of(folder),
+        "STATEROOM_KMS": "",
+        "STATEROOM_PUBLIC_URL": "",
         "SLACK_API_URL": f"http://{HOST}:{port}/api/",
     }
     # Whatever tokens the environment has: a socket would lead out of this machine.
@@ -141,7 +147,18 @@ async def supervise(parts: tuple[Part, Part], stop: asyncio.Event, greet: Callab
             keeper.send(signal.SIGKILL)
 
 
-def tell(port: int, folder: Path, pid: int | None) -> None:
+def keyring_of(folder: Path) -> str:
+    """The demo's own keys, made once: tokens of workspaces that installed the app are sealed as they are anywhere."""
+    file, made = folder / "keys", folder / "keys.new"
+    if not file.exists():
+        made.unlink(missing_ok=True)
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(f"{new_key('dev')}\n")
+        made.rename(file)  # whole or not at all
+    return file.read_text(encoding="utf-8").strip()
+
+
+def tell(port: int, bot_port: int, folder: Path, pid: int | None) -> None:
     """The five lines, in one piece."""
     pid_file = shlex.quote(str((folder / "bot.pid").absolute()))
     lines = (
@@ -149,23 +166,38 @@ def tell(port: int, folder: Path, pid: int | None) -> None:
         f"database  {(folder / 'state.db').absolute()}",
         f"bot       pid {pid}, log {folder / 'bot.log'}",
         f"crash it  kill -9 $(cat {pid_file})",
-        "connect   a real workspace: docs/real-workspace.md",
+        f"install   http://{HOST}:{bot_port}/slack/install; in a real workspace: docs/real-workspace.md",
     )
     click.echo("\n".join(lines))
 
 
-def choose_port(wanted: int) -> int:
-    """`wanted` if it is free, else any that is (and say so)."""
-    with socket.socket() as found:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind((HOST, wanted))
-        except OSError:
-            chosen = choose_port(0)
-            note(f"port {wanted} is taken; using {chosen}")
-            return chosen
-        port: int = found.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def held_port(wanted: int) -> Iterator[int]:
+    """`wanted` if it is free, else any that is (and say so).
+
+    It is ours while the block runs, also while the process that listens on it is being started again: a connection of
+    anybody would otherwise be given it. A bound socket that does not listen keeps everybody off but those who share
+    addresses (SO_REUSEADDR), as our servers do. Only Linux lets them, so elsewhere the port is let go.
+    """
+    with bound(wanted) as holder:
+        port: int = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port
+
+
+def bound(wanted: int) -> socket.socket:
+    """A socket on the port that is wanted, or on a free one."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, wanted))
+    except OSError:
+        found.close()
+        free = bound(0)
+        note(f"port {wanted} is taken; using {free.getsockname()[1]}")
+        return free
+    return found
 
 
 @contextlib.contextmanager

@@ -7,16 +7,15 @@ anew. Values are never printed.
 
 from __future__ import annotations
 
-import base64
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
+from stateroom.model.sealing import new_key
 from stateroom.slack.app_manifest import Choice
 from stateroom.slack.prompts import write_prompts
 
-KEY_BYTES: Final = 32  # AES-256
 _LINE: Final = re.compile(r"^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)$")
 
 
@@ -31,14 +30,14 @@ class Variable(NamedTuple):
 
 def variables(choice: Choice, random: Callable[[int], bytes]) -> Iterator[Variable]:
     """What the app needs. `random(n)` gives n random bytes."""
-    key = base64.b64encode(random(KEY_BYTES)).decode()
     yield Variable("STATEROOM_STORE", "sqlite:///stateroom.db", "Where state is kept; a path that survives a deploy.")
     yield Variable("STATEROOM_CONTENT", "ttl:30d", "What is kept of people's words: full, ttl:30d, none.")
     yield Variable("STATEROOM_MODEL", "offline", "A pydantic-ai model string, or offline.")
     yield Variable("STATEROOM_FEATURES", ",".join(choice.features), "As in manifest.json.", chosen=True)
     if choice.prompts:
         yield Variable("STATEROOM_PROMPTS", write_prompts(choice.prompts), "Suggested where a conversation is opened.")
-    yield Variable("STATEROOM_KEYS", f"k1:{key}", "Seals secrets in the store. Keep a copy: lost keys are lost data.")
+    key = new_key("k1", random)
+    yield Variable("STATEROOM_KEYS", key, "Seals secrets in the store. Keep a copy: lost keys are lost data.")
     yield Variable("SLACK_BOT_TOKEN", "", "xoxb-…: Install App, Bot User OAuth Token. Empty: installed teams only.")
     if choice.base_url is None:
         yield Variable("SLACK_APP_TOKEN", "", "xapp-…: Basic Information, App-Level Tokens, scope connections:write.")

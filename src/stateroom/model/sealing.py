@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -139,6 +139,11 @@ class Keyring:
     @cached_property
     def _made(self) -> dict[str, Cipher]:
         return {}
+
+
+def new_key(id: str, random: Random = os.urandom) -> str:
+    """A keyring of one new key, as STATEROOM_KEYS has it."""
+    return f"{id}:{b64encode(random(KEY_BYTES)).decode()}"
 
 
 def cipher_of(key: bytes) -> Cipher:
