@@ -44,18 +44,6 @@ class AppRequest(msgspec.Struct, kw_only=True):
     install: bool = True
 
 
-class TeamRequest(msgspec.Struct, kw_only=True):
-    id: str
-    name: str = "Another workspace"
-    channel: str | None = None
-    dm: str | None = None
-    users: list[str] | None = None
-    bot_user: str | None = None
-    bot_token: str | None = None
-    enterprise_id: str | None = None
-    install: bool = True
-
-
 class ResetRequest(msgspec.Struct, kw_only=True):
     everything: bool = False
 
@@ -132,14 +120,14 @@ async def register_app(request: Request) -> Response:
 
 
 async def add_team(request: Request) -> Response:
-    workspace, asked = workspace_of(request), await body_of(request, TeamRequest)
+    workspace, asked = workspace_of(request), await body_of(request, seed.TeamSpec)
     if asked.id in workspace.world.teams:
         raise Denied(409, "team_taken", f"team {asked.id[:40]} is there already")
     if not asked.id.startswith("T") or (asked.users is not None and len(asked.users) != 2):
         raise Denied(400, "invalid_arguments", "id starts with T, users are two ids")
     if asked.enterprise_id is not None and not asked.enterprise_id.startswith("E"):
         raise Denied(400, "invalid_arguments", "enterprise_id starts with E")
-    made = seed.add_team(workspace.world, seed.TeamSpec(**msgspec.structs.asdict(asked)), workspace.clock())
+    made = seed.add_team(workspace.world, asked, workspace.clock())
     workspace.world.tell("reset")
     await workspace.settle()
     return reply({"ok": True, **made})

@@ -233,10 +233,10 @@ def _take_over(world: World, app: App, owner: App, install: Install) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TeamSpec:
-    """A further team; what is None gets the next free id. `tokens` names bot tokens by app id."""
+    """A further team, as a caller gives it; what is None gets the next free id."""
 
     id: str
-    name: str
+    name: str = "Another workspace"
     channel: str | None = None
     dm: str | None = None
     users: list[str] | None = None

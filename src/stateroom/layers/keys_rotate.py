@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from stateroom.engines.handle_sealing import CALL
 from stateroom.engines.port import Engine, Put, Query, Rewrite, Row, Table, Write, changes_table
 from stateroom.layers.catalogue import PROGRESS
 from stateroom.layers.keys import KEYS, SERVICE, DataKeys
-from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, Renewing, pages, removal, settle, stream_of
+from stateroom.layers.walking import BATCH, EVERYWHERE, Pace, Renewing, pages_if_any, removal, settle, stream_of
 from stateroom.model.codec import encode, normalise
 from stateroom.model.definition import TRASH_PREFIX, Definition
 from stateroom.model.errors import (
@@ -30,7 +30,6 @@ from stateroom.model.errors import (
     KeyServiceError,
     SealBroken,
     StateroomError,
-    StoreUnavailable,
     WrongUse,
 )
 from stateroom.model.sealing import Keyring, Place, key_id
@@ -148,7 +147,7 @@ async def count(engine: Engine, found: Sequence[Walk], told: Callable[[Figures],
 
 async def _count(engine: Engine, walk: Walk, told: Callable[[Figures], None]) -> Figures:
     figures = Figures(walk.table.name)
-    async for rows in _rows(engine, Query(walk.table.name, None, BATCH, whole=True)):
+    async for rows, _ in pages_if_any(engine, Query(walk.table.name, None, BATCH, whole=True)):
         figures.seen += len(rows)
         for row in rows:
             if walk.table.name == KEYS.name:
@@ -208,18 +207,14 @@ class Rotation:
         figures, name = Figures(walk.table.name), f"keys:{walk.table.name}"
         after = await self._stands(name)
         query = Query(walk.table.name, None, self._batch, after=after, whole=True)
-        try:
-            async for rows, position in pages(self._engine, query):
-                figures.seen += len(rows)
-                done, raced = await settle(self._engine, rows, lambda row: self._write(walk, row, figures))
-                figures.sealed += len(done)
-                figures.raced += raced
-                await self._engine.commit([self._record(name, position, figures)])
-                self._told(figures)
-                await pace.batch(len(rows))
-        except StoreUnavailable as error:
-            if error.reason != "missing":
-                raise
+        async for rows, position in pages_if_any(self._engine, query):
+            figures.seen += len(rows)
+            done, raced = await settle(self._engine, rows, lambda row: self._write(walk, row, figures))
+            figures.sealed += len(done)
+            figures.raced += raced
+            await self._engine.commit([self._record(name, position, figures)])
+            self._told(figures)
+            await pace.batch(len(rows))
         await self._engine.commit([self._record(name, None, figures)])
         return figures
 
@@ -254,7 +249,7 @@ class Rotation:
     async def _wrap(self, pace: Pace) -> Figures:
         """Data keys: few, and never changed by anybody else, but for erasing."""
         figures = Figures(KEYS.name)
-        async for rows in _rows(self._engine, Query(KEYS.name, None, self._batch, whole=True)):
+        async for rows, _ in pages_if_any(self._engine, Query(KEYS.name, None, self._batch, whole=True)):
             figures.seen += len(rows)
             for row in rows:
                 figures.sealed += await self._wrapped(row, figures)
@@ -317,13 +312,3 @@ def check_keys(keys: DataKeys | None) -> DataKeys:
 def _wrapper(text: str) -> str:
     """What a data key is wrapped by, in figures."""
     return key_id(text) or (text.rpartition(":")[0] if text.startswith(SERVICE) else PLAIN)
-
-
-async def _rows(engine: Engine, query: Query) -> AsyncIterator[list[Row]]:
-    """The pages of a table; none where it was never made."""
-    try:
-        async for rows, _ in pages(engine, query):
-            yield rows
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise

@@ -7,13 +7,13 @@ is still there. In a log the entry's words go and its number stays: numbering ha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from stateroom.engines.port import Engine, Query, Row, Table
-from stateroom.layers.walking import BATCH, Pace, commit_each, pages, removal
-from stateroom.model.errors import ConditionFailed, StoreUnavailable
+from stateroom.layers.walking import BATCH, Pace, commit_each, pages_if_any, removal
+from stateroom.model.errors import ConditionFailed
 
 
 @dataclass
@@ -59,7 +59,7 @@ async def sweep(
             continue
         figures = Swept(table.name)
         done.append(figures)
-        async for rows in _expired(engine, Query(table.name, team, batch, expired=True)):
+        async for rows, _ in pages_if_any(engine, Query(table.name, team, batch, expired=True)):
             figures.seen += len(rows)
             removed = 0 if dry_run else await _remove(engine, table, rows)
             figures.removed += removed
@@ -69,16 +69,6 @@ async def sweep(
                 return Sweep(done, finished=False)
             await pace.batch(len(rows))
     return Sweep(done, finished=True)
-
-
-async def _expired(engine: Engine, query: Query) -> AsyncIterator[list[Row]]:
-    """Pages of expired rows; none of a table that was never made."""
-    try:
-        async for rows, _ in pages(engine, query):
-            yield rows
-    except StoreUnavailable as error:
-        if error.reason != "missing":
-            raise
 
 
 async def _remove(engine: Engine, table: Table, rows: Sequence[Row]) -> int:
