@@ -14,7 +14,7 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk import WebClient
 
 from stateroom import sync
-from stateroom.bolt import durable
+from stateroom.bolt import durable, spine
 from stateroom.emulator.config import SEED_BOT_USER, SEED_CHANNEL, SEED_SECRET, SEED_TEAM, SEED_TOKEN
 from stateroom.engines.port import Query, Row, Update
 from stateroom.layers import jobs
@@ -465,6 +465,42 @@ def test_a_job_that_cannot_be_opened_holds_up_no_other(office: Office, slack: Lo
             return [row.item["state"] for row in rows]
 
         assert eventually_now(lambda: store.ask(states) == ["running", "done"])
+        sealed.begun[0].stop()
+
+
+def test_a_job_that_no_process_can_open_ends_and_is_kept_for_who_has_the_key(
+    office: Office, slack: LocalSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spine, "CRASHES", 3)
+    with sync.open("memory://", keys=f"k1:{'A' * 43}=", encrypt_content=True) as store:
+        sealed, said, broken = Office(slack, store), list[str](), list[bool]()
+        app = sealed.app(lease_seconds=0.2)
+
+        @app.event("app_mention")
+        def listener(event: Json) -> None:
+            if not broken:
+                raise ValueError
+            said.append(str(event["text"]))
+
+        deliver(app, mention("Ev0"))
+        (row,) = sealed.settled("waiting")
+        (stored,) = store.ask(lambda it: it.raw.get("sr_jobs", SEED_TEAM, [row.id]))
+        broken.append(True)
+        lost = {"$body": "sr-words:1:00000001:" + "A" * 60}
+        store.ask(lambda it: it.raw.commit([Update("sr_jobs", SEED_TEAM, row.id, set=lost)]))
+
+        def listed() -> Json:
+            (found,) = store.ask(lambda it: jobs.listed(it.engine))
+            return found
+
+        assert eventually_now(lambda: listed()["state"] == "failed")
+        assert (listed()["reason"], "due_at" in listed()) == ("SealBroken", False)
+        assert listed()["claims"] <= 5
+        whole = {"$body": stored.item["$body"]}
+        store.ask(lambda it: it.raw.commit([Update("sr_jobs", SEED_TEAM, row.id, set=whole)]))
+        assert store.ask(lambda it: jobs.retry(it.engine, it.clock, SEED_TEAM, row.id)) is not None
+        assert eventually_now(lambda: listed()["state"] == "done")
+        assert len(said) == 1
         sealed.begun[0].stop()
 
 

@@ -24,7 +24,7 @@ from stateroom.layers.jobs import Job, Jobs
 from stateroom.model.errors import KeyMissing, LeaseLost, SealBroken, StateroomError
 from stateroom.store import Store
 
-CRASHES: Final = 10  # a job that was begun this often in a row and never ended kills its process: give it up
+CRASHES: Final = 10  # a job that was begun this often in a row and never ended kills its process, or opens nowhere
 JOB: Final = "stateroom_job"  # under which a request's context holds its job
 _LOOK: Final = 0.05  # seconds between two looks at a job that another process runs
 log = logging.getLogger("stateroom.bolt")
@@ -129,8 +129,10 @@ class Spine:
         for row in await self._jobs.due(free) if free > 0 else ():
             try:
                 job = await self._jobs.take(row)
-            except (KeyMissing, SealBroken) as failed:  # others are not held up; with the keys it is run again
+            except (KeyMissing, SealBroken) as failed:  # others are not held up, and another process may have the key
                 log.error("job cannot be opened: %s (%s)", row.id, failed)
+                if int(row.item.get("claims", 0)) >= CRASHES:
+                    await self._jobs.set_aside(row, type(failed).__name__)
                 continue
             if job is None:
                 continue

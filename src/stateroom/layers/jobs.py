@@ -20,7 +20,7 @@ from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition, Index
-from stateroom.model.errors import ConditionFailed, LeaseLost
+from stateroom.model.errors import ConditionFailed, KeyMissing, LeaseLost, SealBroken
 
 OPEN: Final = ("running", "waiting")
 CLOSED: Final = ("done", "failed")
@@ -292,6 +292,20 @@ class Jobs:
             return None
         assert done.row is not None
         return Job(self, done.row)
+
+    async def set_aside(self, row: Row, reason: str) -> None:
+        """End a job that was taken and whose request could not be opened. It is kept as it is, to be run again by hand
+        when there are keys for it.
+        """
+        now, token = self.clock(), int(row.item["token"]) + 1
+        body = {"state": "failed", "reason": reason, "closed_at": _moment(now)}
+        gone = ("due_at",) if self.keeps_words else ("body", "due_at")
+        mine = (attr("token") == token) & (attr("state") == "running")
+        ending = Update(JOBS.name, row.team, row.id, set=body, remove=gone, expires_at=now + KEPT, condition=mine)
+        try:
+            await self.engine.commit([ending])
+        except (ConditionFailed, KeyMissing, SealBroken):
+            pass  # somebody else has it; or it is done, and cannot be shown, which is why
 
     async def due(self, limit: int) -> list[Row]:
         """Jobs that nobody runs and whose time has come, longest due first."""
