@@ -171,6 +171,9 @@ def test_what_does_not_fit_or_never_came_is_refused(slack: LocalSlack, client: W
     assert slack.request("POST", path, b"abc", raw)[1] == {"text": "OK - 3"}
     with pytest.raises(SlackApiError, match="channel_not_found"):
         client.files_completeUploadExternal(files=complete["files"], channel_id="C0NONE")
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        client.files_completeUploadExternal(**(complete | {"files": 2 * complete["files"]}))
+    assert begun["file_id"] not in str(slack.messages())
     assert client.files_completeUploadExternal(**complete)["files"][0]["id"] == begun["file_id"]
     assert slack.request("POST", path, b"abc", raw)[0] == 404
     assert slack.request("POST", "/_sim/files?name=a", b"", raw)[0] == 400

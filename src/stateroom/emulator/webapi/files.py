@@ -46,6 +46,8 @@ def complete_upload(call: Call) -> Json:
     chosen = [_uploaded(call, one.get("id")) for one in given]
     if not chosen:
         raise invalid_arguments("files takes at least one object with id")
+    if len({file.id for file in chosen}) < len(chosen):
+        raise invalid_arguments("files names one file twice")
     rooms = _rooms(call)
     thread_ts = call.timestamp("thread_ts", "invalid_thread_ts")
     blocks = checked_blocks(call.items("blocks"))
