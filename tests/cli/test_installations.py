@@ -152,6 +152,19 @@ def test_rows_that_are_no_installations_are_told_and_hold_up_no_other(url: str, 
     assert "team_id" in reasons["slack_bots 1"]
 
 
+def test_a_row_is_counted_once_though_a_person_and_a_bot_come_of_it(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "one.db"
+    store = SQLite3InstallationStore(database=str(file), client_id=CLIENT)
+    store.save(sdk_installations()[0])
+    store.save(sdk_installations()[0])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("delete from slack_bots")
+    source = f"sqlite:///{file}"
+    figures = [taken("--from", source, *more) for more in (("--dry-run",), (), ())]
+    assert [(one["imported"], one["there"], one["older"]) for one in figures] == [(1, 0, 1), (1, 0, 1), (0, 1, 1)]
+    assert (kept_bot(url) or {})["bot_token"] == "xoxb-1"
+
+
 def test_only_one_apps_rows_may_be_taken(url: str, tmp_path: Path) -> None:
     file = tmp_path / "two.db"
     for client in (CLIENT, "2.2"):

@@ -28,7 +28,9 @@ _BOT_OWN: Final = ("bot_token", "bot_refresh_token", "bot_token_expires_at")
 
 @dataclass
 class Taken:
-    """What became of the rows. `older`: a newer one of the same was in the source; `there`: the store has it."""
+    """What became of the rows, each counted once. `older`: newer ones of the same were in the source; `there`: the
+    store has all that it says.
+    """
 
     imported: int = 0
     there: int = 0
@@ -38,10 +40,11 @@ class Taken:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The newest of what the source has of one person, or of one bot."""
+    """The newest of what the source has of one person, or of one bot. `row`: the number of its row, maybe of both."""
 
     given: Given
     values: Mapping[str, Any]
+    row: int
 
 
 @click.command("import")
@@ -90,7 +93,8 @@ def choose(
     """The newest row of each person and of each bot."""
     people: dict[Key, Chosen] = {}
     bots: dict[Key, Chosen] = {}
-    for row in found:
+    judged_rows: set[int] = set()
+    for number, row in enumerate(found):
         if row.client_id is not None and wanted is not None and row.client_id != wanted:
             continue
         try:
@@ -99,13 +103,13 @@ def choose(
         except InvalidValue as refused:
             taken.bad.append({"row": row.place, "reason": str(refused)})
             continue
-        place = given.place
+        place, one = given.place, Chosen(given, values, number)
+        judged_rows.add(number)
         if row.person:
-            _keep(people, (client, place.team, place.person(values["user_id"])), Chosen(given, values), taken)
-        if values.get("bot_token"):
-            # Of an installation's row the bot counts only where the bots' table has none as new; it is no row more.
-            counted = taken if not row.person else Taken()
-            _keep(bots, (client, place.team, place.key), Chosen(given, values), counted)
+            _keep(people, (client, place.team, place.person(values["user_id"])), one)
+        if values.get("bot_token"):  # of an installation's row only where the bots' table has none as new
+            _keep(bots, (client, place.team, place.key), one)
+    taken.older = len(judged_rows - {one.row for chosen in (people, bots) for one in chosen.values()})
     return people, bots
 
 
@@ -118,32 +122,30 @@ def judged(row: Found, client: str, now: float) -> tuple[Given, dict[str, Any]]:
     return given_of(client, values, now, person=row.person), values
 
 
-def _keep(chosen: dict[Key, Chosen], key: Key, new: Chosen, taken: Taken) -> None:
+def _keep(chosen: dict[Key, Chosen], key: Key, new: Chosen) -> None:
     old = chosen.get(key)
-    if old is not None:
-        taken.older += 1
-        if old.given.installed_at > new.given.installed_at:
-            return
-    chosen[key] = new
+    if old is None or old.given.installed_at <= new.given.installed_at:
+        chosen[key] = new
 
 
 async def take(
     opened: Store, people: Mapping[Key, Chosen], bots: Mapping[Key, Chosen], taken: Taken, *, dry_run: bool
 ) -> None:
     """Store what is newer than what is there: people without the bot, then each place's bot."""
+    brought: dict[int, bool] = {}
     for chosen, person in ((people, True), (bots, False)):
         for (client, _, _), one in chosen.items():
             kept = opened.installations(client_id=client)
-            if await is_there(kept, one, person=person):
-                taken.there += 1
-                continue
-            taken.imported += 1
-            if dry_run:
+            there = await is_there(kept, one, person=person)
+            brought[one.row] = brought.get(one.row, False) or not there
+            if there or dry_run:
                 continue
             if person:
                 await kept.save({name: value for name, value in one.values.items() if name not in _BOT_OWN})
             else:
                 await kept.save_bot({name: value for name, value in one.values.items() if name in BOT_FIELDS})
+    taken.imported = sum(brought.values())
+    taken.there = len(brought) - taken.imported
 
 
 async def is_there(kept: Installations, one: Chosen, *, person: bool) -> bool:
