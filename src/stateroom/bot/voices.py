@@ -38,6 +38,11 @@ class Own:
         self.identity: Identity | None = None
         self._again = asyncio.Event()
 
+    @property
+    def known(self) -> bool:
+        """Whether there is nothing left to ask."""
+        return self.slack is None or self.identity is not None
+
     def serves(self, team: str) -> bool | None:
         """Whether the token is for the team; None while Slack has not said."""
         if self.slack is None:

@@ -70,7 +70,7 @@ class Worker:
             while not stop.is_set():
                 self._wake.clear()
                 busy = await self._look()
-                if busy or self._lanes:
+                if busy or self._lanes or not self._own.known:
                     rested = self._tools.clock()
                 elif idle is not None and self._tools.clock() - rested >= idle:
                     break

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from stateroom.model.content import FULL, Content
 from stateroom.model.errors import WrongUse
@@ -159,6 +159,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "STATEROOM_THREADS",
         "",
         "Another store for conversations alone, such as `s3://bucket/prefix`; empty: they are in the store.",
+    ),
+    Setting(
+        "STATEROOM_WAKE_SQS",
+        "",
+        "URL of an SQS queue that wakes workers of a `dynamodb://` store at once; empty: they poll.",
     ),
     Setting(
         "STATEROOM_KEYS",
@@ -324,6 +329,7 @@ class Settings:
 
     store: str = "sqlite:///stateroom.db"
     threads: str = ""
+    wake_sqs: str = ""
     keys: Keyring | None = None  # shows its ids alone
     kms: str = ""
     encrypt_content: bool = False
@@ -438,6 +444,8 @@ def load(
     if definitions:
         texts["definitions"] = ("--definitions", definitions)
     values = {key: _parsed(_BY_KEY[key], origin, text) for key, (origin, text) in texts.items()}
+    if values.get("wake_sqs") and (not store or store.startswith("dynamodb://")):
+        values["store"] = _waking(values.get("store", ""), values["wake_sqs"])
     return Settings(
         **values,
         config=config,
@@ -445,6 +453,13 @@ def load(
         ephemeral=next((name for variable, name in EPHEMERAL.items() if environ.get(variable)), ""),
         has_display=bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")),
     )
+
+
+def _waking(store: str, queue: str) -> str:
+    """The store's URL with the queue in it. WrongUse where it has no use for one."""
+    if not store.startswith("dynamodb://"):
+        raise WrongUse("STATEROOM_WAKE_SQS belongs to a dynamodb:// store; other stores wake their workers themselves")
+    return f"{store}{'&' if '?' in store else '?'}queue={quote(queue, safe='')}"
 
 
 def child_environment(changes: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

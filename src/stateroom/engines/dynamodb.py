@@ -12,6 +12,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -38,6 +39,7 @@ from stateroom.engines.dynamodb_tables import (
     read_catalogue,
 )
 from stateroom.engines.dynamodb_values import KEY, Attributes
+from stateroom.engines.dynamodb_wakes import Queue
 from stateroom.engines.port import (
     CHANGES,
     Append,
@@ -70,7 +72,7 @@ LOG: Final = (Append, Rewrite, Truncate)
 ATTEMPTS: Final = 40  # at a batch that others come between of
 LOOK: Final = 5.0  # seconds after which a writer looks at the catalogue again
 REMOVED: Final = 25  # rows that one request removes
-_HOW: Final = "write the store as dynamodb://region/table, with ?endpoint=URL for another address"
+_HOW: Final = "write the store as dynamodb://region/table, with ?endpoint=URL for another address, ?queue=URL for SQS"
 _TABLE: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 
 
@@ -97,7 +99,9 @@ class DynamoEngine:
     settle = 3 * LOOK  # seconds that `apply` gives the others to see a new index
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        self._region, self._table, self._endpoint = read_url(url)
+        self._region, self._table, self._endpoint, self._queue = read_url(url)
+        if self._queue:
+            self.capabilities = replace(self.capabilities, wakes=True)
         self._place = f"dynamodb://{self._region}/{self._table}"
         self._clock = clock
         self._source = Source(self._ask, self._table, self._note)
@@ -106,6 +110,7 @@ class DynamoEngine:
         self._looked = 0.0
         self._frozen = False
         self._teams: set[tuple[str, str]] = set()
+        self._queues: dict[asyncio.AbstractEventLoop, Queue] = {}
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Line, Streams, Seen]] = {}
 
     async def open(self) -> None:
@@ -127,6 +132,9 @@ class DynamoEngine:
             if loop is asyncio.get_running_loop():
                 await streams.close()
                 await line.close()
+        queue = self._queues.pop(asyncio.get_running_loop(), None)
+        if queue is not None:
+            await queue.close()
 
     async def apply(self, tables: Sequence[Table], *, dry_run: bool = False) -> list[str]:
         self._ready()
@@ -208,12 +216,35 @@ class DynamoEngine:
             alone = await self._alone(writes[0]) if len(writes) == 1 else None
             done = await self._together(writes) if alone is None else [alone]
             if done is not None:
+                if self._queue:
+                    await self._tell(writes, done)
                 return done
             await asyncio.sleep(pause(attempt))  # somebody came between; whoever needs one request is not overtaken
         detail = "other writers came between too many times; try again"
         raise StoreUnavailable(self._place, "busy", detail, retryable=True)
 
+    async def listen(self, table: str, heard: Callable[[], None]) -> None:
+        """See `Waking`. Unsupported where the URL names no queue."""
+        if not self._queue:
+            raise Unsupported("dynamodb", "telling others of work without ?queue=, an SQS queue's URL")
+        await self._told().listen(table, heard)
+
     # What the verbs above share.
+
+    async def _tell(self, writes: Sequence[Write], done: Sequence[Written]) -> None:
+        """Tell workers of the rows that are work for them."""
+        pairs = zip(writes, done, strict=True)
+        for table in {one.table for one, result in pairs if isinstance(one, Put) and one.wake and result.changed}:
+            await self._told().tell(table)
+
+    def _told(self) -> Queue:
+        """The queue for the running loop."""
+        loop = asyncio.get_running_loop()
+        queue = self._queues.get(loop)
+        if queue is None:
+            self._queues = {known: kept for known, kept in self._queues.items() if not known.is_closed()}
+            queue = self._queues[loop] = Queue(self._queue, self._region, self._place)
+        return queue
 
     def _ready(self) -> dict[str, Layout]:
         if self._layouts is None:
@@ -386,11 +417,16 @@ class DynamoEngine:
         self._layouts = read_catalogue(rows)
 
 
-def read_url(url: str) -> tuple[str, str, str]:
-    """A store's URL as region, table and endpoint. WrongUse."""
+def read_url(url: str) -> tuple[str, str, str, str]:
+    """A store's URL as region, table, endpoint and the queue that wakes workers ("": none). WrongUse."""
     parts = urlsplit(url)
     table, options = parts.path[1:], parse_qs(parts.query)
     region = parts.netloc
-    if not region or "@" in region or not _TABLE.fullmatch(table) or options.keys() - {"endpoint"}:
+    if not region or "@" in region or not _TABLE.fullmatch(table) or options.keys() - {"endpoint", "queue"}:
         raise WrongUse(_HOW)
-    return region, table, options.get("endpoint", [f"https://dynamodb.{region}.amazonaws.com/"])[0]
+    queue = options.get("queue", [""])[0]
+    if queue and (urlsplit(queue).scheme not in ("http", "https") or not urlsplit(queue).path.strip("/")):
+        raise WrongUse(
+            "?queue= is an SQS queue's URL, such as https://sqs.eu-central-1.amazonaws.com/111122223333/work"
+        )
+    return region, table, options.get("endpoint", [f"https://dynamodb.{region}.amazonaws.com/"])[0], queue

@@ -36,9 +36,10 @@ _READING: Final = frozenset(("GetItem", "BatchGetItem", "Query", "DescribeTable"
 class Identity:
     """Who signs: the platform's credentials, fresh ones when they run out."""
 
-    def __init__(self, region: str, place: str) -> None:
+    def __init__(self, region: str, place: str, service: str = "dynamodb") -> None:
         self._region = region
         self._place = place
+        self._service = service
         self._found: Any = None
         self._frozen: ReadOnlyCredentials | None = None
 
@@ -50,7 +51,7 @@ class Identity:
             except BotoCoreError as error:
                 told = f"the AWS credentials cannot be had ({type(error).__name__})"
                 raise StoreUnavailable(self._place, "refused", told, retryable=False) from error
-        return SigV4Auth(self._frozen, "dynamodb", self._region)
+        return SigV4Auth(self._frozen, self._service, self._region)
 
     def _stale(self) -> bool:
         return hasattr(self._found, "refresh_needed") and bool(self._found.refresh_needed())
