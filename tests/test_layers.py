@@ -22,7 +22,7 @@ ORDER = ["model", "expr", "slack", "engines", "layers", "store", "stateroom"]
 ORDER += ["design", "bot", "emulator", "console", "cli", "__main__"]
 BESIDE = {"bolt", "sync", "pytest_plugin", "aws_lambda"}  # units that only users and cli import
 
-# An entry point as `stateroom` is: it reads the same settings (docs/adr/0010-lambda.md).
+# An entry point as `stateroom` is: it reads the same settings (docs/adr/0012-two-functions.md).
 ENTRIES = {("aws_lambda", f"stateroom.cli.{name}") for name in ("settings", "logs", "serve")} | {
     ("aws_lambda", "stateroom.cli")
 }
