@@ -170,7 +170,7 @@ def _template(form: str, url: str, given: Sequence[Definition]) -> str:
     from stateroom.engines import dynamodb, dynamodb_templates
 
     tables = [*own_tables(), *(table for one in given for table in tables_of(one))]
-    _, table, _ = dynamodb.read_url(url)
+    _, table, *_ = dynamodb.read_url(url)
     return dynamodb_templates.template(form, table, dynamodb.slots_of(tables))
 
 
