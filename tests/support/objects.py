@@ -111,13 +111,15 @@ def seaweedfs() -> str:
     folder = Path(tempfile.mkdtemp(prefix="stateroom-weed-"))
     identity = {"name": "t", "credentials": [{"accessKey": "testing", "secretKey": "testing"}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = dict(zip(("s3.port", "master.port", "volume.port", "filer.port"), _free(4), strict=True))
+    # weed takes port + 10000 for gRPC where it is not told, which is beyond 65535 for every port above 55535
+    names = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
+    ports = dict(zip(names, _free(len(names)), strict=True))
     command = [str(program), "-logtostderr=false", f"-logdir={folder}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += [f"-dir={folder}", "-s3", f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-volume.max=0"]
-    command += ["-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
-    _start(command, folder)
+    command += [f"-dir={folder}", "-s3", f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-volume.max=0", "-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
+    server = _start(command, folder)
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    _wait(lambda: _made_s3(endpoint))
+    _wait(server, folder, lambda: _made_s3(endpoint))
     return f"s3://{BUCKET}?endpoint={quote(endpoint, safe='')}&region={REGION}"
 
 
@@ -161,9 +163,9 @@ def azurite() -> str:
         raise FileNotFoundError("there is no azurite in tests/node")
     where = Path(tempfile.mkdtemp(prefix="stateroom-azurite-"))
     options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry", "--loose"]
-    _start(["node", str(script), "--blobHost", "127.0.0.1", "--blobPort", str(port), *options], where)
+    server = _start(["node", str(script), "--blobHost", "127.0.0.1", "--blobPort", str(port), *options], where)
     endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
-    _wait(lambda: _made_azure(endpoint))
+    _wait(server, where, lambda: _made_azure(endpoint))
     return f"az://{BUCKET}?endpoint={quote(endpoint, safe='')}"
 
 
@@ -190,7 +192,7 @@ def _free(count: int) -> list[int]:
     return ports
 
 
-def _start(command: list[str], folder: Path) -> None:
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -200,13 +202,15 @@ def _start(command: list[str], folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
+    return process
 
 
-def _wait(ready: Callable[[], bool]) -> None:
+def _wait(server: subprocess.Popen[bytes], folder: Path, ready: Callable[[], bool]) -> None:
     ends = time.monotonic() + UP
     while not ready():
-        if time.monotonic() > ends:
-            raise TimeoutError("no answer in time")
+        if server.poll() is not None or time.monotonic() > ends:
+            said = (folder / "log").read_text(errors="replace")[-2000:]
+            raise TimeoutError(f"no answer in time (exit status {server.returncode}); its log ends: {said}")
         time.sleep(0.1)
 
 
