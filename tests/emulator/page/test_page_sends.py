@@ -207,8 +207,6 @@ async def test_q04_words_do_not_go_without_the_file_that_failed(shown: Shown) ->
     hint = shown.page.locator("#composer-slot .composer-hint")
     await expect(hint).to_contain_text("Not sent: a file did not go up")
     await shown.shoot("1280-light-held")
-    await shown.page.set_viewport_size({"width": 390, "height": 844})
-    await shown.shoot("390-light-held")
     await expect(shown.composer).to_have_value("look at this")
     await shown.page.get_by_role("button", name="Remove shot.png").click()
     await expect(hint).to_contain_text("Enter to send")
