@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from stateroom.emulator.config import SEED_DM
+from stateroom.emulator.config import SEED_DM, SEED_USER
 from support import kit_samples as kit
 from support.bolt_apps import bolt_app
 from support.browsing import Bot, Shown, showing
@@ -234,12 +234,29 @@ async def test_q13_app_home_is_published_pressed_and_says_when_there_is_none(bro
             await shown.page.locator(f'[data-channel="{SEED_DM}"]').click()
             await shown.page.get_by_role("tab", name="Home").click()
             home = shown.page.get_by_role("tabpanel", name="Home")
-            await home.get_by_role("button", name="again").click()
+            await home.get_by_role("button", name="again", exact=True).click()
             await expect(home).to_contain_text("pressed 1")
             await shown.shoot("1280-light-home")
             await shown.page.get_by_role("tab", name="Home").press("ArrowRight")
             await expect(shown.page.get_by_role("tab", name="Messages")).to_be_focused()
             await expect(shown.composer).to_be_visible()
+
+
+async def test_a_home_is_not_drawn_anew_under_a_persons_hand(shown: Shown) -> None:
+    async with page_app(shown.slack) as app:
+        view = {"type": "home", "blocks": OPEN}
+        assert shown.slack.call("views.publish", user_id=SEED_USER, view=view)["ok"]
+        await shown.page.locator(f'[data-channel="{SEED_DM}"]').click()
+        await shown.page.get_by_role("tab", name="Home").click()
+        button = shown.page.get_by_role("tabpanel", name="Home").get_by_role("button", name="Open")
+        await button.hover()
+        await shown.page.mouse.down()
+        shown.slack.register(app.url, app_id="A00000002", name="another")
+        await eventually(lambda: any(one["online"] for one in shown.slack.state()["apps"][1:]))
+        shown.slack.say("the stream has come this far", SEED_DM)
+        await expect(shown.messages).to_have_count(1)
+        await shown.page.mouse.up()
+        assert (await app.heard("block_actions"))["actions"][0]["action_id"] == "open"
 
 
 async def test_q13_a_home_that_is_away_or_empty_says_so(shown: Shown) -> None:

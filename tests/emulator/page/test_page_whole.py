@@ -88,7 +88,7 @@ async def test_an_app_is_installed_mentioned_pressed_filled_in_opened_at_home_an
         await page.locator(f'[data-channel="{SEED_DM}"]').click()
         await page.get_by_role("tab", name="Home").click()
         home = page.get_by_role("tabpanel", name="Home")
-        await home.get_by_role("button", name="again").click()
+        await home.get_by_role("button", name="again", exact=True).click()
         await expect(home).to_contain_text("pressed 1")
         await page.get_by_role("tab", name="Messages").click()
         await page.locator("#composer-slot input[type=file]").set_input_files(notes)

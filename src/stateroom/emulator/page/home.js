@@ -55,7 +55,17 @@ export class Home {
     if (focused) byId(`tab-${this.tab}`)?.focus();
     this.body.hidden = !home;
     byId("main").classList.toggle("is-home", home);
-    if (home) fill(this.body, this.content(app));
+    if (home) this.drawBody(app);
+  }
+
+  // Only what changed is drawn anew: a button that is just being pressed, or a field that is written in, stays.
+  drawBody(app) {
+    const view = state.homes.get(app.app_id)?.view;
+    const told = problemsAt(PLACE).map(({ key, text, next }) => [key, text, next]);
+    const drawn = JSON.stringify([app.app_id, app.name, appLine(app).online, view?.id, view?.hash, told]);
+    if (this.drawn === drawn && this.body.firstChild) return;
+    this.drawn = drawn;
+    fill(this.body, this.content(app));
   }
 
   tabs(app) {
