@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from stateroom.cli.design_simulate_clock import START, run
+from stateroom.cli.design_simulate_faults import faults
 from stateroom.cli.design_simulate_items import Stock
 from stateroom.cli.design_simulate_measure import Stage, alone, behind_a_minute, together
+from stateroom.cli.design_simulate_races import races
 from stateroom.cli.design_simulate_rows import Number, Row, short
 from stateroom.cli.design_simulate_slack import LocalSlack
 from stateroom.cli.output import note, print_json, print_table
@@ -98,6 +100,8 @@ async def _on_slack(plan: Plan, counts: Mapping[str, int], options: Options) -> 
         rows = await alone(stage)
         rows += await behind_a_minute(stage)
         rows += await together(stage, options.minutes)
+        rows += await races(stage)
+        rows += await faults(stage, options.faults)
         return rows
     finally:
         await slack.close()

@@ -99,6 +99,8 @@ class _Kind:
             for name in where.equal:
                 if name not in self.listed and where.equal[name] in where.parameters:
                     found.setdefault(name, (block, max(1, math.ceil(self.count / size))))
+        for unique in (one for one in self.stock.plan.design.of(self.entity.name) if one.kind == "unique"):
+            found |= {name: (1, max(1, self.count)) for name in unique.attributes if name not in self.listed}
         return found
 
     def _due(self) -> int:

@@ -129,7 +129,7 @@ class Run:
     def _lookup_id(self, store: Store, call: Call) -> str:
         """The lookup of the item: where a write moves it, first the one that it comes to, then the one it leaves."""
         if "add the key" in call.purpose or (call.purpose.startswith("read ") and self._moving(call)):
-            return lookup_key(store, {**self.target, **self._change()})
+            return lookup_key(store, {**self.target, **self.change()})
         return lookup_key(store, self.target)
 
     def _moving(self, call: Call) -> bool:
@@ -185,9 +185,9 @@ class Run:
             return self._listed(call, store)
         if verb == "put":
             return self.stock.item(self.entity.name, self.number, self.serial)
-        return {self.key: self.target[self.key], **self._change()}
+        return {self.key: self.target[self.key], **self.change()}
 
-    def _change(self) -> Item:
+    def change(self) -> Item:
         """What the pattern writes of the item."""
         if self.pattern.kind == "transition" and self.entity.lifecycle is not None:
             return {self.entity.lifecycle.attribute: self.pattern.to}
