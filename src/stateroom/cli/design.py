@@ -200,7 +200,13 @@ def diff(*, old: str, new: str, form: str) -> None:
     "--most", type=click.IntRange(1), default=50_000, show_default=True, help="Items loaded; more are scaled."
 )
 @click.option("--fault", "faults", type=click.Choice(FAULTS), multiple=True, help="Inject these alone. Default: all.")
-@click.option("--store", metavar="URL", default="memory://", show_default=True, help="For what Slack does not serve.")
+@click.option(
+    "--store",
+    metavar="URL",
+    default="memory://",
+    show_default=True,
+    help="An empty one, for what Slack does not serve.",
+)
 @json_option
 def simulate(**given: Any) -> None:
     """Run DESIGN on a local Slack in simulated time, and show what was predicted beside what was measured.

@@ -7,23 +7,26 @@ design/'s formulas, measurements are the others' counts; nothing is computed her
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from stateroom.cli.design_simulate_clock import START, run
+from stateroom.cli.design_simulate_external import external
 from stateroom.cli.design_simulate_faults import faults
 from stateroom.cli.design_simulate_items import Stock
 from stateroom.cli.design_simulate_measure import Stage, alone, behind_a_minute, together
 from stateroom.cli.design_simulate_races import races
 from stateroom.cli.design_simulate_rows import Number, Row, short
 from stateroom.cli.design_simulate_slack import LocalSlack
-from stateroom.cli.output import note, print_json, print_table
+from stateroom.cli.output import note, print_json, print_table, printable
 from stateroom.design.access import at_volumes
 from stateroom.design.parts import Plan
 
 MOST_ITEMS: Final = 50_000
+MOST_EXTERNAL: Final = 5_000  # what an engine costs does not grow with what it holds: it has indexes
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Simulated:
-    """All rows, and how many items of each entity were loaded. `scale`: of the stated numbers, 1 where all were."""
+    """All rows, and how many items were loaded of how many that the file states, by place and entity."""
 
     rows: tuple[Row, ...]
-    counts: Mapping[str, int]
-    scale: float
+    loaded: Mapping[str, tuple[int, int]]
 
     @property
     def ok(self) -> bool:
@@ -53,9 +55,21 @@ class Simulated:
 
 def simulate(plan: Plan, options: Options) -> Simulated:
     """Run a design. WrongUse where Slack would not take its datastores."""
-    counts, scale = counts_of(plan, options.most)
-    rows = run(_on_slack(plan, counts, options)) if any(one.home == "slack" for one in plan.accesses) else []
-    return Simulated(tuple(rows), counts, scale)
+    rows: list[Row] = []
+    loaded: dict[str, tuple[int, int]] = {}
+    stated = {one.name: one.volume.initial for one in plan.design.entities}
+    for home, most in (("slack", options.most), ("external", min(options.most, MOST_EXTERNAL))):
+        names = {one.entity for one in plan.accesses if one.home == home}
+        if not names:
+            continue
+        counts = counts_of(stated, most)
+        stock = Stock(plan, counts, int(START))
+        hosted = {one.name for one in plan.stores if one.role == "entity" and one.home == "slack"}
+        names |= hosted if home == "slack" else {n for p in plan.design.patterns if p.entity in names for n in p.join}
+        loaded |= {f"{home} {name}": (counts[name], stated[name]) for name in stated if name in names}
+        rows += run(_on_slack(plan, stock, options)) if home == "slack" else []
+        rows += asyncio.run(external(plan, stock, options.store)) if home == "external" else []
+    return Simulated(tuple(rows), loaded)
 
 
 def show_simulated(found: Simulated, *, as_json: bool) -> None:
@@ -68,40 +82,35 @@ def show_simulated(found: Simulated, *, as_json: bool) -> None:
             (r.pattern, r.metric, _shown(r.predicted), _shown(r.measured), "" if r.ok else "off") for r in found.rows
         ]
         print_table(("pattern", "metric", "predicted", "measured", ""), cells)
-    loaded = ", ".join(f"{items:,} {name}" for name, items in found.counts.items())
-    part = "all that the file states" if found.scale == 1 else f"scaled: 1 of {1 / found.scale:.1f} of what is stated"
+    for place, (items, stated) in found.loaded.items():
+        part = "" if items >= stated else f", 1 of {stated / items:.1f} that the file states: predicted for these"
+        note(f"stateroom: {printable(place)}: {items:,} items{part}")
     off = sum(not row.ok for row in found.rows)
-    note(f"stateroom: loaded {loaded} ({part}); {len(found.rows)} predictions, {off} off by more than 10 %")
+    note(f"stateroom: {len(found.rows)} predictions, {off} off by more than 10 %")
 
 
 def _shown(value: Number) -> str:
     return "without end" if value is None else f"{short(value):,}"
 
 
-def counts_of(plan: Plan, most: int) -> tuple[dict[str, int], float]:
-    """Items to load of each entity, at least one, and the scale that it took."""
-    stated = {one.name: one.volume.initial for one in plan.design.entities}
+def counts_of(stated: Mapping[str, int], most: int) -> dict[str, int]:
+    """Items to load of each entity: all that are stated, or as many of each hundred; at least one."""
     scale = min(1.0, most / max(1, sum(stated.values())))
-    return {name: max(1, math.ceil(items * scale)) for name, items in stated.items()}, scale
+    return {name: max(1, math.ceil(items * scale)) for name, items in stated.items()}
 
 
-async def _on_slack(plan: Plan, counts: Mapping[str, int], options: Options) -> list[Row]:
+async def _on_slack(plan: Plan, stock: Stock, options: Options) -> list[Row]:
     slack = LocalSlack(plan, options.seed)
     await slack.start()
     try:
-        stock = Stock(plan, counts, int(START))
         for store in plan.stores:
             if store.home == "slack" and store.role == "entity":
                 await slack.fill(store.name, list(stock.items(store.name)))
             elif store.home == "slack" and store.role == "lookup":
                 await slack.fill(store.name, list(stock.lookups(store)))
-        sized = at_volumes(plan.design, plan.stores, plan.accesses, counts, plan.facts)
+        sized = at_volumes(plan.design, plan.stores, plan.accesses, stock.counts, plan.facts)
         stage = Stage(plan, stock, slack, [one for one in sized if one.home == "slack"])
-        rows = await alone(stage)
-        rows += await behind_a_minute(stage)
-        rows += await together(stage, options.minutes)
-        rows += await races(stage)
-        rows += await faults(stage, options.faults)
-        return rows
+        rows = [*await alone(stage), *await behind_a_minute(stage), *await together(stage, options.minutes)]
+        return [*rows, *await races(stage), *await faults(stage, options.faults)]
     finally:
         await slack.close()

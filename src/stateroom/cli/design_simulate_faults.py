@@ -44,10 +44,11 @@ async def faults(stage: Stage, kinds: Sequence[str]) -> list[Row]:
 def _method(access: Access, *, writes: bool = False) -> str:
     """The call that goes wrong: the change of an item where a claim is taken (who waits before it, is not sure)."""
     claimed = any(call.datastore == CLAIMS for call in access.calls)
-    wanted = [c.method for c in access.calls if c.method.removeprefix(PREFIX) not in _READS and c.datastore != CLAIMS]
+    made = [call for call in access.calls if access.today.calls.get(call.method)]
+    wanted = [c.method for c in made if c.method.removeprefix(PREFIX) not in _READS and c.datastore != CLAIMS]
     if claimed:
         wanted = [one for one in wanted if one.endswith(".update")]
-    return wanted[0] if wanted and (writes or claimed) else access.calls[0].method
+    return wanted[0] if wanted and (writes or claimed) else made[0].method
 
 
 async def _throttled(stage: Stage, access: Access) -> Iterable[Row]:

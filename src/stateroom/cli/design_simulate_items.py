@@ -50,6 +50,10 @@ class Stock:
         """How many are kept longer than their retention says."""
         return self._kinds[entity].due
 
+    def is_due(self, entity: str, number: int) -> bool:
+        """Whether the item of that number is one of them."""
+        return self._kinds[entity].is_due(number)
+
     def lookups(self, store: Store) -> Iterator[Item]:
         """The items of a lookup, made from all items of its entity."""
         entity = self.plan.design.by_name[store.entity or ""]

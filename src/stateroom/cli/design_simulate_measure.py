@@ -19,11 +19,11 @@ from stateroom.cli.design_simulate_runs import Run, Stopped, targets
 from stateroom.cli.design_simulate_slack import CallFailed, Client, LocalSlack, Meter, full_again
 from stateroom.design.costs import served, tiers
 from stateroom.design.entities import STATE
-from stateroom.design.facts import TIER_OF
 from stateroom.design.parts import PREFIX, Access, Plan
 
 RUNS = 5
 MANY_PAGES = 20
+FEW = 0.08  # of all calls: where one run of each pattern makes more, the time is too short to tell a rate
 ALL = "(all)"
 
 
@@ -211,9 +211,16 @@ def _rates(stage: Stage, calls: Counter[str], minutes: float) -> Iterator[Row]:
     over = {method for method, use in uses.items() if use.today > use.allowed}
     waiting = {method for one in stage.accesses if over & set(one.today.calls) for method in one.today.calls} - over
     for method, use in uses.items():
-        if use.today and method not in waiting:
-            predicted = served(use.today, use.allowed, minutes)
+        predicted = served(use.today, use.allowed, minutes)
+        if use.today and method not in waiting and _begun(stage, method) <= FEW * predicted * minutes:
             yield Row(ALL, f"calls a minute {method.removeprefix(PREFIX)}", predicted, calls[method] / minutes)
+
+
+def _begun(stage: Stage, method: str) -> float:
+    """How many calls more or fewer it makes that each pattern begins a run just within the time, or just after it."""
+    by_name = {one.name: one for one in stage.plan.design.patterns}
+    rates = [one for one in stage.accesses if one.per_minute > 0]
+    return sum(one.today.calls.get(method, 0) * (2 if by_name[one.pattern].concurrent else 1) for one in rates)
 
 
 def _times(stage: Stage, rates: Sequence[Access], hour: _Hour) -> Iterator[Row]:
@@ -230,6 +237,3 @@ def _grows(took: Sequence[tuple[float, float]]) -> bool:
     ordered = [ms for _, ms in sorted(took)]
     third = len(ordered) // 3
     return third > 0 and sum(ordered[-third:]) > 1.5 * sum(ordered[:third])
-
-
-METHODS = tuple(TIER_OF)

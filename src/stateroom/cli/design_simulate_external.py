@@ -1,0 +1,141 @@
+"""Patterns that an external store serves, run on the chosen engine: how often it is asked, what is found, what is lost.
+
+Rules of this file: the same synthetic items, the indexes of definitions.py, real time (an engine has its own threads).
+The engine is asked through Stateroom's verbs, and counted where it is asked. A store that holds something stays as it
+is, and one that was empty is empty afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from stateroom.cli.design_simulate_items import Stock
+from stateroom.cli.design_simulate_races import TRIALS
+from stateroom.cli.design_simulate_rows import Row
+from stateroom.cli.design_simulate_runs import targets
+from stateroom.cli.design_simulate_verbs import Served, Stores, lost, naively, run, safely, taken_by
+from stateroom.design.outputs import definitions
+from stateroom.design.parts import Access, Plan
+from stateroom.engines import port
+from stateroom.model.definition import Definition
+from stateroom.model.errors import WrongUse
+from stateroom.store import Store, engine_of
+
+TEAM: Final = "T0SIMULATED"
+KEYS: Final = f"simulated:{'A' * 43}="  # of a store that holds nothing but synthetic items
+BATCH: Final = 500
+ONE_CALL: Final = frozenset(("get", "list", "top", "put", "update", "transition", "increment", "append", "delete"))
+"""Kinds that are one call of the port; the plan prices a run at one, and an app's verbs must keep that."""
+RACING: Final = ("transition", "increment", "append", "update")
+
+
+class Counting:
+    """An engine that counts how often it is asked; all else is the engine's."""
+
+    def __init__(self, inner: port.Engine) -> None:
+        self.inner, self.capabilities, self.asked = inner, inner.capabilities, 0
+
+    async def open(self) -> None:
+        await self.inner.open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def apply(self, tables: Sequence[port.Table], *, dry_run: bool = False) -> list[str]:
+        return await self.inner.apply(tables, dry_run=dry_run)
+
+    async def get(self, table: str, team: str, ids: Sequence[str]) -> list[port.Row | None]:
+        self.asked += 1
+        return await self.inner.get(table, team, ids)
+
+    async def commit(self, writes: Sequence[port.Write]) -> list[port.Written]:
+        self.asked += 1
+        return await self.inner.commit(writes)
+
+    async def query(self, query: port.Query) -> port.Page:
+        self.asked += 1
+        return await self.inner.query(query)
+
+
+async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
+    """Rows of every pattern that is not Slack's. WrongUse where the store has such items already."""
+    away = [one for one in plan.accesses if one.home == "external"]
+    if not away:
+        return []
+    given, engine = needed(plan, away), Counting(engine_of(url, time.time))
+    async with Store(url, engine=engine, keys=KEYS, migrating=True) as store:
+        await store.migrate(given, apply=True)
+        stores = {one.name: store.team(TEAM).items(one) for one in given}
+        for name, handle in stores.items():
+            if (await handle.query(limit=1)).items:
+                raise WrongUse(f"the store has items in {name} of {TEAM} already; give --store an empty one")
+        try:
+            await _fill(stock, stores)
+            return await _all(plan, stock, stores, engine, away)
+        finally:
+            await _clear(stores)
+
+
+def needed(plan: Plan, away: Sequence[Access]) -> list[Definition]:
+    """The datastores of definitions.py that these accesses look at.
+
+    Without lifecycles: states are stored as they come, and are asked for by conditions; what a lifecycle refuses is no
+    part of a prediction.
+    """
+    names = {one.entity for one in away} | {n for p in plan.design.patterns for n in p.join}
+    moved = tuple(replace(one, home="external") for one in plan.stores if one.role == "entity" and one.name in names)
+    return [replace(one, lifecycle=None) for one in definitions(replace(plan, stores=moved))]
+
+
+async def _fill(stock: Stock, stores: Stores) -> None:
+    for name, handle in stores.items():
+        items = list(stock.items(name))
+        for start in range(0, len(items), BATCH):
+            (await handle.bulk_put(items[start : start + BATCH])).check()
+
+
+async def _clear(stores: Stores) -> None:
+    for handle in stores.values():
+        ids = [one[handle.definition.key] async for one in handle.scan()]
+        for start in range(0, len(ids), BATCH):
+            await handle.bulk_delete(ids[start : start + BATCH])
+
+
+async def _all(plan: Plan, stock: Stock, stores: Stores, engine: Counting, away: Sequence[Access]) -> list[Row]:
+    rows: list[Row] = []
+    patterns = {one.name: one for one in plan.design.patterns}
+    for access in away:
+        pattern = patterns[access.pattern]
+        number = targets(plan, stock, pattern)(0)
+        served = Served(pattern, plan.design.by_name[access.entity], stock, stores, number)
+        rows += await _measured(served, engine)
+        if pattern.kind == "unique":
+            rows.append(Row(pattern.name, "runs that did it, of two", 1, await taken_by(served)))
+        elif pattern.concurrent and pattern.kind in RACING:
+            rows += await _raced(served)
+    return rows
+
+
+async def _measured(served: Served, engine: Counting) -> Iterable[Row]:
+    pattern, before = served.pattern, engine.asked
+    items = await run(served)
+    asked = engine.asked - before
+    await served.store.put(served.item)
+    rows = [Row(pattern.name, "round trips", 1, asked)] if pattern.kind in ONE_CALL else []
+    exact = pattern.where is None or pattern.where.only_equal
+    if pattern.kind in ("list", "top") and pattern.expected_items and exact:
+        rows.append(Row(pattern.name, "items", min(pattern.expected_items, served.count), items))
+    return rows
+
+
+async def _raced(served: Served) -> Iterable[Row]:
+    naive = [await lost(served, naively) for _ in range(TRIALS)]
+    cured = [await lost(served, safely) for _ in range(TRIALS)]
+    name = served.pattern.name
+    return (
+        Row(name, "lost updates without the cure", TRIALS, sum(naive)),
+        Row(name, "lost updates", 0, sum(cured)),
+    )
