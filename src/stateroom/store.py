@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from stateroom.engines import handle_once, leases
@@ -25,12 +26,13 @@ from stateroom.engines.port import Engine, Hosted, Table
 from stateroom.engines.steps import fitting
 from stateroom.model.content import FULL, Content
 from stateroom.model.definition import Definition
-from stateroom.model.errors import MigrationNeeded, WrongUse
+from stateroom.model.errors import MigrationNeeded, Unsupported, WrongUse
 from stateroom.model.ids import check_id
 from stateroom.model.profiles import check_profile
 from stateroom.model.sealing import Keyring
 
 if TYPE_CHECKING:
+    from stateroom.engines.port import Joining
     from stateroom.layers.installations import Installations
     from stateroom.layers.keys import DataKeys, KeyService
     from stateroom.layers.threads import Thread, Threads
@@ -208,6 +210,17 @@ class TransactionStore:
         return TransactionTeam(self._transaction, team)
 
 
+class JoinedStore:
+    """What `async with store.transaction(connection=…) as tx` gives: the store inside of the caller's transaction."""
+
+    def __init__(self, inside: Store) -> None:
+        self._inside = inside
+
+    def team(self, team: str) -> Team:
+        """The part of one workspace, with all that it has outside: datastores and threads."""
+        return self._inside.team(team)
+
+
 class Store:
     """A store by URL; `async with` opens and closes it. `.engine` is the port underneath.
 
@@ -239,7 +252,8 @@ class Store:
         kept = engine_of(url, clock, slack_token) if engine is None else engine
         self.raw = mixed(kept, engine_of(threads, clock)) if threads else kept
         self.data_keys = self._data_keys(service_of(kms) if isinstance(kms, str) else kms)
-        self.engine = self._worded(encrypt_content=encrypt_content)
+        self._encrypt_content = encrypt_content
+        self.engine = self._worded(self.raw, encrypt_content=encrypt_content)
         self._migrating = migrating
         self._tables: set[Table] = set()
         self._hosted: dict[str, Definition] = {}  # those that are to fit one app on Slack's own datastores
@@ -276,19 +290,46 @@ class Store:
             erase_after=erase_after,
         )
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[TransactionStore]:
+    @overload
+    def transaction(self) -> AbstractAsyncContextManager[TransactionStore]: ...
+    @overload
+    def transaction(self, *, connection: Any) -> AbstractAsyncContextManager[JoinedStore]: ...
+    def transaction(
+        self, *, connection: Any = None
+    ) -> AbstractAsyncContextManager[TransactionStore] | AbstractAsyncContextManager[JoinedStore]:
         """Several items of one team, read and written together: `async with store.transaction() as tx`.
 
         Nothing is locked. Leaving the block writes everything if every row it looked at is as it was, else
         TransactionConflict (retryable): run the block again. A block that raises writes nothing.
+
+        `connection` (PostgreSQL): a psycopg AsyncConnection to the store's database, in a transaction of yours. `tx` is
+        then the store inside of it: all verbs of all teams, at once; what they write is there with your commit, and
+        not without. A call that is refused leaves your transaction as it was. WrongUse for a connection that leads to
+        another database or whose transaction has failed; Unsupported on other engines.
         """
+        return self._own_transaction() if connection is None else self._joined(connection)
+
+    @asynccontextmanager
+    async def _own_transaction(self) -> AsyncIterator[TransactionStore]:
         transaction = Transaction(self.raw, self.surroundings, self._prepare, self.keys)
         try:
             yield TransactionStore(transaction)
             await transaction.commit()
         finally:
             transaction.close()
+
+    @asynccontextmanager
+    async def _joined(self, connection: Any) -> AsyncIterator[JoinedStore]:
+        able = self.raw.capabilities
+        if not able.joins:
+            raise Unsupported(able.name, "transaction(connection=…): it has no transactions of yours to join")
+        inside = copy(self)
+        inside.raw = await cast("Joining", self.raw).joined(connection)
+        inside.engine = self._worded(inside.raw, encrypt_content=self._encrypt_content)
+        try:
+            yield JoinedStore(inside)
+        finally:
+            await inside.raw.close()
 
     async def prepare(self, tables: Iterable[Table]) -> None:
         """Make tables exist on an embedded engine; on a server, MigrationNeeded when they do not."""
@@ -337,17 +378,17 @@ class Store:
 
         return DataKeys(self.raw, self.clock, self.keys, service)
 
-    def _worded(self, *, encrypt_content: bool) -> Engine:
-        """The engine as the layers see it: with words in plain."""
+    def _worded(self, raw: Engine, *, encrypt_content: bool) -> Engine:
+        """The engine `raw` as the layers see it: with words in plain."""
         if self.data_keys is None:
             if encrypt_content:
                 raise WrongUse("encrypting content needs keys: give STATEROOM_KEYS or STATEROOM_KMS (docs/keys.md)")
-            return self.raw
+            return raw
         from stateroom.layers import inbox, jobs, outbox, threads
         from stateroom.layers.keys_words import WordsEngine
 
         words = threads.WORDS | inbox.WORDS | jobs.WORDS | outbox.WORDS
-        return WordsEngine(self.raw, self.data_keys, words, seals=encrypt_content)
+        return WordsEngine(raw, self.data_keys, words, seals=encrypt_content)
 
     async def _prepare(self, definition: Definition) -> None:
         from stateroom.layers import catalogue

@@ -333,8 +333,13 @@ class Store(_Face):
         """Who installed the app `client_id`, with which tokens; `erase_after`: seconds between uninstall and erase."""
         return Installations(self._inner.installations(client_id=client_id, erase_after=erase_after), self._opened())
 
-    def transaction(self) -> _Block:
-        """Several items of one team, read and written together: `with store.transaction() as tx`."""
+    def transaction(self, *, connection: Any = None) -> _Block:
+        """Several items of one team, read and written together: `with store.transaction() as tx`.
+
+        `connection` is for the async store alone (WrongUse): this one has a loop of its own.
+        """
+        if connection is not None:
+            raise WrongUse("a transaction of yours can be joined by the async store alone: stateroom.open")
         return _Block(self._inner.transaction(), self._opened())
 
     def ask(self, work: Callable[[asynchronous.Store], Coroutine[Any, Any, R]]) -> R:

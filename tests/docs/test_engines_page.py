@@ -38,6 +38,7 @@ def rows(able: Capabilities) -> dict[str, str]:
         "several processes": yes(able.processes),
         "can be frozen for a move": yes(able.freezes),
         "tells other processes of work": yes(able.wakes),
+        "joins a transaction of yours": yes(able.joins),
         "can hold the bot's inbox": yes(able.holds_inbox),
     }
 

@@ -47,6 +47,7 @@ class Capabilities:
     changes: bool = True  # keeps a log of committed changes, in the same commit
     processes: bool = False  # several processes may share the store
     wakes: bool = False  # tells other processes of work (`Put.wake`), see `Waking`
+    joins: bool = False  # can be used inside of a transaction of the caller's own, see `Joining`
     holds_inbox: bool = True
     names_in_order: bool = True  # a map comes back with its names in the order given
     embedded: bool = True  # sets its tables up itself; others change only through `stateroom migrate` (invariant 9)
@@ -314,6 +315,17 @@ class Freezing(Engine, Protocol):
 
     async def frozen(self) -> bool:
         """Whether writes are refused."""
+
+
+class Joining(Engine, Protocol):
+    """For engines that declare `joins`: on a database that the caller's own tables may share."""
+
+    async def joined(self, connection: Any) -> Engine:
+        """The same store inside of the transaction that `connection`, one of the engine's client library, is in.
+
+        What it writes is the caller's to commit; its reads see what was written there. WrongUse for a connection that
+        leads elsewhere or cannot go on. Close it to end it; that commits nothing and closes no connection.
+        """
 
 
 def changes_table(name: str) -> str:

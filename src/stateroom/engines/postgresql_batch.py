@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 
 from stateroom.engines.decide import change, decide, index_key
 from stateroom.engines.port import (
@@ -31,7 +31,7 @@ from stateroom.engines.port import (
     changes_table,
     log_id,
 )
-from stateroom.engines.postgresql_lines import BEGIN, settle
+from stateroom.engines.postgresql_lines import ALONE, Asks, Frame
 from stateroom.engines.postgresql_lone import TELL, told
 from stateroom.engines.postgresql_read import row_of
 from stateroom.engines.postgresql_tables import INDEXED, ITEM_LIMIT, Layout
@@ -59,9 +59,10 @@ class Batch:
     """One attempt at the writes of one caller. `run` gives their results, or raises."""
 
     def __init__(
-        self, connection: AsyncConnection[Any], layouts: Mapping[str, Layout], writes: Sequence[Write], now: float
+        self, asks: Asks, layouts: Mapping[str, Layout], writes: Sequence[Write], now: float, frame: Frame = ALONE
     ) -> None:
-        self._connection = connection
+        self._asks = asks
+        self._frame = frame
         self._layouts = layouts
         self._writes = writes
         self.now = now
@@ -77,8 +78,8 @@ class Batch:
         self.results: list[tuple[int, Key, Row | None]] = []  # what each write makes of its row
 
     async def run(self, removing: Sequence[tuple[str, Row]] = ()) -> list[Written]:
-        """Lock, decide, write, commit; `removing` are expired rows that go first. Conflict, Taken, ConditionFailed."""
-        connection = self._connection
+        """Lock, decide, write, end; `removing` are expired rows that go first. Conflict, Taken, ConditionFailed."""
+        ended = False
         try:
             await self._load(removing)
             for table, row in removing:
@@ -86,6 +87,7 @@ class Batch:
             done = [self._write(write, index) for index, write in enumerate(self._writes)]
             self._todo += [(self._layouts[key[0]].drop, key[1:]) for key in sorted(self._hollow)]
             await self._send()
+            ended = True
         except errors.UniqueViolation as error:
             name = error.diag.constraint_name or ""
             if name.startswith("uindex_"):
@@ -94,7 +96,8 @@ class Batch:
         except (errors.DeadlockDetected, errors.SerializationFailure) as error:
             raise Conflict from error
         finally:
-            await settle(connection)
+            if not ended:
+                await self._frame.undo(self._asks)
         return done
 
     # Reading.
@@ -104,8 +107,8 @@ class Batch:
         for table, row in removing:
             items.setdefault(table, {})[row.team, row.id] = None
         asked: list[tuple[str, Callable[[list[Any], str], None], Any]] = []
-        async with self._connection.pipeline():
-            await self._connection.execute(BEGIN)
+        async with self._asks.pipeline():
+            await self._asks.execute(self._frame.begin)
             for table, team, row_id in sorted(self._places()):
                 await self._ask(self._layouts[table].hold, (team, row_id))
             for table in sorted(items):
@@ -153,7 +156,7 @@ class Batch:
         return {(w.table, w.team, w.id) for w in rows if not isinstance(w, Check) or w.if_version == 0}
 
     async def _ask(self, sql: str, values: Sequence[Any]) -> Any:
-        return await self._connection.execute(sql, values)
+        return await self._asks.execute(sql, values)
 
     def _take_items(self, found: list[Any], table: str) -> None:
         for raw in found:
@@ -285,10 +288,10 @@ class Batch:
 
     async def _send(self) -> None:
         self.sending = True
-        async with self._connection.pipeline():
+        async with self._asks.pipeline():
             for sql, values in self._todo:
-                await self._connection.execute(sql, values)
-            await self._connection.execute("COMMIT")
+                await self._asks.execute(sql, values)
+            await self._asks.execute(self._frame.end)
 
 
 def _twice(writes: Sequence[Write]) -> set[Key]:

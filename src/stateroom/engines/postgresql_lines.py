@@ -12,12 +12,12 @@ import asyncio
 import select
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.pq import TransactionStatus
 
 from stateroom.engines.postgresql_errors import Stalled, Unreachable
@@ -26,6 +26,25 @@ MOST: Final = 16  # connections of one loop
 PREPARED: Final = 500  # statements kept by one connection
 QUIET: Final = 0.05  # seconds after which an idle one is looked at before it is used
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the database's default is
+
+
+class Asks(Protocol):
+    """What statements are sent by: a connection, or what stands for one."""
+
+    async def execute(self, query: str, params: Sequence[Any] | None = None) -> AsyncCursor[Any]:
+        """Send one; its rows are tuples."""
+
+    def pipeline(self) -> AbstractAsyncContextManager[Any]:
+        """Those of the block in one round trip."""
+
+
+class Frame(NamedTuple):
+    """What stands around the statements of a batch: how it begins, ends, is undone. `commits`: its end is final."""
+
+    begin: str
+    end: str
+    undo: Callable[[Any], Awaitable[None]]
+    commits: bool
 
 
 class Lines:
@@ -199,6 +218,9 @@ async def settle(connection: AsyncConnection[Any]) -> None:
         await connection.execute("ROLLBACK")
     except psycopg.Error:
         connection.pgconn.finish()
+
+
+ALONE: Final = Frame(BEGIN, "COMMIT", settle, commits=True)
 
 
 def _sound(connection: AsyncConnection[Any]) -> bool:
