@@ -12,12 +12,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from stateroom.store import Store
-from support import objects
+from support import objects, pgbouncer
 from support.bot import MENTION, Child, children, environment
 from support.local_slack import LocalSlack, eventually, local_slack
 from support.postgres import migrated
@@ -84,6 +84,17 @@ def postgresql() -> Iterator[str]:
     """A migrated store on PostgreSQL."""
     with migrated() as url:
         yield url
+
+
+@pytest.fixture
+def pooled(cannot_start: Callable[[str], NoReturn]) -> Iterator[str]:
+    """The same behind PgBouncer in transaction mode."""
+    with migrated() as url:
+        try:
+            by_the_pooler = pgbouncer.pooled(url)
+        except pgbouncer.CannotStart as error:
+            cannot_start(str(error))
+        yield by_the_pooler
 
 
 @pytest.fixture
@@ -227,6 +238,11 @@ async def storm(site: Site, *, threads: int, messages: int, workers: int, kills:
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)
 async def test_four_workers_on_postgresql_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
     await storm(site, threads=20, messages=200, workers=4, kills=6)
+
+
+@pytest.mark.parametrize("site", ["pooled"], indirect=True)
+async def test_workers_behind_a_transaction_mode_pooler_answer_each_message_once_and_in_order(site: Site) -> None:
+    await storm(site, threads=6, messages=40, workers=2, kills=2)
 
 
 async def test_four_workers_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from stateroom.store import Store
 from support import objects, slack_hosted
 from support.dynamodb import Quick, drop_table, fresh_table
 from support.handles import Frozen, opened
+from support.pgbouncer import CannotStart, fresh_pooled
 from support.postgres import drop_schema, fresh_schema
 from support.reduced_engine import Reduced
 
@@ -40,6 +42,7 @@ for module in (
 
 ENGINES = {
     "postgresql": PostgresEngine.capabilities,
+    "pooled": replace(PostgresEngine.capabilities, wakes=False),  # PostgreSQL behind PgBouncer in transaction mode
     "dynamodb": DynamoEngine.capabilities,
     "slack": SlackHostedEngine.capabilities,
     "memory": MemoryEngine.capabilities,
@@ -50,9 +53,15 @@ ENGINES = {
 }
 
 
-SERVERS = {"postgresql": (fresh_schema, drop_schema), "dynamodb": (fresh_table, drop_table)}
-# moto takes a hundred times as long as DynamoDB; each row is a request
-SHARES = {"dynamodb": 0.06, "slack": 0.1, "seaweedfs": 0.05, "moto": 0.05, "azure": 0.05, "gcs": 0.05, "file": 0.2}
+SERVERS = {
+    "postgresql": (fresh_schema, drop_schema),
+    "pooled": (fresh_pooled, drop_schema),
+    "dynamodb": (fresh_table, drop_table),
+}
+HANDLED = ("postgresql", "dynamodb")  # of the servers, those that tests of the handle run over
+# moto takes a hundred times as long as DynamoDB; each row is a request; a pooler shows no more by repetition
+SHARES = {"dynamodb": 0.06, "slack": 0.1, "pooled": 0.1}
+SHARES |= {"seaweedfs": 0.05, "moto": 0.05, "azure": 0.05, "gcs": 0.05, "file": 0.2}
 OVER_HTTP = {*SERVERS, "slack", "file", *objects.SERVERS}
 # One S3 and files run the whole suite; what tells the other stores of objects apart is races, crashes and logs.
 OBJECTS = ("file", *objects.SERVERS)
@@ -86,7 +95,10 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     clock = Clock()
     path = str(tmp_path / "case.db")
     server = SERVERS.get(request.param)
-    url = server[0]() if server else ""
+    try:
+        url = server[0]() if server else ""
+    except CannotStart as error:
+        request.getfixturevalue("cannot_start")(str(error))
     if request.param in objects.SERVERS:
         url = objects.fresh(request.param)
     elif request.param == "file":
@@ -94,6 +106,7 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     app = slack_hosted.conformance_url() if request.param == "slack" else ("", "")
     makers = {
         "postgresql": lambda: PostgresEngine(url, clock),
+        "pooled": lambda: PostgresEngine(url, clock),
         "dynamodb": lambda: Quick(url, clock),
         "slack": lambda: slack_hosted.Bare(app[0], clock, app[1]),
         "memory": lambda: MemoryEngine(clock),
@@ -120,6 +133,7 @@ async def engine_case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     recipes = {
         "sqlite": ("stateroom.engines.sqlite:SqliteEngine", path),
         "postgresql": ("stateroom.engines.postgresql:PostgresEngine", url),
+        "pooled": ("stateroom.engines.postgresql:PostgresEngine", url),
         "dynamodb": ("stateroom.engines.dynamodb:DynamoEngine", url),
         **dict.fromkeys(OBJECTS, ("stateroom.engines.objects:ObjectsEngine", url)),
     }
@@ -151,7 +165,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store.db"
 
 
-@pytest.fixture(params=["memory", "sqlite", *(pytest.param(one, marks=pytest.mark.service) for one in SERVERS)])
+@pytest.fixture(params=["memory", "sqlite", *(pytest.param(one, marks=pytest.mark.service) for one in HANDLED)])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen, empty_file: Path
 ) -> AsyncIterator[Store]:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import psycopg
 
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.postgresql_url import read_url
 from stateroom.store import Store
 
 
@@ -50,7 +51,7 @@ def fresh_schema() -> str:
 
 
 def drop_schema(url: str) -> None:
-    name = url.rpartition("schema=")[2]
+    name = read_url(url).schema
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
 
