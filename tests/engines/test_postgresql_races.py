@@ -62,6 +62,17 @@ async def until_somebody_waits(url: str, count: int = 1) -> None:
     await connection.close()
 
 
+async def test_tables_that_another_process_has_made_since_are_written_to_at_once(url: str) -> None:
+    early = [await opened(url) for _ in range(3)]
+    late = await opened(url)
+    await late.apply(TABLES)
+    await early[0].commit([Put("rows", TEAM, "a", {})])
+    await early[1].commit([Put("rows", TEAM, "b", {}), Add("log", TEAM, "s", "t", {})])
+    assert await early[2].get("rows", TEAM, ["a", "b"]) != [None, None]
+    for engine in (*early, late):
+        await engine.close()
+
+
 async def test_two_that_check_each_others_missing_row_do_not_both_win(engine: PostgresEngine) -> None:
     async def one(mine: str, other: str) -> bool:
         try:
@@ -231,7 +242,8 @@ async def test_two_migrations_at_once_make_one_schema(url: str) -> None:
 
 async def test_names_with_signs_of_sql_are_names(url: str) -> None:
     strange = ("a%s", "100%", "q'\"", "back\\'slash", "%%")
-    engine = await opened(url.replace("schema=", "schema=%25s%20x%25"))
+    odd = url.replace("schema=", "schema=%25s%20x%25")
+    engine = await opened(odd)
     await engine.apply([Table("odd%", indexes=tuple(TableIndex(name, (name,)) for name in strange), changes=True)])
     await engine.commit([Put("odd%", TEAM, "k", dict.fromkeys(strange, "v"))])
     for name in strange:
@@ -240,7 +252,7 @@ async def test_names_with_signs_of_sql_are_names(url: str) -> None:
         page = await engine.query(Query("odd%", TEAM, 9, index=name, equals=("v",)))
         assert [row.id for row in page.rows] == ["k"]
     await engine.close()
-    drop_schema(f"x?schema=%s x%{read_url(url).schema}")
+    drop_schema(odd)
 
 
 async def test_a_value_too_long_for_its_index_is_refused_whatever_the_write(engine: PostgresEngine) -> None:

