@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -21,12 +21,16 @@ from stateroom.cli.progress import live
 from stateroom.engines.handle import tables_of
 from stateroom.layers.migrations import Migration, State
 from stateroom.layers.migrations_backfill import LEASE, BackfillRuns, backfill
-from stateroom.layers.migrations_compare import Step
+from stateroom.layers.migrations_compare import Stage, Step
 from stateroom.layers.migrations_rewrite import Progress, failed_rows
 from stateroom.layers.walking import Pace
 from stateroom.model.definition import Definition
-from stateroom.model.errors import WrongUse
+from stateroom.model.errors import Unsupported, WrongUse
+from stateroom.model.ids import check_id
 from stateroom.store import Store, own_tables
+
+if TYPE_CHECKING:
+    from stateroom.engines.port import Granting
 
 SHOWN: Final = 20  # failed rows that people are shown
 _POLL: Final = 0.2
@@ -34,7 +38,7 @@ _POLL: Final = 0.2
 
 @click.group()
 def migrate() -> None:
-    """The store's schema and old rows: status, plan, apply, backfill."""
+    """The store's schema, roles and old rows: status, plan, apply, grants, backfill."""
 
 
 @migrate.command()
@@ -89,24 +93,51 @@ def plan(*, form: str | None, definitions: str | None, as_json: bool, store: str
 
 
 @migrate.command()
+@click.option(
+    "--stage", type=click.Choice(["pre", "post"]), help="Only what goes before, or behind, the new code's deploy."
+)
 @click.option("--allow-data-loss", is_flag=True, help="Also do what loses rows or values; the plan says which.")
 @definitions_option
 @json_option
 @store_option
-def apply(*, allow_data_loss: bool, definitions: str | None, as_json: bool, store: str | None) -> None:
+def apply(
+    *, stage: Stage | None, allow_data_loss: bool, definitions: str | None, as_json: bool, store: str | None
+) -> None:
     """Carry the plan out: make tables and indexes, remember the definitions, drop what is no longer defined.
 
     Refuses, before anything is changed, what would lose data, unless that is allowed. Old rows stay as they are and
     are upgraded when they are read; `stateroom migrate backfill` rewrites them.
+
+    For a deploy that replaces code bit by bit: `--stage pre` first (it only adds), then the code, then `--stage post`.
     """
     found = settings.load(store=store, definitions=definitions)
     given = chosen(found, needed=False)
 
     async def job(opened: Store) -> list[Step]:
         with live("migrating") as told:
-            return await _migration(opened, given).apply(allow_data_loss=allow_data_loss, told=told)
+            return await _migration(opened, given).apply(allow_data_loss=allow_data_loss, stage=stage, told=told)
 
     _tell(stores.use(found, job, makes=True, migrating=True), "nothing was to do", as_json=as_json)
+
+
+@migrate.command()
+@click.option("--role", required=True, help="Who is to be let in; the role is there already.")
+@click.option("--team", help="Let it read this workspace's rows and nothing else.")
+@store_option
+def grants(*, role: str, team: str | None, store: str | None) -> None:
+    """Print the SQL that gives a role of PostgreSQL what it needs, and no more: of the app, or of a reader of one team.
+
+    Run it as the role that runs `migrate apply`. Nothing is changed by printing it.
+    """
+    found = settings.load(store=store)
+
+    async def job(opened: Store) -> list[str]:
+        if not opened.raw.capabilities.roles:
+            raise Unsupported(opened.raw.capabilities.name, "grants: it has no roles of its own")
+        return await cast("Granting", opened.raw).grants(role, check_id("team", team) if team else None)
+
+    for statement in stores.use(found, job, migrating=True):
+        click.echo(f"{statement};")
 
 
 @migrate.command("backfill")
@@ -196,6 +227,7 @@ def _step(step: Step) -> dict[str, Any]:
     return {
         "datastore": step.datastore or None,
         "kind": step.kind,
+        "stage": step.stage,
         "text": step.text,
         "destructive": step.destructive,
         "blocked": step.in_the_way,
@@ -229,7 +261,7 @@ def _tell(steps: Sequence[Step], nothing: str, *, as_json: bool) -> None:
         print_json({"steps": [_step(step) for step in steps]})
         return
     for step in steps:
-        click.echo(f"{step.text}{_mark(step)}")
+        click.echo(f"{step.stage:5}{step.text}{_mark(step)}")
     if not steps:
         click.echo(nothing)
 

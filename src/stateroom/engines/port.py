@@ -47,6 +47,7 @@ class Capabilities:
     changes: bool = True  # keeps a log of committed changes, in the same commit
     processes: bool = False  # several processes may share the store
     wakes: bool = False  # tells other processes of work (`Put.wake`), see `Waking`
+    roles: bool = False  # says what a role of its server needs, see `Granting`
     joins: bool = False  # can be used inside of a transaction of the caller's own, see `Joining`
     holds_inbox: bool = True
     names_in_order: bool = True  # a map comes back with its names in the order given
@@ -326,6 +327,13 @@ class Joining(Engine, Protocol):
         What it writes is the caller's to commit; its reads see what was written there. WrongUse for a connection that
         leads elsewhere or cannot go on. Close it to end it; that commits nothing and closes no connection.
         """
+
+
+class Granting(Engine, Protocol):
+    """An engine whose server has roles (`roles`)."""
+
+    async def grants(self, role: str, team: str | None) -> list[str]:
+        """The statements that let `role` use the tables there are and will be; with `team`, read its rows alone."""
 
 
 def changes_table(name: str) -> str:

@@ -26,6 +26,7 @@ from stateroom.engines.postgresql_apply import apply
 from stateroom.engines.postgresql_door import Door
 from stateroom.engines.postgresql_errors import Stalled, is_lost, translate
 from stateroom.engines.postgresql_freeze import freeze, is_frozen
+from stateroom.engines.postgresql_grants import grants
 from stateroom.engines.postgresql_joined import SERVER, Joined
 from stateroom.engines.postgresql_joined import Store as Joins
 from stateroom.engines.postgresql_lines import Asks, Lines
@@ -50,6 +51,7 @@ class PostgresEngine(Verbs):
         processes=True,
         wakes=True,
         joins=True,
+        roles=True,
         embedded=False,
         freezes=True,
         names_in_order=False,  # jsonb keeps the names of a map by their length
@@ -124,6 +126,10 @@ class PostgresEngine(Verbs):
         if not self.capabilities.wakes:
             raise Unsupported("postgresql", "listening for work behind a transaction-mode pooler")
         await listen(self._address.conninfo, self._schema, table, heard)
+
+    async def grants(self, role: str, team: str | None) -> list[str]:
+        await self._learn()
+        return grants(self._schema, self._ready().values(), role, team)
 
     async def joined(self, connection: Any) -> Joined:
         inside = replace(self.capabilities, wakes=False, joins=False)

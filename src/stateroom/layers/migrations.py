@@ -15,13 +15,13 @@ from stateroom.engines.handle import table_of, tables_of
 from stateroom.engines.port import Delete, Drifting, Engine, Query, Row, Table, changes_table
 from stateroom.engines.steps import fitting
 from stateroom.expr.tree import Condition, Exists, Path
-from stateroom.layers.catalogue import KNOWN, Versions, everything, known, record
+from stateroom.layers.catalogue import KNOWN, Versions, everything, known, record, widened
 from stateroom.layers.migrations_backfill import has, older, refuse_newer
-from stateroom.layers.migrations_compare import Step, steps_between
+from stateroom.layers.migrations_compare import Stage, Step, steps_between
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work, failed_rows, progress_of
 from stateroom.layers.walking import BATCH, EVERYWHERE, Clock, Pace, empty, pages_if_any
 from stateroom.model.definition import Definition
-from stateroom.model.errors import FormatTooNew, MigrationRefused
+from stateroom.model.errors import FormatTooNew, MigrationRefused, WrongUse
 from stateroom.model.sealing import key_id
 
 
@@ -85,11 +85,24 @@ class Migration:
             drift = await beneath.drift(self._tables)
         return drift + await self._engine.apply(self._tables, dry_run=True)
 
-    async def apply(self, *, allow_data_loss: bool = False, told: Callable[[str], None] = lambda _: None) -> list[Step]:
-        """Carry the plan out; the steps done. MigrationRefused or FormatTooNew before anything is changed."""
-        steps = await self.plan()
+    async def apply(
+        self,
+        *,
+        allow_data_loss: bool = False,
+        stage: Stage | None = None,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> list[Step]:
+        """Carry the plan out, or one stage of it; the steps done. MigrationRefused or FormatTooNew before anything is
+        changed, WrongUse for what goes behind a deploy before what goes before it."""
+        plan = await self.plan()
+        steps = [step for step in plan if stage in (None, step.stage) or step.in_the_way]
         check(steps, allow_data_loss=allow_data_loss)
-        await self._engine.apply(self._tables)
+        if stage == "post" and len(steps) < len(plan):
+            raise WrongUse(
+                "what goes before the deploy is not done yet: run `stateroom migrate apply --stage pre` first"
+            )
+        if stage != "post":
+            await self._engine.apply(self._tables)
         versions = await known(self._engine)
         for step in steps:
             told(step.text)
@@ -98,7 +111,10 @@ class Migration:
             elif step.destructive:
                 await self._lose(step, self._given[step.datastore])
         if self._given:
-            await self._engine.commit([record(one, self._clock()) for one in self._given.values()])
+            records = [
+                one if stage != "pre" else _beside(versions.get(one.name, {}), one) for one in self._given.values()
+            ]
+            await self._engine.commit([record(one, self._clock()) for one in records])
         return steps
 
     async def states(self) -> list[State]:
@@ -185,6 +201,17 @@ class Migration:
         logs = [Table(changes_table(one.name), log=True) for one in definitions if one.changes]
         for table in (*tables, *logs):
             await empty(self._engine, self._clock, table, None, lambda _: None)
+
+
+def _beside(versions: Versions, new: Definition) -> Definition:
+    """What is remembered while old code still writes: the new definition, with what the old one has and it has not."""
+    if not versions:
+        return new
+    old = versions[max(versions)]
+    both = widened(old, new)
+    if old.version == new.version or both == old:
+        return both
+    return replace(new, indexes=both.indexes)  # what a step of the version drops is no attribute of it
 
 
 def check(steps: Sequence[Step], *, allow_data_loss: bool) -> None:

@@ -20,6 +20,10 @@ Kind = Literal[
 ]
 
 
+Stage = Literal["pre", "post"]
+_POST: Final = ("attribute", "type", "key", "index", "datastore")
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a plan. `name`: the attribute or index. `destructive`: it loses rows, values, or an order.
@@ -37,6 +41,12 @@ class Step:
     def in_the_way(self) -> bool:
         """Whether no permission helps."""
         return self.kind in ("blocked", "newer")
+
+    @property
+    def stage(self) -> Stage:
+        """When it may be done in a deploy that changes code bit by bit: what adds goes before the first new process,
+        what takes away behind the last old one."""
+        return "post" if self.kind in _POST else "pre"
 
 
 def steps_between(before: Iterable[Definition], new: Definition) -> list[Step]:
