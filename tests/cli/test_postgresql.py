@@ -1,22 +1,27 @@
 """The commands over a PostgreSQL server: from an empty database to daily use, by a role that may not make tables."""
 
+import asyncio
 import json
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from psycopg.conninfo import conninfo_to_dict
 
 from stateroom.cli import main
 from stateroom.engines.postgresql_url import read_url
+from stateroom.store import Store
+from support.bot import MENTION, bot
+from support.local_slack import LocalSlack, eventually, local_slack
 from support.postgres import drop_schema, fresh_schema, server
 
 pytestmark = pytest.mark.service
-PAGE = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
 TEAM = "T01234567"
 OLD = """
 import stateroom as sr
@@ -25,6 +30,11 @@ class Poll(sr.Datastore, name="polls"):
     id: str = sr.key()
     title: str
 """
+MORE = """
+class Vote(sr.Datastore, name="votes"):
+    id: str = sr.key()
+"""
+PLACE = ("C00000001", "1700000000.000100")
 NEW = OLD + '    votes: int = 0\n    __indexes__ = [sr.Index("votes")]\n'
 
 
@@ -38,7 +48,7 @@ def url() -> Iterator[str]:
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"polls_{secrets.token_hex(4)}"
-    for suffix, text in (("old", OLD), ("new", NEW)):
+    for suffix, text in (("old", OLD), ("new", NEW), ("more", NEW + MORE)):
         (tmp_path / f"{name}_{suffix}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     return name
@@ -77,31 +87,109 @@ def test_an_empty_database_is_migrated_and_then_every_command_works(url: str, mo
     assert "lunch" in run(url, "datastore", "get", "polls", "a", "--team", TEAM, *old).stdout
 
 
-def test_the_role_of_the_app_needs_no_more_than_the_page_says(url: str, module: str) -> None:
+@contextmanager
+def role(script: str, admin: str) -> Iterator[str]:
+    """A role that the script was run for (%s in it), and the store's URL for it."""
+    name = f"role_{secrets.token_hex(4)}"
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+        connection.execute(script.replace("ROLE", name))
+    try:
+        yield re.sub(r"//[^/@]*@", f"//{quote(name)}:secret@", admin)
+    finally:
+        with psycopg.connect(server(), autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")
+
+
+def raw(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(read_url(url).conninfo, autocommit=True) as connection:
+        found = connection.execute(statement)
+        return found.fetchall() if found.description else []
+
+
+@pytest.fixture
+def migrated(url: str, module: str) -> tuple[str, ...]:
     old = ("--definitions", f"{module}_old")
     run(url, "migrate", "apply", *old)
-    schema, role = read_url(url).schema, f"app_{secrets.token_hex(4)}"
-    flat = " ".join(PAGE.split())
-    grants = [re.sub(r"\bstateroom\b", f'"{schema}"', g) for g in re.findall(r"`(GRANT [^`]+)`", flat)]
-    assert len(grants) == 3
-    with psycopg.connect(server(), autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
-        for grant in grants:
-            connection.execute(f"{grant} TO {role}")
-    try:
-        theirs = re.sub(r"//[^/@]*@", f"//{quote(role)}:secret@", url)
-        assert theirs != url
-        item = json.dumps({"id": "a", "title": "lunch"})
-        run(theirs, "datastore", "put", "polls", item, "--team", TEAM, *old)
-        assert "lunch" in run(theirs, "datastore", "get", "polls", "a", "--team", TEAM, *old).stdout
+    return old
+
+
+def put(url: str, key: str, team: str, *given: str, code: int = 0) -> Result:
+    return run(
+        url, "datastore", "put", "polls", json.dumps({"id": key, "title": "lunch"}), "--team", team, *given, code=code
+    )
+
+
+def test_the_role_of_the_app_reads_and_writes_rows_and_changes_no_table(
+    url: str, module: str, migrated: tuple[str, ...]
+) -> None:
+    schema = f'"{read_url(url).schema}"'
+    with role(run(url, "migrate", "grants", "--role", "ROLE").stdout.replace('"ROLE"', "ROLE"), url) as theirs:
+        put(theirs, "a", TEAM, *migrated)
+        assert "lunch" in run(theirs, "datastore", "get", "polls", "a", "--team", TEAM, *migrated).stdout
         run(theirs, "sweep")
         said = one_line(run(theirs, "migrate", "apply", "--definitions", f"{module}_new", code=1))
         assert "lacks a right" in said
         assert "secret" not in said
-    finally:
-        with psycopg.connect(server(), autocommit=True) as connection:
-            connection.execute(f"DROP OWNED BY {role}")
-            connection.execute(f"DROP ROLE {role}")
+        for statement in (
+            f"CREATE TABLE {schema}.mine (x int)",
+            f"ALTER TABLE {schema}.items_polls ADD COLUMN x int",
+            f"CREATE INDEX ON {schema}.items_polls (version)",
+            f"DROP TABLE {schema}.items_polls",
+            f"TRUNCATE {schema}.items_polls",
+            f"UPDATE {schema}.sr_meta SET value = '9'",
+            f"DELETE FROM {schema}.sr_tables",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                raw(theirs, statement)
+        run(url, "migrate", "apply", "--definitions", f"{module}_new")
+        new = ("--definitions", f"{module}_new")
+        run(url, "migrate", "apply", "--definitions", f"{module}_more")
+        put(theirs, "b", TEAM, *new)
+        more = ("--definitions", f"{module}_more")
+        run(theirs, "datastore", "put", "votes", '{"id": "v"}', "--team", TEAM, *more)  # a table that was made since
+
+
+def test_the_role_of_the_app_runs_the_bot(url: str, migrated: tuple[str, ...]) -> None:
+    async def ask(theirs: str, slack: LocalSlack) -> None:
+        async with bot(slack, theirs):
+            ts = slack.say(f"{MENTION} hello")
+            await eventually(lambda: [m for m in slack.replies(ts) if not m.get("streaming")], 20)
+
+    script = run(url, "migrate", "grants", "--role", "ROLE").stdout.replace('"ROLE"', "ROLE")
+    with role(script, url) as theirs, local_slack() as slack:
+        asyncio.run(ask(theirs, slack))
+
+
+def test_a_reader_of_one_team_sees_its_rows_and_no_others_whatever_it_asks(url: str, migrated: tuple[str, ...]) -> None:
+    schema, other = f'"{read_url(url).schema}"', "T09999999"
+
+    async def talk() -> None:
+        async with Store(url) as store:
+            for team in (TEAM, other):
+                await store.team(team).thread(*PLACE).append([{"kind": "request", "parts": []}], turn_id="t")
+
+    asyncio.run(talk())
+    for team in (TEAM, other):
+        put(url, "a", team, *migrated)
+    script = run(url, "migrate", "grants", "--role", "ROLE", "--team", TEAM).stdout.replace('"ROLE"', "ROLE")
+    with role(script, url) as theirs:
+        assert "lunch" in run(theirs, "datastore", "get", "polls", "a", "--team", TEAM, *migrated).stdout
+        run(theirs, "datastore", "get", "polls", "a", "--team", other, *migrated, code=1)
+        assert raw(theirs, f"SELECT DISTINCT team FROM {schema}.items_polls") == [(TEAM,)]
+        assert raw(theirs, f"SELECT count(*) FROM {schema}.log_sr_entries") == [(1,)]
+        assert raw(theirs, f"SELECT DISTINCT team FROM {schema}.streams_sr_entries") == [(TEAM,)]
+        assert raw(url, f"SELECT count(*) FROM {schema}.log_sr_entries") == [(2,)]
+        assert "lacks a right" in one_line(put(theirs, "b", TEAM, *migrated, code=1))
+        with role(run(url, "migrate", "grants", "--role", "ROLE").stdout.replace('"ROLE"', "ROLE"), url) as app:
+            put(app, "b", other, *migrated)  # whoever is no such reader is as before
+            assert raw(app, f"SELECT count(*) FROM {schema}.items_polls") == [(3,)]
+        raw(url, script.replace("ROLE", str(read_role(theirs))))  # again
+
+
+def read_role(url: str) -> object:
+    return conninfo_to_dict(read_url(url).conninfo)["user"]
 
 
 def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:

@@ -93,9 +93,7 @@ def plan(*, form: str | None, definitions: str | None, as_json: bool, store: str
 
 
 @migrate.command()
-@click.option(
-    "--stage", type=click.Choice(["pre", "post"]), help="Only what goes before, or behind, the new code's deploy."
-)
+@click.option("--stage", type=click.Choice(["pre", "post"]), help="Only what goes before, or behind, a deploy.")
 @click.option("--allow-data-loss", is_flag=True, help="Also do what loses rows or values; the plan says which.")
 @definitions_option
 @json_option

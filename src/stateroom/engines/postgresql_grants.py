@@ -2,7 +2,7 @@
 
 Rules of this file: pure. The app may read and write rows and change no table. A reader of one team is held to it by
 row-level security, which PostgreSQL asks for every statement of that role, whatever it connects through; why the app's
-own role is not is told in docs/adr/0008-row-level-security.md. Each script may be run again, and is when a reader is to
+own role is not is told in docs/adr/0010-row-level-security.md. Each script may be run again, and is when a reader is to
 see tables that were made since.
 """
 
