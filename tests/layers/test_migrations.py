@@ -1,6 +1,5 @@
 """Plans from what a store remembers to what the code defines: additive ones are done, lossy ones need permission."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,36 +8,16 @@ from typing import Any
 import pytest
 
 import stateroom as sr
-from stateroom.engines.memory import MemoryEngine
 from stateroom.layers import catalogue
-from stateroom.layers.migrations import Migration, State
+from stateroom.layers.migrations import State
 from stateroom.layers.migrations_compare import Step, steps_between
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import FormatTooNew, MigrationNeeded, MigrationRefused
-from stateroom.store import Store, own_tables
-from support.retention import ANN, NOW, OTHER, TEAM, TICKETS, rows_of
+from stateroom.store import Store
+from support.migrating import OTHERS, SAME, SLIM, Server, fill, migration, with_attributes
+from support.retention import ANN, NOW, TEAM, TICKETS, rows_of
 from support.tables import each
-
-
-def with_attributes(base: Definition = TICKETS, without: str = "", **more: Attribute) -> Definition:
-    kept = {name: one for name, one in base.attributes.items() if name != without}
-    return replace(base, attributes={**kept, **more})
-
-
-SAME = lambda item: item  # noqa: E731
-SLIM = with_attributes(without="notes")
-OTHERS = Definition("others", "id", {"id": Attribute("string")})
-
-
-def migration(store: Store, *given: Definition) -> Migration:
-    return Migration(store.engine, store.clock, own=own_tables(), given=given)
-
-
-async def fill(store: Store, *items: dict[str, Any], definition: Definition = TICKETS) -> None:
-    for team in (TEAM, OTHER):
-        for number, item in enumerate(items):
-            await store.team(team).items(definition).put({"id": f"t{number}", **item})
 
 
 async def state(store: Store, definition: Definition) -> State:
@@ -205,12 +184,6 @@ async def test_the_store_plans_and_applies_classes_too(store: Store) -> None:
     assert await catalogue.known(store.engine) == {}
     await store.migrate([Note], apply=True)
     assert await store.migrate([Note]) == []
-
-
-class Server(MemoryEngine):
-    """Memory that behaves like a server: others own its tables."""
-
-    capabilities = dataclasses.replace(MemoryEngine.capabilities, name="server", embedded=False)
 
 
 async def test_a_server_gets_tables_by_migrate_alone() -> None:

@@ -19,7 +19,7 @@ from stateroom.engines.port import Engine, Put, Query, Row
 from stateroom.layers.walking import EVERYWHERE, Clock, pages_if_any
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
-from stateroom.model.definition import RESERVED_PREFIX, Definition
+from stateroom.model.definition import RESERVED_PREFIX, Definition, Index
 from stateroom.model.errors import (
     ConditionFailed,
     CorruptData,
@@ -134,9 +134,21 @@ def widened(old: Definition, new: Definition) -> Definition:
     if old.key != new.key or any(shape(old.attributes[n]) != shape(new.attributes[n]) for n in common):
         return old
     gone = {n: replace(a, required=False) for n, a in old.attributes.items() if n not in new.attributes}
-    indexes = new.indexes + tuple(i for i in old.indexes if i not in new.indexes)
+    attributes = {**gone, **new.attributes}
+    indexes = new.indexes + left_over(old, new, attributes)
     code: dict[str, Any] = {"model": None, "upgrades": {}}
-    return replace(new, attributes={**gone, **new.attributes}, indexes=indexes, **code)
+    return replace(new, attributes=attributes, indexes=indexes, **code)
+
+
+def left_over(old: Definition, new: Definition, attributes: Mapping[str, Attribute]) -> tuple[Index, ...]:
+    """The indexes of `old` that `new` has no more, and that a definition with `attributes` may have."""
+    names = {index.name for index in new.indexes}
+
+    def may(name: str) -> bool:
+        found = attributes.get(name)
+        return found is not None and not found.encrypted and shape(found) == shape(old.attributes[name])
+
+    return tuple(one for one in old.indexes if one.name not in names and all(may(name) for name in one.attributes))
 
 
 def shape(attribute: Attribute) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from stateroom.engines.handle import table_of, tables_of
 from stateroom.engines.port import Delete, Drifting, Engine, Query, Row, Table, changes_table
 from stateroom.engines.steps import fitting
 from stateroom.expr.tree import Condition, Exists, Path
-from stateroom.layers.catalogue import KNOWN, Versions, everything, known, record, widened
+from stateroom.layers.catalogue import KNOWN, Versions, everything, known, left_over, record, widened
 from stateroom.layers.migrations_backfill import has, older, refuse_newer
 from stateroom.layers.migrations_compare import Stage, Step, steps_between
 from stateroom.layers.migrations_rewrite import Progress, Rewriter, Work, failed_rows, progress_of
@@ -94,15 +94,13 @@ class Migration:
     ) -> list[Step]:
         """Carry the plan out, or one stage of it; the steps done. MigrationRefused or FormatTooNew before anything is
         changed, WrongUse for what goes behind a deploy before what goes before it."""
-        plan = await self.plan()
-        steps = [step for step in plan if stage in (None, step.stage) or step.in_the_way]
+        steps = [step for step in await self.plan() if stage != "pre" or step.stage == "pre"]
         check(steps, allow_data_loss=allow_data_loss)
-        if stage == "post" and len(steps) < len(plan):
+        if stage == "post" and any(step.kind in ("engine", "new") for step in steps):
             raise WrongUse(
                 "what goes before the deploy is not done yet: run `stateroom migrate apply --stage pre` first"
             )
-        if stage != "post":
-            await self._engine.apply(self._tables)
+        await self._engine.apply(self._tables)
         versions = await known(self._engine)
         for step in steps:
             told(step.text)
@@ -204,14 +202,15 @@ class Migration:
 
 
 def _beside(versions: Versions, new: Definition) -> Definition:
-    """What is remembered while old code still writes: the new definition, with what the old one has and it has not."""
-    if not versions:
-        return new
-    old = versions[max(versions)]
-    both = widened(old, new)
-    if old.version == new.version or both == old:
-        return both
-    return replace(new, indexes=both.indexes)  # what a step of the version drops is no attribute of it
+    """What is remembered while old code still writes: the new definition, with what the old one has and it has not.
+
+    So that what is to be taken away is still in the plan behind the deploy.
+    """
+    old = versions[max(versions)] if versions else new
+    if old.version == new.version or old.key != new.key:
+        return widened(old, new)
+    kept = left_over(old, new, new.attributes)  # what a step of the version drops is no attribute of it
+    return replace(new, indexes=new.indexes + kept)
 
 
 def check(steps: Sequence[Step], *, allow_data_loss: bool) -> None:
