@@ -5,6 +5,11 @@ PORT       ?= 8400
 JOBS       ?= 2
 UV_VERSION := 0.13.8
 
+# What is deployed: deploy/Dockerfile and deploy/aws/template.yaml take it from deploy/requirements.lock.
+DEPLOYED      := bot bedrock anthropic openai postgres dynamodb objects keys
+LAMBDA        ?= build/lambda
+LAMBDA_PYTHON ?= 3.13
+
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
@@ -15,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test check static unit service docs bench mutants soak reference lock clean
+.PHONY: help install demo test check static unit service docs bench mutants soak reference lock lambda clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +90,15 @@ reference: install ## make the reference pages (docs/cli.md, settings.md, api.md
 lock: install ## make requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 $(DEPLOYED:%=--extra %) --constraint requirements.lock \
+	  --generate-hashes --no-emit-index-url --no-header pyproject.toml deploy/build.in -o deploy/requirements.lock
+
+# Wheels for Lambda's machine, whatever this one is.
+lambda: install ## make build/lambda, what deploy/aws/template.yaml deploys
+	rm -rf $(LAMBDA)
+	$(BIN)/uv pip install --quiet --target $(LAMBDA) --python-platform x86_64-manylinux_2_28 \
+	  --python-version $(LAMBDA_PYTHON) --only-binary :all: --require-hashes -r deploy/requirements.lock
+	$(BIN)/uv pip install --quiet --target $(LAMBDA) --no-deps .
 
 clean: ## remove .venv and all caches; keeps your databases
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts build dist

@@ -39,10 +39,11 @@ class Died(Exception):
 
 
 class Environment:
-    """One execution environment of a function."""
+    """One execution environment of a function. `alone`: what is installed here is not there; its path has it all."""
 
-    def __init__(self, name: str, env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, env: Mapping[str, str], log: Path, *, alone: bool = False) -> None:
         self._name, self._env, self._log = name, dict(env), log
+        self._options = ["-S"] if alone else []
         self.process: subprocess.Popen[bytes] | None = None
         self.left = 0.0  # seconds that the last invocation did not use
 
@@ -86,7 +87,7 @@ class Environment:
         self.end()
         with self._log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "support.lambda_host", self._name],
+                [sys.executable, *self._options, "-m", "support.lambda_host", self._name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
