@@ -1,0 +1,436 @@
+"""`stateroom copy` as users run it: by the page's own commands, under traffic, killed, and with bots on both sides.
+
+Everything is a real process: the copy, the bots, the writers. The memory of a copy is measured at ten times the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stateroom.engines.conformance import Clock
+from stateroom.engines.port import Put, Query
+from stateroom.engines.slack_hosted import SlackHostedEngine
+from stateroom.layers.inbox import INBOX
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
+from stateroom.store import Store
+from support import dynamodb, slack_hosted
+from support.bot import MENTION, Child, children, envelope, environment, mention, post_async
+from support.local_slack import LocalSlack, eventually, local_slack
+from support.postgres import drop_schema, fresh_schema
+
+pytestmark = pytest.mark.service
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "copy.md").read_text(encoding="utf-8")
+TEAM, CHANNEL = "T00000001", "C00000001"
+WORD = "heron"
+GROWTH = 20  # MB, from n to 10 n
+ITEMS = Definition("shop", "id", {"id": Attribute("string", required=True), "n": Attribute("integer")})
+MODULE = """
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
+
+SHOP = Definition("shop", "id", {"id": Attribute("string", required=True), "n": Attribute("integer")})
+"""
+TRAFFIC = """
+import asyncio, sys
+import stateroom as sr
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
+from stateroom.model.errors import StoreUnavailable
+
+SHOP = Definition("shop", "id", {"id": Attribute("string", required=True), "n": Attribute("integer")})
+
+async def main(url, name):
+    words = [{"kind": "request", "parts": [{"part_kind": "user-prompt", "content": "hello"}]}]
+    async with sr.open(url) as store:
+        shop = store.team("T00000001").items(SHOP)
+        thread = store.team("T00000001").thread("C00000001", "1700000000.000100")
+        number = 0
+        while True:
+            number += 1
+            try:
+                await shop.put({"id": f"{name}{number:06d}", "n": number})
+                await shop.update("sum", add={"n": 1})
+                at = await thread.append(words, turn_id=f"{name}{number}")
+                if number % 3 == 0:
+                    await shop.delete(f"{name}{number - 1:06d}")
+            except StoreUnavailable as refused:
+                print("refused", refused.reason, flush=True)
+                return
+            print(f"{name} {number} {at}", flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def slack() -> Iterator[LocalSlack]:
+    """Slack whose minute of waiting for the next delivery is three seconds."""
+    with local_slack(time_scale=0.05) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "dynamodb"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a store that is not there yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/target.db"
+        return
+    fresh, drop = (
+        (fresh_schema, drop_schema) if request.param == "postgresql" else (dynamodb.fresh_table, dynamodb.drop_table)
+    )
+    url = fresh()
+    yield url
+    drop(url)
+
+
+class Done:
+    """A command that has ended."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        self.code = process.returncode
+        self.out, self.err = process.stdout, process.stderr
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def stateroom(*args: str, folder: Path, env: Mapping[str, str] | None = None, code: int = 0) -> Done:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "stateroom", *args]
+    given = {**os.environ, **(env or {})}
+    done = Done(
+        subprocess.run(command, capture_output=True, text=True, cwd=folder, env=given, timeout=120, check=False)
+    )
+    assert done.code == code, (done.code, done.out[-2000:], done.err[-2000:])
+    return done
+
+
+async def off(*args: str, folder: Path, code: int = 0) -> Done:
+    """The same, while this loop goes on."""
+    return await asyncio.to_thread(stateroom, *args, folder=folder, code=code)
+
+
+class Bots:
+    """Bots on one Slack, each on a store."""
+
+    def __init__(self, slack: LocalSlack, folder: Path, begin: Callable[..., Child]) -> None:
+        self.slack, self.folder, self._begin, self._count = slack, folder, begin, 0
+
+    def serve(self, url: str, *more: str, **settings: str) -> Child:
+        """Ingress and worker; Slack's events go there from now on."""
+        self._count += 1
+        log = self.folder / f"{self._count}.log"
+        child = self._begin(["serve", "--port", "0", *more], environment(self.slack, url, **settings), log)
+        self.slack.register(f"{child.url}/slack/events")
+        return child
+
+    def answers(self, ts: str, count: int = 1) -> list[dict[str, Any]]:
+        """The answers, once there are `count` and none streams."""
+        found = self.slack.replies(ts)
+        return found if len(found) >= count and not any(m.get("streaming") for m in found) else []
+
+
+@pytest.fixture
+def bots(slack: LocalSlack, tmp_path: Path) -> Iterator[Bots]:
+    with children() as begin:
+        yield Bots(slack, tmp_path, begin)
+
+
+async def test_the_pages_commands_move_a_running_bot_that_then_answers_its_old_threads(
+    bots: Bots, target: str, tmp_path: Path
+) -> None:
+    commands = [
+        line.strip()
+        for block in re.findall(r"```shell\n(.*?)```", PAGE, re.DOTALL)
+        for line in block.splitlines()
+        if line.strip()
+    ]
+    assert [next(f for f in ("--dry-run", "--verify", "--cutover", "--unfreeze") if f in c) for c in commands] == [
+        "--dry-run",
+        "--verify",
+        "--cutover",
+        "--unfreeze",
+    ]
+    source = f"sqlite:///{tmp_path}/state.db"
+    bot = bots.serve(source)
+    ts = bots.slack.say(f"{MENTION} {WORD}")
+    await eventually(lambda: bots.answers(ts), 20)
+    said: list[str] = []
+    for command in commands[:3]:
+        name, *args = [part.strip('"').replace("$TARGET", target) for part in command.split()]
+        assert name == "stateroom"
+        done = await off(*args, folder=tmp_path, code=int("--dry-run" in args and "sqlite" not in target))
+        said.append(done.out)
+    assert "rows" in said[0]
+    assert "the same in" in said[1]
+    assert "switched" in said[2]
+    (setting,) = re.findall(r"STATEROOM_STORE=(\S+)", said[2])
+    assert setting == target or "PASSWORD" in setting
+    meanwhile = bots.slack.say(f"{MENTION} {WORD} meanwhile", thread_ts=ts)  # the old bot says 503
+    await eventually(lambda: [d for d in bots.slack.deliveries() if d.get("status") == 503], 20)
+    bot.process.terminate()
+    assert bot.process.wait(12) == 0
+    bots.serve(target)
+    await eventually(lambda: bots.answers(ts, 2), 30)
+    first, second = bots.answers(ts, 2)
+    assert "first turn" in first["text"]
+    assert "one earlier turn" in second["text"], "the history came along"
+    later = bots.slack.say(f"{WORD} again", thread_ts=ts)
+    await eventually(lambda: bots.answers(ts, 3), 30)
+    assert "2 earlier turns" in bots.answers(ts, 3)[2]["text"]
+    async with Store(target) as store:
+        found = await store.team(TEAM).thread(CHANNEL, ts).entries()
+        assert [entry.turn_id for entry in found.items] == [f"{CHANNEL}:{one}" for one in (ts, meanwhile, later)]
+    stateroom(*commands[3].split()[1:], folder=tmp_path)
+    async with Store(source) as store:
+        await store.team(TEAM).items(ITEMS).put({"id": "writes again", "n": 1})
+
+
+@pytest.mark.parametrize("target", ["sqlite", "postgresql"], indirect=True)
+async def test_a_copy_under_traffic_killed_twice_loses_nothing(target: str, tmp_path: Path) -> None:
+    source = f"sqlite:///{tmp_path}/source.db"
+    async with Store(source) as store:
+        items = store.team(TEAM).items(ITEMS)
+        for start in range(0, 6000, 500):
+            (await items.bulk_put([{"id": f"old{n:05d}", "n": n} for n in range(start, start + 500)])).check()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", TRAFFIC, source, name], stdout=subprocess.PIPE, text=True)
+        for name in "ab"
+    ]
+    chance = random.Random(7)
+    try:
+        for _ in range(2):
+            copying = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "stateroom",
+                    "copy",
+                    "--from",
+                    source,
+                    "--to",
+                    target,
+                    "--migrate",
+                    "--throttle",
+                    "4000",
+                    "--follow",
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            await asyncio.sleep(chance.uniform(1.5, 3.0))
+            assert copying.poll() is None
+            copying.kill()
+            copying.wait()
+        done = await off("copy", "--from", source, "--to", target, "--cutover", "--json", folder=tmp_path)
+    finally:
+        told = await asyncio.gather(*(asyncio.to_thread(_ended, writer) for writer in writers))
+    assert done.lines[-1]["same"] is True
+    acknowledged = [line.split() for lines in told for line in lines if not line.startswith("refused")]
+    assert all("refused frozen" in lines[-1] for lines in told), "they were writing until the freeze"
+    assert len(acknowledged) > 100
+    async with Store(target) as store:
+        thread = store.team(TEAM).thread(CHANNEL, "1700000000.000100")
+        numbers = {}
+        after: int | None = 0
+        while after is not None:
+            found = await thread.entries(after=after, limit=1000)
+            numbers |= {entry.turn_id: entry.number for entry in found.items}
+            after = found.cursor
+        items = store.team(TEAM).items(ITEMS)
+        for name, number, at in acknowledged:
+            assert numbers[f"{name}{number}"] == int(at)
+        assert sorted(numbers.values()) == list(range(1, len(numbers) + 1))
+        total = await items.get("sum")
+        assert total is not None
+        assert total["n"] >= len(acknowledged)
+        kept = {item["id"] async for item in items.scan()}
+        assert {f"old{n:05d}" for n in range(6000)} <= kept
+        for name, number, _ in acknowledged:
+            if int(number) % 3 != 2:  # every third takes the one before it away
+                assert f"{name}{int(number):06d}" in kept
+            elif [name, str(int(number) + 1)] in [one[:2] for one in acknowledged[-50:]]:
+                assert f"{name}{int(number):06d}" not in kept
+
+
+def _ended(writer: subprocess.Popen[str]) -> list[str]:
+    try:
+        out, _ = writer.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        writer.kill()
+        out, _ = writer.communicate()
+    return out.splitlines()
+
+
+@pytest.mark.parametrize("target", ["sqlite"], indirect=True)
+async def test_a_copied_inbox_answers_nothing_again_and_new_messages_all_the_same(
+    bots: Bots, target: str, tmp_path: Path
+) -> None:
+    """A copy without a cut-over, as of a backup: done turns, and one that was being answered when it was made."""
+    source = f"sqlite:///{tmp_path}/source.db"
+    bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.2")
+    ts = bots.slack.say(f"{MENTION} {WORD}")
+    await eventually(lambda: bots.answers(ts), 40)
+    running = bots.slack.say(f"{MENTION} {WORD} slowly")
+    await eventually(lambda: bots.slack.replies(running), 20)
+    await off("copy", "--from", source, "--to", target, folder=tmp_path)
+    await eventually(lambda: bots.answers(running), 40)
+    bot.process.terminate()
+    bot.process.wait(12)
+    calls = len(bots.slack.calls("chat.startStream"))
+    other = bots.serve(target)
+    for number, message in enumerate((ts, running)):  # Slack delivers both again
+        body = envelope(mention(WORD, message), event_id=f"EvAGAIN{number}")
+        assert (await post_async(other.url, body))[0] == 200
+    fresh = bots.slack.say(f"{MENTION} {WORD} fresh", thread_ts=running)
+    await eventually(lambda: bots.answers(running, 2), 20)
+    assert len(bots.slack.replies(ts)) == 1
+    assert len(bots.slack.replies(running)) == 2
+    assert len(bots.slack.calls("chat.startStream")) == calls + 1, "only the new message was answered"
+    async with Store(target) as store:
+        rows = {row.id: row.item for row in (await store.raw.query(Query(INBOX.name, TEAM, 50))).rows}
+    assert rows[f"{CHANNEL}:{ts}"]["state"] == "done"
+    assert "held" in rows[f"{CHANNEL}:{running}"]
+    assert rows[f"{CHANNEL}:{fresh}"]["state"] == "done"
+
+
+async def test_hosted_items_come_out_and_go_in(tmp_path: Path) -> None:
+    (tmp_path / "shop_copy.py").write_text(MODULE)
+    with slack_hosted.hosting("shop", attributes={"n": {"type": "integer"}}) as (_, url, token):
+        engine = SlackHostedEngine(url, Clock(), token)
+        await engine.open()
+        engine.know("shop", "id", None)
+        await asyncio.gather(
+            *(engine.commit([Put("shop", TEAM, f"k{n:03}", {"id": f"k{n:03}", "n": n})]) for n in range(60))
+        )
+        env = {
+            "SLACK_SERVICE_TOKEN": token,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        }
+        file, args = f"sqlite:///{tmp_path}/out.db", ("--definitions", "shop_copy", "--verify", "--json")
+        reading = url.replace("&write=1", "")
+
+        def copy(source: str, target: str, *more: str, code: int = 0) -> Done:
+            return stateroom(
+                "copy", "--from", source, "--to", target, *args, *more, folder=tmp_path, env=env, code=code
+            )
+
+        done = await asyncio.to_thread(copy, reading, file)
+        assert done.lines[-1]["same"] is True
+        async with Store(file) as store:
+            assert await store.team(TEAM).items(ITEMS).count() == 60
+            await store.team(TEAM).items(ITEMS).delete("k007")
+            await store.team(TEAM).items(ITEMS).put({"id": "k100", "n": 100})
+        refused = await asyncio.to_thread(copy, file, url, "--datastore", "shop", "--dry-run", code=0)
+        assert refused.lines[-1]["rows"] == 60
+        done = await asyncio.to_thread(copy, file, url, "--datastore", "shop")
+        assert done.lines[-1]["same"] is True
+        rows = await engine.get("shop", TEAM, ["k007", "k008", "k100"])
+        assert [row is not None for row in rows] == [False, True, True]
+        whole = await asyncio.to_thread(copy, file, url, code=1)
+        assert "cannot hold" in whole.out or "holds users' datastores alone" in whole.out
+        assert token not in done.out + done.err + whole.out + whole.err
+        await engine.close()
+
+
+def test_a_dry_run_writes_nothing_and_names_what_is_lacking(tmp_path: Path) -> None:
+    source = f"sqlite:///{tmp_path}/source.db"
+
+    async def fill() -> None:
+        async with Store(source) as store:
+            await store.team(TEAM).items(ITEMS).put({"id": "a", "n": 1})
+            large = Definition("large", "id", {"id": Attribute("string"), "text": Attribute("string")})
+            await store.team(TEAM).items(large).put({"id": "a", "text": "x" * 500_000})
+
+    asyncio.run(fill())
+    before = (tmp_path / "source.db").read_bytes()
+    url = dynamodb.fresh_table()
+    done = stateroom("copy", "--from", source, "--to", url, "--dry-run", "--json", folder=tmp_path, code=1)
+    (plan,) = done.lines
+    assert {"large"} == {one["datastore"] for one in plan["lacks"] if one["loses"]}
+    assert "393216 bytes" in str(plan["lacks"])
+    assert plan["rows"] >= 2
+    assert plan["calls"] >= 2
+    assert plan["steps"]
+    refused = stateroom("copy", "--from", source, "--to", url, "--migrate", folder=tmp_path, code=1)
+    assert "large" in refused.err
+    stateroom("copy", "--from", source, "--to", f"sqlite:///{tmp_path}/new.db", "--dry-run", folder=tmp_path)
+    assert not (tmp_path / "new.db").exists()
+    assert (tmp_path / "source.db").read_bytes() == before
+    dynamodb.drop_table(url)
+
+
+@pytest.mark.parametrize(
+    ("args", "words", "code"),
+    [
+        (("--to", "sqlite:///./a.db"), "same store", 2),
+        ((), "--to", 2),
+        (("--to", "sqlite:///b.db", "--follow", "--cutover"), "one of", 2),
+        (("--to", "sqlite:///b.db", "--datastore", "none"), "no datastore none", 1),
+        (("--to", "postgresql://u:hunter2@127.0.0.1:9/x"), "cannot be reached", 1),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, args: tuple[str, ...], words: str, code: int) -> None:
+    async def make() -> None:
+        async with Store(f"sqlite:///{tmp_path}/a.db") as store:
+            await store.team(TEAM).items(ITEMS).put({"id": "a", "n": 1})
+
+    asyncio.run(make())
+    done = stateroom("copy", "--from", "sqlite:///a.db", *args, folder=tmp_path, code=code)
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+    assert "hunter2" not in done.err
+
+
+MEASURED = """
+import atexit, pathlib, sys
+from stateroom.cli import main
+atexit.register(lambda: sys.stderr.write(pathlib.Path("/proc/self/status").read_text()))
+main()
+"""
+
+
+def peak(folder: Path, *args: str) -> float:
+    """The greatest memory of a copy, in MB."""
+    command = [sys.executable, "-c", MEASURED, "copy", *args, "--verify", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize(
+    ("target", "rows"), [("sqlite", 20_000), ("postgresql", 2_000), ("dynamodb", 200)], indirect=["target"]
+)
+def test_a_copy_of_ten_times_the_rows_takes_no_more_memory(target: str, rows: int, tmp_path: Path) -> None:
+    async def fill(url: str, count: int) -> None:
+        async with Store(url) as store:
+            await store.team(TEAM).items(ITEMS).get("none")
+            for start in range(0, count, 5000):
+                part = range(start, min(count, start + 5000))
+                await store.raw.commit([Put("shop", TEAM, f"k{n:07d}", {"id": f"k{n:07d}", "n": n}) for n in part])
+
+    found = []
+    for count in (rows, 10 * rows):
+        asyncio.run(fill(f"sqlite:///{tmp_path}/source{count}.db", count))
+        to = target.replace("target.db", f"target{count}.db") if "sqlite" in target else target
+        if count != rows and "sqlite" not in target:
+            (drop_schema if "postgresql" in target else dynamodb.drop_table)(target)
+        found.append(peak(tmp_path, "--from", f"sqlite:///source{count}.db", "--to", to, "--migrate"))
+    print(f"copy of {rows} and {10 * rows} rows: {found[0]:.0f} and {found[1]:.0f} MB")
+    assert found[1] - found[0] <= GROWTH, found
