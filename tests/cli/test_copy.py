@@ -283,7 +283,7 @@ async def test_a_copied_inbox_answers_nothing_again_and_new_messages_all_the_sam
 ) -> None:
     """A copy without a cut-over, as of a backup: done turns, and one that was being answered when it was made."""
     source = f"sqlite:///{tmp_path}/source.db"
-    bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.2")
+    bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.1")
     ts = bots.slack.say(f"{MENTION} {WORD}")
     await eventually(lambda: bots.answers(ts), 40)
     running = bots.slack.say(f"{MENTION} {WORD} slowly")
