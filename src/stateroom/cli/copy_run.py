@@ -39,7 +39,7 @@ from stateroom.model.definition import TRASH_PREFIX, Definition
 from stateroom.model.errors import LeaseLost, MigrationNeeded, MigrationRefused, UnknownDatastore, WrongUse
 from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
 
-LEASE: Final = 10.0  # seconds; what a killed copy holds up the next one by
+LEASE: Final = 5.0  # seconds; what a killed copy holds up the next one by
 EVERY: Final = 2.0  # seconds between two looks of a copy that follows
 TRIES: Final = 5  # passes and comparisons, while the source changes
 PLATFORM: Final = 1.5  # seconds that a bulk call to a platform takes, paced by its tier
