@@ -42,6 +42,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body go together: apart, each answer would wait 40 ms for the client's delayed ACK
     server: _Server
 
     def do_GET(self) -> None:
