@@ -2,13 +2,19 @@
 
 Rules of this file: it knows no protocol. It runs in the test's event loop, listens on a free port of 127.0.0.1, and
 reaches the server by host and port or by the path of a socket. `answers` is what the server says, `asks` what the
-client says: each way can be stopped alone (a stall; stop both and the connection is half-open).
+client says: each way can be stopped alone (a stall; stop both and the connection is half-open). `doom` says what
+becomes of the next few pieces that begin with some bytes:
+
+    ask      it never comes to the server, and the connection ends
+    answer   the server has answered, the client does not get it, and the connection ends
+    short    the same, but for the last byte of the first piece of the answer
+    silence  the server has answered, the client does not get it, and the connection stays
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -25,6 +31,7 @@ class Proxy:
         self.delay = 0.0  # seconds before each piece
         self.refusing = False
         self.connections = 0
+        self.doomed: list[tuple[bytes, str]] = []
         self.asks.set()
         self.answers.set()
         self.port = 0
@@ -35,6 +42,10 @@ class Proxy:
             writer.transport.abort()
         self.asks.set()
         self.answers.set()
+
+    def doom(self, begin: bytes, fault: str, count: int = 1) -> None:
+        """See above."""
+        self.doomed += [(begin, fault)] * count
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client."""
@@ -48,8 +59,19 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, back}
-        for source, target, gate in ((reader, back, self.asks), (there, writer, self.answers)):
-            task = asyncio.ensure_future(self._pump(source, target, gate))
+        fate: list[str] = []  # what was decided for the answer
+
+        def ask(piece: bytes) -> bytes:
+            if not self.doomed or not piece.startswith(self.doomed[0][0]):
+                return piece
+            fate.append(self.doomed.pop(0)[1])
+            return piece if fate[-1] != "ask" else b""
+
+        def answer(piece: bytes) -> bytes:
+            return piece if not fate else piece[:-1] if fate[-1] == "short" else b""
+
+        for source, target, gate, filtered in ((reader, back, self.asks, ask), (there, writer, self.answers, answer)):
+            task = asyncio.ensure_future(self._pump(source, target, gate, filtered, fate))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -58,14 +80,24 @@ class Proxy:
             return await asyncio.open_unix_connection(self._target)
         return await asyncio.open_connection(*self._target)
 
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        gate: asyncio.Event,
+        filtered: Callable[[bytes], bytes],
+        fate: list[str],
+    ) -> None:
         try:
             while piece := await source.read(65536):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await gate.wait()
-                target.write(piece)
+                passed = filtered(piece)
+                target.write(passed)
                 await target.drain()
+                if len(passed) < len(piece) and fate[-1] != "silence":
+                    break
         except OSError:
             pass  # cut
         target.close()

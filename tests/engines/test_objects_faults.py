@@ -1,0 +1,348 @@
+"""Object storage on a bad day: connections cut, stalled, slow and half-open, processes that race, and 100 exits.
+
+A real SeaweedFS behind a TCP proxy: nothing acknowledged is lost, nothing is applied twice, and errors tell the truth.
+"""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stateroom.engines import objects_cloud
+from stateroom.engines.objects import ObjectsEngine
+from stateroom.engines.port import Append, Delete, Put, Query, Rewrite, Row, Table, Truncate, Update, Write
+from stateroom.model.errors import ConditionFailed, StateroomError, StoreUnavailable
+from support import objects
+from support.proxy import Proxy, listening
+
+pytestmark = pytest.mark.service
+TEAM = "T00000001"
+TABLES = [Table("items"), Table("log", log=True)]
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[tuple[Proxy, str, str]]:
+    """A proxy, the store's URL through it, and the one that goes straight."""
+    url = objects.fresh("seaweedfs")
+    async with listening(Proxy(objects.place_of(url))) as found:
+        yield found, objects.through(url, found.port), url
+
+
+async def opened(url: str) -> ObjectsEngine:
+    engine = ObjectsEngine(url, time.time)
+    await engine.open()
+    await engine.apply(TABLES)
+    return engine
+
+
+async def trouble(proxy: Proxy, dice: random.Random, until: asyncio.Event) -> None:
+    """Cuts, stalls of one way or both, and slowness, until it is enough."""
+    while not until.is_set():
+        await asyncio.sleep(dice.uniform(0.02, 0.15))
+        kind = dice.choice(["cut", "cut", "answers", "asks", "slow"])
+        if kind == "slow":
+            proxy.delay = 0.02
+            await asyncio.sleep(0.1)
+            proxy.delay = 0.0
+        elif kind == "cut":
+            proxy.cut()
+        else:
+            gate: asyncio.Event = getattr(proxy, kind)
+            gate.clear()
+            await asyncio.sleep(0.1)
+            proxy.cut()
+    proxy.cut()
+
+
+@dataclass
+class Kept:
+    """What one writer was told."""
+
+    numbers: list[int] = field(default_factory=list)  # of its turns, in order
+    sure: int = 0  # additions that were acknowledged
+    unsure: int = 0  # and those that may have been applied
+    refused: list[StateroomError] = field(default_factory=list)
+
+
+async def keep_writing(engine: ObjectsEngine, name: str, kept: Kept) -> None:
+    """Twelve turns, each sent until it is acknowledged, and twelve additions, each sent once."""
+    for n in range(12):
+        while True:
+            try:
+                (done,) = await engine.commit([Append("log", TEAM, f"s{name}", f"{name}.{n}", {"n": n})])
+                break
+            except StateroomError as error:
+                kept.refused.append(error)
+        assert done.row
+        kept.numbers.append(done.row.version)
+        try:
+            await engine.commit([Update("items", TEAM, f"c{name}", add={"n": 1})])
+        except StateroomError as error:
+            kept.refused.append(error)
+            kept.unsure += error.maybe_applied
+        else:
+            kept.sure += 1
+
+
+async def test_under_cuts_stalls_and_slowness_nothing_acknowledged_is_lost_and_nothing_is_applied_twice(
+    proxy: tuple[Proxy, str, str],
+) -> None:
+    between, through, straight = proxy
+    engine = await opened(through)
+    writers = {str(n): Kept() for n in range(6)}
+    over = asyncio.Event()
+    troubling = asyncio.create_task(trouble(between, random.Random(7), over))
+    await asyncio.gather(*(keep_writing(engine, name, kept) for name, kept in writers.items()))
+    over.set()
+    await troubling
+    await engine.close()
+    check = await opened(straight)
+    for name, kept in writers.items():
+        assert [str(error) for error in kept.refused if not error.retryable] == []
+        assert kept.numbers == list(range(1, 13))
+        page = await check.query(Query("log", TEAM, 100, equals=(f"s{name}",)))
+        assert [row.id.rpartition("/")[2] for row in page.rows] == [f"{name}.{n}" for n in range(12)]
+        (row,) = await check.get("items", TEAM, [f"c{name}"])
+        assert row
+        assert kept.sure <= row.item["n"] <= kept.sure + kept.unsure
+    await check.close()
+
+
+async def write_of_each_kind(engine: ObjectsEngine, name: str, doom: Callable[[], None]) -> None:
+    """Each is met by a fault, and is what it would have been without."""
+
+    async def done(write: Write) -> Row | None:
+        doom()
+        (found,) = await engine.commit([write])
+        assert found.changed, write
+        return found.row
+
+    made = await done(Put("items", TEAM, name, {"n": 1}, if_version=0))
+    assert made
+    again = await done(Put("items", TEAM, name, {"n": 2}, if_version=made.version))
+    assert again
+    assert again.version > made.version
+    with pytest.raises(ConditionFailed) as stale:
+        await engine.commit([Put("items", TEAM, name, {"n": 9}, if_version=made.version)])
+    assert stale.value.current == {"n": 2}
+    added = await done(Update("items", TEAM, name, add={"n": 1}))
+    assert added
+    assert added.item == {"n": 3}
+    assert await engine.get("items", TEAM, [name]) == [added]
+    await done(Delete("items", TEAM, name, if_version=added.version))
+    assert await engine.get("items", TEAM, [name]) == [None]
+    for number in (1, 2):
+        entry = await done(Append("log", TEAM, name, f"t{number}", {"n": number}))
+        assert entry
+        assert entry.version == number
+    await done(Rewrite("log", TEAM, name, 1, {"gone": True}, before={"n": 1}))
+    page = await engine.query(Query("log", TEAM, 10, equals=(name,)))
+    assert [row.item for row in page.rows] == [{"gone": True}, {"n": 2}]
+    await done(Truncate("log", TEAM, name))
+    assert (await engine.query(Query("log", TEAM, 10, equals=(name,)))).rows == []
+
+
+@pytest.mark.parametrize("fault", ["ask", "answer", "short", "silence"])
+@pytest.mark.parametrize("kind", ["seaweedfs", "moto"])
+async def test_a_put_whose_answer_was_lost_finds_its_own_object_and_is_no_conflict(
+    kind: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects_cloud, "TIMES", {"timeout": "400ms", "connect_timeout": "2s"})
+    url = objects.fresh(kind)
+    async with listening(Proxy(objects.place_of(url))) as between:
+        engine = await opened(objects.through(url, between.port))
+        await write_of_each_kind(engine, "one", lambda: between.doom(b"PUT ", fault))
+        assert between.doomed == []
+        await engine.close()
+
+
+async def test_a_put_that_somebody_else_was_quicker_with_is_a_conflict_although_its_answer_was_lost(
+    proxy: tuple[Proxy, str, str],
+) -> None:
+    between, through, straight = proxy
+    engine, other = await opened(through), await opened(straight)
+    (made,) = await engine.commit([Put("items", TEAM, "a", {"n": 1})])
+    assert made.row
+    between.asks.clear()  # ours is on its way
+    ours = asyncio.ensure_future(engine.commit([Put("items", TEAM, "b", {"by": "us"}, if_version=0)]))
+    mine = asyncio.ensure_future(engine.commit([Append("log", TEAM, "s", "us", {})]))
+    await other.commit([Put("items", TEAM, "b", {"by": "them"})])
+    await other.commit([Append("log", TEAM, "s", "them", {})])
+    between.cut()
+    with pytest.raises(ConditionFailed) as refused:
+        await ours
+    assert refused.value.current == {"by": "them"}
+    (behind,) = await mine
+    assert behind.row
+    assert behind.row.version == 2
+    for one in (engine, other):
+        await one.close()
+
+
+async def test_a_read_that_was_cut_short_is_asked_again_and_never_half(proxy: tuple[Proxy, str, str]) -> None:
+    between, through, _ = proxy
+    engine = await opened(through)
+    item = {"text": "x" * 200_000}
+    await engine.commit([Put("items", TEAM, "a", item)])
+    for number in range(3):
+        await engine.commit([Append("log", TEAM, "s", f"t{number}", {"n": number})])
+    for fault in ("ask", "answer", "short"):
+        between.doom(b"GET ", fault, 2)
+        (row,) = await engine.get("items", TEAM, ["a"])
+        assert row
+        assert row.item == item
+        between.doom(b"GET ", fault, 2)
+        page = await engine.query(Query("log", TEAM, 10, equals=("s",)))
+        assert [row.item["n"] for row in page.rows] == [0, 1, 2]
+    between.doom(b"GET ", "short", 5)
+    with pytest.raises(StoreUnavailable) as lost:
+        await engine.get("items", TEAM, ["a"])
+    assert (lost.value.reason, lost.value.retryable, lost.value.maybe_applied) == ("io", True, False)
+    await engine.close()
+
+
+async def test_a_put_that_is_lost_every_time_may_have_been_applied_and_can_be_repeated(
+    proxy: tuple[Proxy, str, str],
+) -> None:
+    between, through, straight = proxy
+    engine = await opened(through)
+    between.doom(b"PUT ", "ask", 5)
+    with pytest.raises(StoreUnavailable) as lost:
+        await engine.commit([Append("log", TEAM, "s", "t1", {})])
+    assert (lost.value.reason, lost.value.retryable, lost.value.maybe_applied) == ("io", True, True)
+    for _ in range(2):
+        (done,) = await engine.commit([Append("log", TEAM, "s", "t1", {})])
+        assert done.row
+        assert done.row.version == 1
+    await engine.close()
+    check = await opened(straight)
+    assert len((await check.query(Query("log", TEAM, 10, equals=("s",)))).rows) == 1
+    await check.close()
+
+
+async def test_a_half_open_connection_is_given_up_in_time(
+    proxy: tuple[Proxy, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between, through, straight = proxy
+    monkeypatch.setattr(objects_cloud, "TIMES", {"timeout": "300ms", "connect_timeout": "300ms"})
+    engine = await opened(through)
+    between.answers.clear()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable) as lost:
+        await engine.commit([Append("log", TEAM, "s", "t1", {})])
+    assert time.monotonic() - began < 20
+    assert (lost.value.reason, lost.value.retryable) == ("io", True)
+    between.cut()
+    (done,) = await engine.commit([Append("log", TEAM, "s", "t1", {})])
+    assert done.row
+    assert done.row.version == 1
+    await engine.close()
+    check = await opened(straight)
+    assert len((await check.query(Query("log", TEAM, 10, equals=("s",)))).rows) == 1
+    await check.close()
+
+
+async def test_a_server_that_is_away_is_an_error_that_applied_nothing(proxy: tuple[Proxy, str, str]) -> None:
+    between, through, _ = proxy
+    engine = await opened(through)
+    between.refusing = True
+    between.cut()
+    with pytest.raises(StoreUnavailable) as away:
+        await engine.get("items", TEAM, ["a"])
+    assert away.value.retryable
+    assert not away.value.maybe_applied
+    between.refusing = False
+    assert await engine.get("items", TEAM, ["a"]) == [None]
+    await engine.close()
+
+
+# Processes.
+
+FIFTY = """
+import asyncio, sys, time
+from stateroom.engines.objects import ObjectsEngine
+from stateroom.engines.port import Append
+async def main(url, name, count):
+    engine = ObjectsEngine(url, time.time)
+    await engine.open()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    turns = [engine.commit([Append("log", "T00000001", "s", f"{name}.{n}", {"n": n})]) for n in range(count)]
+    numbers = [done.row.version for (done,) in await asyncio.gather(*turns)]
+    print(*numbers, flush=True)
+    await engine.close()
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", *objects.SERVERS])
+async def test_fifty_appends_at_once_from_several_processes_are_all_kept(kind: str, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/store" if kind == "file" else objects.fresh(kind)
+    engine = await opened(url)
+    pipe: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers: list[Any] = [
+        subprocess.Popen([sys.executable, "-c", FIFTY, url, name, str(count)], **pipe)
+        for name, count in (("a", 13), ("b", 13), ("c", 12), ("d", 12))
+    ]
+    try:
+        for writer in writers:
+            assert await asyncio.to_thread(writer.stdout.readline) == "ready\n"
+        for writer in writers:
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        told = [(await asyncio.to_thread(writer.communicate, timeout=60))[0].split() for writer in writers]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait(10)
+    assert sorted(int(number) for numbers in told for number in numbers) == list(range(1, 51))
+    page = await engine.query(Query("log", TEAM, 100, equals=("s",)))
+    assert len({row.id for row in page.rows}) == len(page.rows) == 50
+    await engine.close()
+
+
+RUNS = 100
+COMMAND = "import sys; from stateroom.cli import main; main(sys.argv[1:])"
+
+
+def test_a_command_on_object_storage_run_a_hundred_times_exits_0() -> None:
+    """obstore's asynchronous half aborts a process at its exit now and then; ours must not. Half of them write."""
+    url = objects.fresh("seaweedfs")
+    environment = {**os.environ, "STATEROOM_STORE": url, "STATEROOM_LOG_LEVEL": "error"}
+
+    def run(number: int) -> tuple[int, str]:
+        turn = {"team": TEAM, "channel": "C00000001", "thread_ts": f"17000000{number:02}.000100", "turn_id": "Ev1"}
+        line = json.dumps({**turn, "messages": [{"kind": "response", "parts": []}]})
+        arguments = ["threads", "import", "-"] if number % 2 else ["threads", "list", "--json"]
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, *arguments],
+            env=environment,
+            input=line,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        return done.returncode, done.stderr
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(run, range(RUNS)))
+    assert ended == [(0, "")] * RUNS
+    written = objects.bucket(url).names("threads")
+    assert len([name for name in written if name.endswith("/0000000001.json")]) == RUNS // 2
+
+
+async def test_many_rows_put_at_once_are_all_there(tmp_path: Path) -> None:
+    engine = await opened(f"file://{tmp_path}/store")
+    await asyncio.gather(*(engine.commit([Put("items", TEAM, f"i{n}", {"n": n})]) for n in range(300)))
+    assert len((await engine.query(Query("items", TEAM, 1000))).rows) == 300
+    await engine.close()
