@@ -121,6 +121,14 @@ def own_tables() -> list[Table]:
     return [*(table_of(one) for one in own_definitions()), leases.TABLE]
 
 
+def own_words() -> dict[Table, tuple[str, ...]]:
+    """By table: the attributes that hold people's words, which `encrypt_content` seals."""
+    from stateroom.layers import inbox, jobs, outbox, threads
+
+    words = threads.WORDS | inbox.WORDS | jobs.WORDS | outbox.WORDS
+    return {table_of(one): words[one.name] for one in own_definitions() if one.name in words}
+
+
 def held() -> dict[str, tuple[str, ...]]:
     """By table: the attributes by which workers find what is to be done. A copy puts them aside until its release."""
     from stateroom.layers import inbox, jobs
@@ -384,10 +392,9 @@ class Store:
             if encrypt_content:
                 raise WrongUse("encrypting content needs keys: give STATEROOM_KEYS or STATEROOM_KMS (docs/keys.md)")
             return raw
-        from stateroom.layers import inbox, jobs, outbox, threads
         from stateroom.layers.keys_words import WordsEngine
 
-        words = threads.WORDS | inbox.WORDS | jobs.WORDS | outbox.WORDS
+        words = {table.name: names for table, names in own_words().items()}
         return WordsEngine(raw, self.data_keys, words, seals=encrypt_content)
 
     async def _prepare(self, definition: Definition) -> None:

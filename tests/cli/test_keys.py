@@ -120,6 +120,25 @@ def test_threads_are_shown_and_exported_in_plain_and_kept_sealed() -> None:
     assert (blind.exit_code, "no keys were given" in blind.stderr) == (1, True)
 
 
+def test_words_are_sealed_anew_when_that_is_asked_for() -> None:
+    asyncio.run(said())
+    dry = json.loads(done("keys", "rotate", "--text", "--dry-run", "--json"))
+    assert (dry["text"]["rows"], dry["text"]["left"]) == (0, {"sr_entries": 1})
+    result = run("keys", "rotate", "--text")
+    assert result.exit_code == 0
+    assert "words: 1 rows were sealed anew; 1 older data keys are gone, nothing was left on them" in result.stderr
+    assert "hush, words" in done("threads", "export")
+    assert "text" not in json.loads(done("keys", "rotate", "--json"))
+
+
+def test_words_in_a_bucket_are_refused_before_anything_is_rotated(monkeypatch: pytest.MonkeyPatch) -> None:
+    put("a", "xoxb-hush")
+    monkeypatch.setenv("STATEROOM_THREADS", f"file://{Path.cwd()}/bucket")
+    result = run("keys", "rotate", "--text", keys=f"{NEW},{OLD}")
+    assert (result.exit_code, "sr_entries commits one row at a time" in result.stderr) == (1, True)
+    assert "k2" not in done("keys", "list")
+
+
 def test_erasing_a_workspace_says_that_its_data_key_is_gone() -> None:
     asyncio.run(said())
     told = json.loads(done("erase", "--team", TEAM, "--yes", "--json"))

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 
 from stateroom.engines.port import Check, Engine, Put, Query, Row
 from stateroom.expr.builder import attr
+from stateroom.layers.walking import BATCH, pages
 from stateroom.model.attributes import Attribute
 from stateroom.model.codec import normalise
 from stateroom.model.definition import Definition
@@ -23,6 +24,8 @@ from stateroom.model.sealing import KEY_BYTES, Cipher, Keyring, Place, Sealer, c
 WORDS: Final = "sr-words:1:"  # how sealed words begin; the data key's id follows, and a colon
 SERVICE: Final = "sr-kms:1:"  # how a data key that a service wrapped begins; the service's name follows, and a colon
 SECONDS: Final = 300.0  # an unwrapped key is in memory for so long, and a service is asked so often
+RETIRED: Final = "retired"
+RUN: Final = "run"
 _FIRST: Final = "00000001"
 
 KEYS: Final = Definition(
@@ -32,6 +35,8 @@ KEYS: Final = Definition(
         "id": Attribute("string", required=True),  # a number of eight digits
         "wrapped": Attribute("string", required=True),  # a sealed value, or what a key service made of it
         "at": Attribute("number", required=True),
+        RUN: Attribute("string"),  # the rotation that made it (keys_text.py)
+        RETIRED: Attribute("boolean"),  # it opens, and seals nothing any more
     },
 )
 DEFINITIONS: Final = (KEYS,)
@@ -107,11 +112,11 @@ class DataKeys:
         return held.cipher
 
     def check(self, team: str, id: str) -> Check:
-        """The write that makes a commit fail when the data key is gone, as it is after the team was erased, or another
-        process has made a new one since."""
+        """The write that makes a commit fail when the data key is gone, as it is after the team was erased, or retired,
+        or another one has its number."""
         held = self._held.get((team, id))
         same = attr("id").exists() if held is None else attr("wrapped") == held.wrapped
-        return Check(KEYS.name, team, id, condition=same)
+        return Check(KEYS.name, team, id, condition=same & ~attr(RETIRED).exists())
 
     async def moved(self, team: str, id: str) -> bool:
         """Whether what is held is not what is stored any more; then nothing is held."""
@@ -127,6 +132,24 @@ class DataKeys:
         self._newest.pop(team, None)
         for place in [one for one in self._held if one[0] == team]:
             del self._held[place]
+
+    async def rows(self, team: str) -> list[Row]:
+        """The team's keys as they are stored, the newest last."""
+        return [row async for rows, _ in pages(self._engine, Query(KEYS.name, team, BATCH)) for row in rows]
+
+    async def make(self, team: str, *, after: str | None = None, run: str | None = None) -> None:
+        """A new key, the first or the one behind `after`; of several who make it at once, one wins."""
+        id = _FIRST if after is None else f"{int(after) + 1:08d}"
+        item = {
+            "id": id,
+            "wrapped": await self.wrapped(team, id, os.urandom(KEY_BYTES)),
+            "at": normalise(round(self._clock(), 6), "at"),
+            **({} if run is None else {RUN: run}),
+        }
+        try:
+            await self._engine.commit([Put(KEYS.name, team, id, item, if_version=0)])
+        except ConditionFailed:
+            pass  # another process was faster
 
     async def wrapped(self, team: str, id: str, key: bytes) -> str:
         """A data key as it is stored: by the service where there is one, else by the first key of the ring."""
@@ -181,16 +204,8 @@ class DataKeys:
         return rows[0] if rows else None
 
     async def _make(self, team: str) -> Row:
-        """The first key of a team; of several who make it at once, one wins."""
-        item = {
-            "id": _FIRST,
-            "wrapped": await self.wrapped(team, _FIRST, os.urandom(KEY_BYTES)),
-            "at": normalise(round(self._clock(), 6), "at"),
-        }
-        try:
-            await self._engine.commit([Put(KEYS.name, team, _FIRST, item, if_version=0)])
-        except ConditionFailed:
-            pass  # another process was faster
+        """The first key of a team."""
+        await self.make(team)
         row = await self._last(team)
         assert row is not None
         return row

@@ -9,8 +9,8 @@ stays one commit. Walks over everything see what they can open, and put back as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -37,6 +37,7 @@ from stateroom.model.sealing import Place, Unread, hidden, read, write
 
 TRIES: Final = 3  # a data key may be erased between two looks
 Item = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class WordsEngine:
@@ -59,16 +60,25 @@ class WordsEngine:
         return await self.beneath.apply(tables, dry_run=dry_run)
 
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[Row | None]:
-        rows = await self.beneath.get(table, team, ids)
         if table not in self._words:
-            return rows
-        return [None if row is None else await self._opened(table, row._replace(team=team)) for row in rows]
+            return await self.beneath.get(table, team, ids)
+
+        async def look() -> list[Row | None]:
+            rows = await self.beneath.get(table, team, ids)
+            return [None if row is None else await self._opened(table, row._replace(team=team)) for row in rows]
+
+        return await _twice(look)
 
     async def query(self, query: Query) -> Page:
-        page = await self.beneath.query(query)
         if query.table not in self._words or query.expired or (query.team is None and not query.whole):
-            return page  # a look at what is due or old, over all teams: nobody reads words there
-        return Page([await self._opened(query.table, row, strict=not query.whole) for row in page.rows], page.position)
+            return await self.beneath.query(query)  # what is due or old, over all teams: nobody reads words there
+
+        async def look() -> Page:
+            page = await self.beneath.query(query)
+            found = [await self._opened(query.table, row, strict=not query.whole) for row in page.rows]
+            return Page(found, page.position)
+
+        return await _twice(look)
 
     async def commit(self, writes: Sequence[Write]) -> list[Written]:
         if not any(one.table in self._words for one in writes):
@@ -169,6 +179,14 @@ class WordsEngine:
     async def _tolerant(self, one: Write, item: Item) -> Item:
         row = Row(getattr(one, "id", ""), dict(item), 0, None, one.team)
         return (await self._opened(one.table, row, strict=False)).item
+
+
+async def _twice(look: Callable[[], Awaitable[T]]) -> T:
+    """A look, and another one: between reading and opening words may be sealed anew, and their older key removed."""
+    try:
+        return await look()
+    except KeyMissing:
+        return await look()
 
 
 def _entry(one: Rewrite) -> Query:
