@@ -1,5 +1,6 @@
 """A copy is the store: between every two engines, after changes, after kills; and what is held stays held."""
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from stateroom.engines.port import Delete, Engine, Freezing, Put, Query, Truncate, Update
+from stateroom.engines.port import Append, Delete, Engine, Freezing, Put, Query, Truncate, Update
+from stateroom.layers import copy_items
 from stateroom.layers.copy import Copied
 from stateroom.layers.copy_cutover import CutoverFailed, cut_over
 from stateroom.layers.inbox import INBOX, Inbox
@@ -151,6 +153,57 @@ async def test_what_changes_behind_the_first_pass_arrives_with_the_next(
     assert done.settled
     await check_same(source, target, clock)
     assert all(one.same for one in await copier.verify())
+
+
+@pytest.mark.parametrize("pair", [("sqlite", "memory"), ("memory", "sqlite"), ("sqlite", "postgresql")], ids="-".join)
+async def test_a_copy_that_goes_on_carries_every_change_and_reads_the_target_only_there(
+    opened: Any, clock: Clock, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chance writes to both kinds of tables, behind pages of a few rows; one copy goes on in the same process."""
+    monkeypatch.setattr(copy_items, "MOST", 5)
+    source, target = await opened(*pair)
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    assert (await copier.run()).settled
+    asked: list[str] = []
+    query = target.query
+
+    async def counted(one: Query) -> Any:
+        asked.append(one.table)
+        return await query(one)
+
+    target.query = counted  # type: ignore[method-assign]
+    assert await copier.one_pass() == 0
+    assert asked == [], "nothing has changed, so nothing is compared"
+    chance = random.Random(11)
+    for turn in range(12):
+        await source.commit([chance_write(chance, turn) for _ in range(chance.randint(1, 12))])
+        assert (await copier.run()).settled
+        await check_same(source, target, clock)
+    asked.clear()
+    await source.commit([Update("tickets", TEAM, "k005", set={"n": -1})])
+    await copier.one_pass()
+    assert set(asked) == {"tickets"}
+    assert len(asked) <= 3, asked
+    await target.commit([Delete("tickets", TEAM, "k010")])  # nobody should; a comparison finds it
+    assert [one.datastore for one in await copier.verify() if not one.same] == ["tickets"]
+    assert (await copier.run()).settled
+    assert all(one.same for one in await copier.verify())
+
+
+def chance_write(chance: random.Random, turn: int) -> Any:
+    team, key, number = chance.choice((TEAM, OTHER)), f"k{chance.randrange(60):03}", chance.randrange(10**6)
+    stream = f"C0000000{chance.randint(1, 5)}:{THREAD}"
+    return chance.choice(
+        [
+            Put("tickets", team, key, {"id": key, "n": number}),
+            Put("tickets", team, key, {"id": key, "n": number}),
+            Delete("tickets", team, key),
+            Append(ENTRIES.name, team, stream, f"new{number}", {"at": turn}),
+            Append(ENTRIES.name, team, stream, f"new{number}", {"at": turn}),
+            Truncate(ENTRIES.name, team, stream),
+        ]
+    )
 
 
 async def test_a_log_of_changes_spares_the_walk(opened: Any, clock: Clock) -> None:

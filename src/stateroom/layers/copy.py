@@ -2,8 +2,9 @@
 
 Rules of this file: the source is read, and written by nothing but a freeze (copy_cutover.py). A target is filled from
 one source, and not while a bot uses it. The first pass writes what is there; those that follow carry what changed
-since: by the source's log of changes where a datastore has one, else by reading both beside each other. Nothing here
-knows a layer: which attributes let a worker find a row is handed in (`held`), and such rows wait for `release`.
+since: by the source's log of changes where a datastore has one, else by reading the source again, and the target where
+the source is not as it was. Nothing here knows a layer: which attributes let a worker find a row is handed in (`held`),
+and such rows wait for `release`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, Final
 from stateroom.engines import leases
 from stateroom.engines.port import CHANGES, Query, Row, Update, changes_table
 from stateroom.expr.builder import attr
-from stateroom.layers.copy_items import Route, Side, Step, asked, beside, changed
-from stateroom.layers.copy_logs import streams
+from stateroom.layers.copy_items import Route, Side, Step, asked, beside, beside_again, changed
+from stateroom.layers.copy_logs import streams, streams_again
 from stateroom.layers.copy_plan import Plan, Size, Work
 from stateroom.layers.copy_rows import HELD, Held, alive, release_of, size_of
+from stateroom.layers.copy_seen import Seen
 from stateroom.layers.copy_state import COPIED, COPYING, SWITCHED, Notes, Standing
 from stateroom.layers.copy_verify import Verdict, verify
 from stateroom.layers.copy_write import Failures, Sink, persist
@@ -65,6 +67,7 @@ class Copier:
         self._told = told
         self._sink = Sink(target.engine, target.wait)
         self._standing: dict[str, Standing] = {}
+        self._seen: dict[str, Seen] = {}
 
     async def begin(self) -> None:
         """Find out where the copy stands. WrongUse where the target is in use, or somebody else's."""
@@ -104,7 +107,10 @@ class Copier:
         """Each table's teams on both sides."""
         found: list[Verdict] = []
         for work in self.plan.to_do:
-            found += await verify(self.source, self.target, work, self._held.get(work.name, ()), self._pace)
+            verdicts = await verify(self.source, self.target, work, self._held.get(work.name, ()), self._pace)
+            if not all(one.same for one in verdicts):
+                self._seen_of(work).forget()
+            found += verdicts
         return found
 
     async def release(self) -> int:
@@ -163,19 +169,26 @@ class Copier:
             await self.notes.save(standing)
             await self._pace.batch(step.seen)
         standing.after, standing.behind, standing.whole = None, None, True
+        if self._sink.again:
+            self._seen_of(work).forget()
         return moved
 
     async def _steps(self, work: Work, standing: Standing) -> AsyncGenerator[Step, None]:
-        route = self._route(work)
+        route, seen = self._route(work), self._seen_of(work)
         if work.log:
             behind: Any = standing.behind
-            async for step, place in streams(route, standing.after, behind):
+            walk = streams_again(route, seen) if seen else streams(route, standing.after, behind, seen)
+            async for step, place in walk:
                 standing.behind = place
                 yield step
             return
         hosted = self.source.engine.capabilities.hosted or self.target.engine.capabilities.hosted
-        async for one in asked(route) if hosted else beside(route, standing.after):
+        ordered = beside_again(route, seen) if seen else beside(route, standing.after, seen)
+        async for one in asked(route) if hosted else ordered:
             yield one
+
+    def _seen_of(self, work: Work) -> Seen:
+        return self._seen.setdefault(work.name, Seen())
 
     def _route(self, work: Work) -> Route:
         return Route(self.source, self.target, self._sink, work.name, self._held.get(work.name, ()))

@@ -3,7 +3,8 @@
 Rules of this file: what differs is written, what the source does not have is removed, what is equal costs a look. So a
 first copy, a copy that goes on after a kill, and one that catches up are the same walk. Expired rows are no rows. Both
 sides are read by team and id, which every engine has; a platform's order is not known, so there each page is asked for
-by its ids, and the other way round for what is gone. A page is all that is held.
+by its ids, and the other way round for what is gone. A page is all that is held. A walk that is done again in the same
+process leaves the target alone where the source is as it was (copy_seen.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from stateroom.engines.port import Delete, Engine, Query, Row, Write
 from stateroom.layers.copy_rows import alive, carried, put_of, same, size_of
+from stateroom.layers.copy_seen import LAST, Seen, stretches
 from stateroom.layers.copy_write import Sink, persist
 from stateroom.layers.walking import Clock, Wait
 from stateroom.model.errors import StoreUnavailable
@@ -78,6 +80,11 @@ def next_limit(limit: int, rows: Sequence[Row]) -> int:
     return max(1, min(MOST, 2 * limit, int(PAGE_BYTES / max(1.0, each))))
 
 
+def key_of(row: Row) -> Key:
+    """Where a row is."""
+    return row.team, row.id
+
+
 class Stretches:
     """The target's rows of a table in order, handed out up to a place."""
 
@@ -86,7 +93,7 @@ class Stretches:
         self._rows: list[Row] = []
         self._ended = False
 
-    async def until(self, place: tuple[str, str] | None) -> list[Row]:
+    async def until(self, place: Position) -> list[Row]:
         """Those not handed out yet, up to that team and id; all, with None."""
         found: list[Row] = []
         while True:
@@ -121,7 +128,7 @@ class Route:
 
     def wanted(self, rows: Sequence[Row], now: float) -> dict[Key, Row]:
         """What the target is to have of a page."""
-        return {(row.team, row.id): carried(row, self.held) for row in rows if alive(row, now)}
+        return {key_of(row): carried(row, self.held) for row in rows if alive(row, now)}
 
 
 class Step(NamedTuple):
@@ -133,18 +140,45 @@ class Step(NamedTuple):
     after: Position
 
 
-async def beside(route: Route, after: Position) -> AsyncGenerator[Step, None]:
-    """The walk, where both stores have one order."""
+async def beside(route: Route, after: Position, seen: Seen) -> AsyncGenerator[Step, None]:
+    """The walk, where both stores have one order; `seen` is filled if it begins at the beginning."""
     source, table = route.source, route.table
-    stretches = Stretches(route.target, table, after)
+    there = Stretches(route.target, table, after)
+    noted = after is None
     async for rows, position in ahead(source.pages(table, after)):
         if not rows and position is not None:
             continue  # nothing was looked at up to there
+        end = LAST if position is None else key_of(rows[-1])
         now = source.clock()
-        there = await stretches.until(None if position is None else (rows[-1].team, rows[-1].id))
-        moved = await _settle(route, route.wanted(rows, now), there, now)
+        moved = await _settle(route, route.wanted(rows, now), await there.until(end or None), now)
+        if noted:
+            seen.note(end, rows)
         yield Step(len(rows), *moved, position)
-    await stretches.close()
+    if noted:
+        seen.ended()
+    await there.close()
+
+
+async def beside_again(route: Route, seen: Seen) -> AsyncGenerator[Step, None]:
+    """The walk behind one that has filled `seen`. No step has a place to go on from."""
+    source, table, known = route.source, route.table, Seen()
+    there: Stretches | None = None
+    start: Position = None
+    async for rows, end in stretches(ahead(source.pages(table)), seen.ends, key_of):
+        moved = (0, 0)
+        if not seen.same(end, rows):
+            now = source.clock()
+            there = there or Stretches(route.target, table, start)
+            moved = await _settle(route, route.wanted(rows, now), await there.until(end or None), now)
+        elif there is not None:
+            await there.close()
+            there = None
+        known.note(end, rows)
+        start = end
+        yield Step(len(rows), *moved, None)
+    seen.become(known)
+    if there is not None:
+        await there.close()
 
 
 async def asked(route: Route) -> AsyncGenerator[Step, None]:
@@ -156,8 +190,8 @@ async def asked(route: Route) -> AsyncGenerator[Step, None]:
         yield Step(len(rows), *await _settle(route, wanted, await by_ids(target, table, wanted), now), None)
     async for rows, _ in target.pages(table):
         now = source.clock()
-        mine = {(row.team, row.id): row for row in rows}
-        kept = {(row.team, row.id) for row in await by_ids(source, table, mine)}
+        mine = {key_of(row): row for row in rows}
+        kept = {key_of(row) for row in await by_ids(source, table, mine)}
         yield Step(0, *await _settle(route, {}, [row for key, row in mine.items() if key not in kept], now), None)
 
 
@@ -188,7 +222,7 @@ async def changed(route: Route, team: str, ids: Sequence[str]) -> Step:
 
 async def _settle(route: Route, wanted: dict[Key, Row], there: Sequence[Row], now: float) -> tuple[int, int]:
     """Make `there` what is wanted; how many rows were written, and removed."""
-    table, known = route.table, {(row.team, row.id): row for row in there}
+    table, known = route.table, {key_of(row): row for row in there}
     gone = [row for key, row in known.items() if key not in wanted and alive(row, now)]
     puts = [row for key, row in wanted.items() if (old := known.get(key)) is None or not same(row, old)]
     writes: list[Write] = [*(Delete(table, row.team, row.id) for row in gone), *(put_of(table, row) for row in puts)]

@@ -3,16 +3,19 @@
 Rules of this file: entries are appended in the order of their numbers, and the target's own numbering must give the
 same ones, or the stream is begun anew there. What was swept or has expired is appended as well: numbers have no gaps.
 An entry that changed is rewritten in its place; a stream that is gone, or was erased and began anew, is erased first.
-Both sides are walked by team, stream and number, which every engine with logs has.
+Both sides are walked by team, stream and number, which every engine with logs has; where a walk is done again in the
+same process, the target only from where the source is not as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from stateroom.engines.port import Append, Rewrite, Row, Truncate, Written
 from stateroom.layers.copy_items import Position, Route, Side, Step, ahead
 from stateroom.layers.copy_rows import same
+from stateroom.layers.copy_seen import LAST, Seen, stretches
 from stateroom.layers.copy_write import persist
 from stateroom.layers.walking import stream_of
 
@@ -33,6 +36,10 @@ class Stretches:
         self._behind = behind
         self._rows: list[Row] = []
         self._ended = False
+
+    def skip(self, place: Place) -> None:
+        """Those up to there are not asked for."""
+        self._behind = place
 
     async def until(self, place: Place | None) -> list[Row]:
         """Those not handed out yet, up to there; all, with None."""
@@ -59,19 +66,44 @@ class Stretches:
 
 
 async def streams(
-    route: Route, after: Position, behind: Place | None
+    route: Route, after: Position, behind: Place | None, seen: Seen
 ) -> AsyncGenerator[tuple[Step, Place | None], None]:
-    """The walk; each step with the place of its last entry. `after` is the source's position, `behind` its place."""
+    """The walk; each step with the place of its last entry. `after` is the source's position, `behind` its place.
+
+    `seen` is filled if it begins at the beginning.
+    """
     source, table = route.source, route.table
-    stretches = Stretches(route.target, table, behind)
-    walk = _Walk(route)
+    there = Stretches(route.target, table, behind)
+    walk, noted = _Walk(route), after is None
     async for rows, position in ahead(source.pages(table, after)):
         if not rows and position is not None:
             continue
-        there = await stretches.until(None if position is None else place_of(rows[-1]))
-        step = await walk.page(rows, there, position)
+        end = LAST if position is None else place_of(rows[-1])
+        step = await walk.page(rows, await there.until(end or None), position)
+        if noted:
+            seen.note(end, rows)
         yield step, place_of(rows[-1]) if rows else None
-    await stretches.close()
+    if noted:
+        seen.ended()
+    await there.close()
+
+
+async def streams_again(route: Route, seen: Seen) -> AsyncGenerator[tuple[Step, None], None]:
+    """The walk behind one that has filled `seen`. No step has a place to go on from."""
+    known, walk = Seen(), _Walk(route)
+    there = Stretches(route.target, route.table, None)
+    start: Any = None
+    async for rows, end in stretches(ahead(route.source.pages(route.table)), seen.ends, place_of):
+        step = Step(len(rows), 0, 0, None)
+        if not seen.same(end, rows):
+            if start is not None:
+                there.skip(start)
+            step = await walk.page(rows, await there.until(end or None), None)
+        known.note(end, rows)
+        start = end
+        yield step, None
+    seen.become(known)
+    await there.close()
 
 
 class _Walk:

@@ -19,7 +19,7 @@ from stateroom.expr.builder import attr
 HELD: Final = "held"
 WIDTH: Final = 16  # bytes of a row's digest
 _SPACE: Final = 1 << (8 * WIDTH)
-_exactly: Final = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+exactly: Final = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 Held = Mapping[str, tuple[str, ...]]  # by table: the attributes that let a worker find a row
 
@@ -54,18 +54,18 @@ def same(mine: Row, theirs: Row) -> bool:
     """Whether two rows hold the same, to the type of each value."""
     if mine.expires_at != theirs.expires_at or mine.item != theirs.item:
         return False
-    return bool(_exactly(mine.item) == _exactly(theirs.item))
+    return bool(exactly(mine.item) == exactly(theirs.item))
 
 
 def size_of(row: Row) -> int:
     """Bytes of its JSON."""
-    return len(_exactly(row.item))
+    return len(exactly(row.item))
 
 
 def digest(row: Row, *, log: bool) -> int:
     """A number that stands for all of the row: its place, its number in a log, its values, its end."""
     head = [row.team, row.id, row.version if log else 0, row.expires_at]
-    data = _exactly(head) + b"\n" + _exactly(row.item)
+    data = exactly(head) + b"\n" + exactly(row.item)
     return int.from_bytes(hashlib.blake2b(data, digest_size=WIDTH).digest())
 
 
