@@ -14,6 +14,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from stateroom.cli import copy_alone
+from stateroom.engines import leases
 from stateroom.engines.conformance import Clock
-from stateroom.engines.port import Put, Query
+from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Put, Query, Update
 from stateroom.engines.postgresql_url import read_url
 from stateroom.engines.slack_hosted import SlackHostedEngine
 from stateroom.layers.inbox import INBOX
+from stateroom.layers.walking import EVERYWHERE
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
+from stateroom.model.errors import WrongUse
 from stateroom.store import Store
 from support import dynamodb, slack_hosted
 from support.bot import MENTION, Child, children, envelope, environment, mention, post_async
@@ -267,7 +273,7 @@ def rows_of(url: str, table: str) -> int:
     if url.startswith("postgresql"):
         conninfo, schema, *_ = read_url(url)
         with psycopg.connect(conninfo) as server, contextlib.suppress(psycopg.errors.UndefinedTable):
-            return int(server.execute(f'SELECT count(*) FROM "{schema}".{table}').fetchone()[0])  # type: ignore[index, call-overload]
+            return int(server.execute(f'SELECT count(*) FROM "{schema}".{table}').fetchone()[0])  # type: ignore[index]
         return 0
     path = url.removeprefix("sqlite:///")
     with (
@@ -287,22 +293,38 @@ def _ended(writer: subprocess.Popen[str]) -> list[str]:
     return out.splitlines()
 
 
-@pytest.mark.parametrize("target", ["sqlite"], indirect=True)
-async def test_a_copied_inbox_answers_nothing_again_and_new_messages_all_the_same(
-    bots: Bots, target: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("way", "target"),
+    [("copied", "postgresql"), ("restored", "sqlite")],
+    indirect=["target"],
+    ids=["copied", "restored"],
+)
+async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages_all_the_same(
+    bots: Bots, way: str, target: str, tmp_path: Path
 ) -> None:
-    """A copy without a cut-over, as of a backup: done turns, and one that was being answered when it was made."""
+    """Done turns, and one that was being answered when the copy or the backup was made, without a cut-over."""
     source = f"sqlite:///{tmp_path}/source.db"
     bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.1")
     ts = bots.slack.say(f"{MENTION} {WORD}")
     await eventually(lambda: bots.answers(ts), 40)
     running = bots.slack.say(f"{MENTION} {WORD} slowly")
     await eventually(lambda: bots.slack.replies(running), 20)
-    await off("copy", "--from", source, "--to", target, folder=tmp_path)
+    if way == "restored":
+        source = f"sqlite:///{tmp_path}/backup.db"
+        with (
+            contextlib.closing(sqlite3.connect(tmp_path / "source.db")) as file,
+            contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as backup,
+        ):
+            file.backup(backup)
+    else:
+        await off("copy", "--from", source, "--to", target, "--migrate", folder=tmp_path)
+    assert not bots.answers(running), "it was being answered all the while"
     await eventually(lambda: bots.answers(running), 40)
     bot.process.terminate()
     bot.process.wait(12)
     calls = len(bots.slack.calls("chat.startStream"))
+    if way == "restored":
+        await off("copy", "--from", source, "--to", target, folder=tmp_path)
     other = bots.serve(target)
     for number, message in enumerate((ts, running)):  # Slack delivers both again
         body = envelope(mention(WORD, message), event_id=f"EvAGAIN{number}")
@@ -317,6 +339,25 @@ async def test_a_copied_inbox_answers_nothing_again_and_new_messages_all_the_sam
     assert rows[f"{CHANNEL}:{ts}"]["state"] == "done"
     assert "held" in rows[f"{CHANNEL}:{running}"]
     assert rows[f"{CHANNEL}:{fresh}"]["state"] == "done"
+
+
+async def test_a_copy_that_has_lost_its_turn_ends_before_it_writes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copy_alone, "LEASE", 0.3)
+    target = MemoryEngine(time.time)
+    await target.open()
+    await target.apply([leases.TABLE])
+
+    async def overtaken() -> None:
+        async with copy_alone.alone(target, lambda _: None):
+            await target.commit([Update(leases.TABLE.name, EVERYWHERE, "copy", set={"until": 0})])
+            assert await leases.acquire(target, time.time, EVERYWHERE, "copy", holder="other", seconds=60)
+            await asyncio.sleep(20)
+
+    with pytest.raises(WrongUse, match="another copy has gone on"):
+        await overtaken()
+    monkeypatch.setattr(copy_alone, "LEASE", -1.9)
+    with pytest.raises(WrongUse, match="is running"):
+        await overtaken()
 
 
 async def test_hosted_items_come_out_and_go_in(tmp_path: Path) -> None:

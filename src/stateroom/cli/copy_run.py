@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +16,14 @@ from typing import Any, Final, cast
 import click
 
 from stateroom.cli import stores
+from stateroom.cli.copy_alone import alone
 from stateroom.cli.copy_shown import place, safe, show_copied, show_plan
 from stateroom.cli.definitions import chosen
 from stateroom.cli.output import note, print_json
 from stateroom.cli.progress import live
 from stateroom.cli.running import run
 from stateroom.cli.settings import Settings
-from stateroom.engines import leases
 from stateroom.engines.handle import table_of
-from stateroom.engines.leases import Lease
 from stateroom.engines.port import Engine, Hosted
 from stateroom.layers import catalogue
 from stateroom.layers.copy import Copied, Copier
@@ -34,12 +32,11 @@ from stateroom.layers.copy_items import Side
 from stateroom.layers.copy_plan import Lack, Plan, Size, calls, foreign, plan_of, seconds, too_large
 from stateroom.layers.copy_state import Notes, Standing
 from stateroom.layers.copy_verify import Verdict
-from stateroom.layers.walking import EVERYWHERE, Pace
+from stateroom.layers.walking import Pace
 from stateroom.model.definition import TRASH_PREFIX, Definition
-from stateroom.model.errors import LeaseLost, MigrationNeeded, MigrationRefused, UnknownDatastore, WrongUse
+from stateroom.model.errors import MigrationNeeded, MigrationRefused, UnknownDatastore, WrongUse
 from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
 
-LEASE: Final = 5.0  # seconds; what a killed copy holds up the next one by
 EVERY: Final = 2.0  # seconds between two looks of a copy that follows
 TRIES: Final = 5  # passes and comparisons, while the source changes
 PLATFORM: Final = 1.5  # seconds that a bulk call to a platform takes, paced by its tier
@@ -202,7 +199,7 @@ def _held(given: Given, job: Callable[[Opened, Callable[[str], None]], Awaitable
         with live("copy") as told:
             async with _opened(given, told) as opened:
                 await _ready(opened)
-                async with _alone(opened.target, told):
+                async with alone(opened.target, told):
                     await opened.copier.begin()
                     code = await _until(stop, job(opened, told))
 
@@ -215,13 +212,11 @@ async def _until(stop: asyncio.Event, job: Awaitable[int]) -> int:
     task, stopping = asyncio.ensure_future(job), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.cancel()
-        await asyncio.wait({task})
-        return 0
+        return task.result() if task.done() else 0
     finally:
         stopping.cancel()
+        task.cancel()
+        await asyncio.wait({task})
 
 
 @contextlib.asynccontextmanager
@@ -340,36 +335,6 @@ async def _trip(engine: Engine) -> float:
     for _ in range(_PROBES):
         await engine.apply([], dry_run=True)
     return (time.monotonic() - began) / _PROBES
-
-
-@contextlib.asynccontextmanager
-async def _alone(engine: Engine, told: Callable[[str], None]) -> AsyncIterator[None]:
-    """One copy into a target at a time; a killed one is waited for."""
-    if not engine.capabilities.conditions:
-        yield
-        return
-    lease, ends = None, time.monotonic() + LEASE + 2
-    while lease is None:
-        lease = await leases.acquire(engine, time.time, EVERYWHERE, "copy", holder=secrets.token_hex(6), seconds=LEASE)
-        if lease is None and time.monotonic() > ends:
-            raise WrongUse("another copy into this target is running")
-        if lease is None:
-            told("another copy runs, or was killed a moment ago; waiting")
-            await asyncio.sleep(0.2)
-    renewing = asyncio.create_task(_renew(lease))
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.wait({renewing})
-        await lease.release()
-
-
-async def _renew(lease: Lease) -> None:
-    with contextlib.suppress(LeaseLost):
-        while True:
-            await asyncio.sleep(LEASE / 3)
-            await lease.renew(LEASE)
 
 
 def _same(verdicts: Sequence[Verdict]) -> bool:
