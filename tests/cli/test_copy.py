@@ -33,7 +33,7 @@ from stateroom.layers.inbox import INBOX
 from stateroom.layers.walking import EVERYWHERE
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
-from stateroom.model.errors import WrongUse
+from stateroom.model.errors import StoreUnavailable, WrongUse
 from stateroom.store import Store
 from support import dynamodb, slack_hosted
 from support.bot import MENTION, Child, children, envelope, environment, mention, post_async
@@ -266,6 +266,39 @@ async def test_a_copy_under_traffic_killed_twice_loses_nothing(target: str, tmp_
                 assert f"{name}{int(number):06d}" in kept
             elif [name, str(int(number) + 1)] in [one[:2] for one in acknowledged[-50:]]:
                 assert f"{name}{int(number):06d}" not in kept
+
+
+async def test_a_cut_over_killed_while_frozen_is_undone_or_goes_on(tmp_path: Path) -> None:
+    source, target = f"sqlite:///{tmp_path}/source.db", f"sqlite:///{tmp_path}/target.db"
+    async with Store(source) as store:
+        items = store.team(TEAM).items(ITEMS)
+        (await items.bulk_put([{"id": f"k{n:05d}", "n": n} for n in range(3000)])).check()
+        cut = ("copy", "--from", source, "--to", target, "--cutover", "--json")
+        cutting = subprocess.Popen([*STATEROOM, *cut, "--throttle", "3000"], stdout=subprocess.DEVNULL)
+        await eventually(lambda: frozen(tmp_path / "source.db"), 60)
+        cutting.kill()
+        assert cutting.wait() == -9
+        with pytest.raises(StoreUnavailable, match="frozen while it moves") as refused:
+            await items.put({"id": "late", "n": 1})
+        assert (refused.value.reason, refused.value.retryable) == ("frozen", True)
+        assert await items.get("k00001") == {"id": "k00001", "n": 1}
+        thawed = await off("copy", "--from", source, "--unfreeze", "--json", folder=tmp_path)
+        assert thawed.lines == [{"unfrozen": True}]
+        await items.put({"id": "late", "n": 1})
+        done = await off(*cut, folder=tmp_path)
+        assert done.lines[-1]["same"] is True
+        with pytest.raises(StoreUnavailable):
+            await items.put({"id": "later", "n": 1})
+    async with Store(target) as store:
+        assert await store.team(TEAM).items(ITEMS).count() == 3001
+        await store.team(TEAM).items(ITEMS).put({"id": "later", "n": 1})
+
+
+def frozen(path: Path) -> bool:
+    """Whether an SQLite file refuses writes."""
+    asked = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'frozen_*'"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        return bool(file.execute(asked).fetchone()[0])
 
 
 def rows_of(url: str, table: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from stateroom.engines.port import Append, Delete, Engine, Freezing, Put, Query, Truncate, Update
+from stateroom.engines.port import Append, Delete, Engine, Freezing, Put, Query, Rewrite, Truncate, Update
 from stateroom.layers import copy_items
 from stateroom.layers.copy import Copied
 from stateroom.layers.copy_cutover import CutoverFailed, cut_over
@@ -297,6 +297,9 @@ async def test_a_cut_over_freezes_carries_compares_and_releases(
     with pytest.raises(StoreUnavailable) as refused:
         await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
     assert refused.value.reason == "frozen"
+    assert refused.value.retryable
+    assert not refused.value.maybe_applied
+    assert "--unfreeze" in str(refused.value)
     await check_same(source, target, clock, held=False)
     with pytest.raises(WrongUse, match="in use"):
         await (await copier_of(source, target, clock)).begin()
@@ -333,6 +336,80 @@ async def test_a_cut_over_that_fails_lets_the_source_go_on(opened: Any, clock: C
         await cut_over(copier)
     await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
     assert (await Inbox(target, clock).due(limit=5))[0] == []
+
+
+async def test_a_cut_over_that_is_killed_at_any_write_leaves_the_source_frozen_and_goes_on(
+    opened: Any, clock: Clock
+) -> None:
+    """A kill thaws nothing; from the freeze to the last row that is let go, the same command goes on."""
+
+    class Killed(BaseException):
+        pass
+
+    source, target = await opened("sqlite", "memory")
+    commit, freeze, kills, left = target.commit, source.freeze, 0, 0
+
+    async def counted(writes: Any) -> Any:
+        nonlocal left
+        left -= await cast(Freezing, source).frozen()
+        if left < 0:
+            raise Killed
+        return await commit(writes)
+
+    async def never_thawed(*, frozen: bool) -> None:
+        if frozen:
+            await freeze(frozen=True)
+
+    target.commit, source.freeze = counted, never_thawed  # type: ignore[attr-defined, method-assign]
+    switched = None
+    while switched is None:
+        left = kills * 3
+        copier = await copier_of(source, target, clock)
+        try:
+            await copier.begin()
+            switched = await cut_over(copier)
+        except Killed:
+            kills += 1
+            assert await cast(Freezing, source).frozen()
+    assert kills > 10, "it was killed behind the freeze, in the rest, and while it let turns go"
+    assert all(one.same for one in switched.verdicts)
+    await check_same(source, target, clock, held=False)
+    clock.now += 3600
+    due = (await Inbox(target, clock).due(limit=10))[0]
+    assert sorted(row.item["state"] for row in due) == ["answering", "claimed", "posted", "received"]
+
+
+BYTES: Mapping[str, tuple[str, Any]] = {
+    "an item's text": ("tickets", lambda s: s.commit([Update("tickets", TEAM, "k005", set={"status": "s3"})])),
+    "a number's type": ("tickets", lambda s: s.commit([Update("tickets", TEAM, "k001", set={"n": True})])),
+    "an item's end": (
+        "tickets",
+        lambda s: s.commit([Put("tickets", TEAM, "k005", {"id": "k005"}, 4e9)]),
+    ),
+    "a turn's words": (
+        "sr_entries",
+        lambda s: s.commit([Rewrite(ENTRIES.name, OTHER, f"C00000002:{THREAD}", 2, {"at": 4})]),
+    ),
+    "a turn more": ("sr_entries", lambda s: s.commit([Append(ENTRIES.name, OTHER, f"C00000002:{THREAD}", "x", {})])),
+    "a turn's state": (
+        "sr_inbox",
+        lambda s: s.commit([Update(INBOX.name, TEAM, f"{CHANNEL}:1700000004.000100", set={"state": "failes"})]),
+    ),
+    "a row that is gone": ("sr_outbox", lambda s: s.commit([Delete("sr_outbox", TEAM, "x:000")])),
+}
+
+
+@pytest.mark.parametrize("change", BYTES)
+async def test_a_comparison_finds_one_changed_byte(opened: Any, clock: Clock, change: str) -> None:
+    source, target = await opened("sqlite", "memory")
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    await copier.run()
+    assert all(one.same for one in await copier.verify())
+    table, spoil = BYTES[change]
+    await spoil(target)
+    (found,) = [one for one in await copier.verify() if not one.same]
+    assert found.datastore == table
 
 
 async def test_a_target_that_is_somebody_elses_or_in_use_is_refused(opened: Any, clock: Clock) -> None:
