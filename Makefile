@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test check static unit service docs bench mutants soak reference lock lambda clean
+.PHONY: help install demo test check static unit service docs bench mutants soak reference promises lock lambda clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ soak: install ## the full sizes; hours
 
 reference: install ## make the reference pages (docs/cli.md, settings.md, api.md, turn.md, emulator.md) from the program
 	$(BIN)/python scripts/gen_docs.py
+
+promises: install ## run the conformance suite over every engine and write its table into docs/engines.md
+	$(PYTEST) -q tests/engines/test_conformance.py -n $(JOBS) --promises docs/engines.md
 
 # Without index addresses, so that the lock says what is installed and never from where.
 lock: install ## make requirements.lock anew from pyproject.toml

@@ -12,6 +12,7 @@ from stateroom.engines.port import Capabilities
 from stateroom.engines.postgresql import PostgresEngine
 from stateroom.engines.slack_hosted import SlackHostedEngine
 from stateroom.engines.sqlite import SqliteEngine
+from support import engines
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
@@ -48,6 +49,11 @@ def test_the_table_is_what_the_engines_declare() -> None:
     told = [rows(able) for able in ENGINES]
     for name in told[0]:
         assert f"| {name} | {' | '.join(one[name] for one in told)} |" in PAGE
+
+
+def test_the_promises_are_those_that_the_suite_asks_of_each_engine() -> None:
+    """`make promises` writes what held; what is asked is what CI runs, so that a yes that does not hold is red."""
+    assert engines.written(PAGE, engines.asked()) == PAGE
 
 
 def test_every_reason_of_sqlite_is_on_the_page() -> None:

@@ -4,22 +4,20 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stateroom.engines.conformance import Clock, EngineCase, select, tables_for
-from stateroom.engines.dynamodb import DynamoEngine
+from stateroom.engines.conformance import Clock, EngineCase, tables_for
 from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Engine
 from stateroom.engines.postgresql import PostgresEngine
-from stateroom.engines.slack_hosted import SlackHostedEngine
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.store import Store
 from support import objects, slack_hosted
 from support.dynamodb import Quick, drop_table, fresh_table
+from support.engines import Recorder, over
 from support.handles import Frozen, opened
 from support.pgbouncer import CannotStart, fresh_pooled
 from support.postgres import drop_schema, fresh_schema
@@ -40,19 +38,6 @@ for module in (
 ):
     pytest.register_assert_rewrite(f"stateroom.engines.conformance.{module}")
 
-ENGINES = {
-    "postgresql": PostgresEngine.capabilities,
-    "pooled": replace(PostgresEngine.capabilities, wakes=False),  # PostgreSQL behind PgBouncer in transaction mode
-    "dynamodb": DynamoEngine.capabilities,
-    "slack": SlackHostedEngine.capabilities,
-    "memory": MemoryEngine.capabilities,
-    "sqlite": SqliteEngine.capabilities,
-    "reduced": Reduced.capabilities,
-    "file": ObjectsEngine("file:///tmp", Clock()).capabilities,
-    **{kind: ObjectsEngine("s3://bucket", Clock()).capabilities for kind in objects.SERVERS},
-}
-
-
 SERVERS = {
     "postgresql": (fresh_schema, drop_schema),
     "pooled": (fresh_pooled, drop_schema),
@@ -63,14 +48,21 @@ HANDLED = ("postgresql", "dynamodb")  # of the servers, those that tests of the 
 SHARES = {"dynamodb": 0.06, "slack": 0.1, "pooled": 0.1}
 SHARES |= {"seaweedfs": 0.05, "moto": 0.05, "azure": 0.05, "gcs": 0.05, "file": 0.2}
 OVER_HTTP = {*SERVERS, "slack", "file", *objects.SERVERS}
-# One S3 and files run the whole suite; what tells the other stores of objects apart is races, crashes and logs.
 OBJECTS = ("file", *objects.SERVERS)
-PARTLY = {"moto", "azure", "gcs"}
-APART = {"races", "crash", "logs"}
 
 
 # Tests of the handle that rest on what an engine does not declare: a log of changes, items of 400 KB.
 BEYOND = {"[dynamodb]": ("no_item_of_400_kb",)}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises", type=Path, help="write the table of promises that held into this page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    page = config.getoption("--promises", None)
+    if page is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(page))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,10 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_case" in metafunc.fixturenames:
-        names = select(metafunc.function, ENGINES)
-        if metafunc.function.__module__.rpartition(".")[2] not in APART:
-            names = [name for name in names if name not in PARTLY]
-        chosen = [pytest.param(n, marks=pytest.mark.service if n in OVER_HTTP else ()) for n in names]
+        chosen = [pytest.param(n, marks=pytest.mark.service if n in OVER_HTTP else ()) for n in over(metafunc.function)]
         metafunc.parametrize("engine_case", chosen, indirect=True)
 
 
