@@ -5,10 +5,14 @@ in memory: each store gets a table of its own, which is dropped afterwards. What
 (more than 25 rows in a BatchWriteItem, a filter on a key, unused placeholders), `asked` lets tests look at.
 """
 
+import asyncio
 import atexit
+import inspect
 import json
 import os
 import secrets
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +20,12 @@ from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from stateroom.engines.dynamodb import DynamoEngine
+from stateroom.store import Store
 
 REGION = "eu-central-1"
 asked: list[tuple[str, dict[str, Any]]] = []
@@ -82,11 +88,53 @@ def served(app: Callable[..., Iterable[bytes]]) -> str:
 
 
 def quicken() -> None:
-    """moto copies the whole table before each transaction; ours copies the rows that the transaction names."""
+    """Of tables with our keys.
+
+    moto copies the whole table before each transaction, and sorts it for each query; this takes the rows concerned. It
+    also carries requests and answers, which are JSON already, through the shapes of the service.
+    """
     from moto.dynamodb.models import DynamoDBBackend
     from moto.dynamodb.models.dynamo_type import DynamoType
     from moto.dynamodb.models.table import Table
+    from moto.dynamodb.responses import DynamoHandler, DynamoResult
 
+    slow_query, slow_parse, slow_result = Table.query, DynamoHandler.parse_parameters, DynamoResult.execute_result
+
+    def query(table: Any, *args: Any, **more: Any) -> Any:
+        if (table.hash_key_attr, table.range_key_attr) != ("pk", "sk"):
+            return slow_query(table, *args, **more)
+        asked = inspect.signature(slow_query).bind(table, *args, **more).arguments
+        if asked.get("index_name"):
+            ((part, wanted),) = asked["hash_key_conditions"]
+            every = (item for rows in table.items.values() for item in rows.values())
+            rows = [item for item in every if part in item.attrs and item.attrs[part].value == wanted.value]
+            sort = f"s{part[1:]}"
+            rows.sort(key=lambda item: item.attrs[sort].value)  # moto's own sort is quick with what is sorted
+        else:
+            rows = list(table.items.get(asked["hash_key"], {}).values())
+            rows.sort(key=lambda item: item.range_key.value)
+        table.all_items = lambda: rows
+        try:
+            return slow_query(table, *args, **more)
+        finally:
+            del table.all_items
+
+    def parse(handler: Any, request: Any) -> None:
+        if b'"B' in request.data:  # bytes
+            slow_parse(handler, request)
+        else:
+            handler.params = json.loads(request.data)
+
+    def told(result: Any, context: Any) -> Any:
+        try:
+            text = json.dumps(result.result)
+        except TypeError:  # dates, bytes
+            return slow_result(result, context)
+        return 200, {"Content-Type": "application/x-amz-json-1.0"}, text
+
+    setattr(DynamoHandler, "parse_parameters", parse)  # noqa: B010
+    setattr(DynamoResult, "execute_result", told)  # noqa: B010
+    setattr(Table, "query", query)  # noqa: B010
     whole, named = DynamoDBBackend.transact_write_items, list[tuple[DynamoType, DynamoType]]()
 
     def copied(table: Any, memo: Any) -> Any:
@@ -124,6 +172,46 @@ def listening() -> Iterator[list[tuple[str, dict[str, Any]]]]:
         yield asked
     finally:
         _listening = False
+
+
+@contextmanager
+def own_process() -> Iterator[str]:
+    """The endpoint of a moto that takes none of this process's time."""
+    given = os.environ.get("STATEROOM_TEST_DYNAMODB")
+    credentials()
+    if given:
+        yield given
+        return
+    told = "import sys; from support.dynamodb import server; print(server(), flush=True); sys.stdin.read()"
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    child = subprocess.Popen(
+        [sys.executable, "-c", told],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        yield child.stdout.readline().strip()
+    finally:
+        child.stdin.close()
+        child.wait()
+        child.stdout.close()
+
+
+@contextmanager
+def migrated(endpoint: str) -> Iterator[str]:
+    """The URL of a store that has all of Stateroom's own tables."""
+    url = fresh_table(endpoint)
+
+    async def make() -> None:
+        async with Store(url, migrating=True) as store:
+            await store.migrate([], apply=True)
+
+    asyncio.run(make())
+    yield url
 
 
 def fresh_table(endpoint: str | None = None) -> str:
