@@ -28,6 +28,7 @@ from stateroom.model.errors import LeaseLost, StateroomError
 
 _PAGE: Final = 50
 _PAGES: Final = 20  # how far a poll looks past conversations that others hold
+_AWAY: Final = 0.25  # of a lease: how long a conversation that another worker holds is not asked for again
 log = logging.getLogger("stateroom.worker")
 
 
@@ -43,6 +44,7 @@ class Worker:
         self._inbox = Inbox(tools.engine, tools.clock)
         self._holder = secrets.token_hex(6)
         self._lanes: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._away: dict[tuple[str, str], float] = {}  # conversations that others hold, and until when to leave them
         self._wake = asyncio.Event()
         self._after: tuple[Any, ...] | None = None  # where the last look ended, if before the end
 
@@ -93,6 +95,8 @@ class Worker:
         """Begin every due lane that is free, up to the limit; whether one was begun."""
         begun, after, seen = False, self._after, set[tuple[str, str]]()
         self._after = None
+        now = self._tools.clock()
+        self._away = {key: until for key, until in self._away.items() if until > now}
         for _ in range(_PAGES):
             try:
                 rows, after = await self._inbox.due(limit=_PAGE, after=after)
@@ -111,7 +115,7 @@ class Worker:
 
     async def _begin(self, row: Row) -> bool:
         key = (row.team, str(row.item["lane"]))
-        if key in self._lanes or len(self._lanes) >= self._tools.config.concurrency:
+        if key in self._lanes or key in self._away or len(self._lanes) >= self._tools.config.concurrency:
             return False
         config = self._tools.config
         try:
@@ -135,7 +139,8 @@ class Worker:
         except StateroomError as failed:
             log.error("not begun: %s", failed)
             return False
-        if lease is None:
+        if lease is None:  # they go on to the end of it; each look is three reads, which somebody pays for
+            self._away[key] = self._tools.clock() + config.lease_seconds * _AWAY
             return False
         task = asyncio.create_task(self._work(lease, key[1]))
         self._lanes[key] = task
