@@ -19,6 +19,9 @@ import pytest
 from stateroom.store import Store
 from support import objects, pgbouncer
 from support.bot import MENTION, Child, children, environment
+from support.dynamodb import migrated as dynamodb_migrated
+from support.dynamodb import own_process
+from support.dynamodb_lag import Lagging
 from support.local_slack import LocalSlack, eventually, local_slack
 from support.postgres import migrated
 
@@ -26,6 +29,12 @@ pytestmark = pytest.mark.service
 TEAM, CHANNEL = "T00000001", "C00000001"
 WORD = "heron"  # in every message; never in a log
 END = "I will still know it."
+# moto takes as long for one request as DynamoDB for a hundred.
+FEW_REQUESTS = {
+    "STATEROOM_POLL_SECONDS": "0.5",
+    "STATEROOM_LEASE_SECONDS": "5",
+    "STATEROOM_STREAM_INTERVAL": "0.3",
+}
 
 
 class Site:
@@ -39,6 +48,8 @@ class Site:
         self.url = url or f"sqlite:///{folder}/state.db"
         self.threads = threads
         self._begin = begin
+        self._more = FEW_REQUESTS if self.url.startswith("dynamodb:") else {}
+        self._patience, self._rest = (240, 0.5) if self._more else (30, 0.05)
         self._names = itertools.count()
 
     def ingress(self) -> Child:
@@ -51,7 +62,8 @@ class Site:
 
     def _start(self, arguments: list[str], **more: str) -> Child:
         log = self.folder / f"{next(self._names)}-{arguments[0]}.log"
-        return self._begin(arguments, environment(self.slack, self.url, **more, STATEROOM_THREADS=self.threads), log)
+        env = environment(self.slack, self.url, **self._more, **more, STATEROOM_THREADS=self.threads)
+        return self._begin(arguments, env, log)
 
     async def history(self, thread_ts: str) -> list[str]:
         """The turns of a thread's history, in order."""
@@ -61,10 +73,10 @@ class Site:
 
     async def kept(self, thread_ts: str, turns: list[str]) -> None:
         """Wait until the history is exactly these turns."""
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + self._patience
         while (found := await self.history(thread_ts)) != turns:
             assert time.monotonic() < ends, (found, turns)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self._rest)
 
     def whole(self, thread_ts: str, count: int = 1) -> list[dict[str, Any]]:
         """The answers, once there are `count` and none streams."""
@@ -95,6 +107,21 @@ def pooled(cannot_start: Callable[[str], NoReturn]) -> Iterator[str]:
         except pgbouncer.CannotStart as error:
             cannot_start(str(error))
         yield by_the_pooler
+
+
+@pytest.fixture
+def dynamodb() -> Iterator[str]:
+    """A migrated store on DynamoDB."""
+    with own_process() as endpoint, dynamodb_migrated(endpoint) as url:
+        yield url
+
+
+@pytest.fixture
+def lagging() -> Iterator[str]:
+    """One whose global secondary indexes lag by up to half a second."""
+    chance = random.Random(7)
+    with dynamodb_migrated(Lagging(lambda: chance.uniform(0.1, 0.5)).endpoint) as url:
+        yield url
 
 
 @pytest.fixture
@@ -243,6 +270,16 @@ async def test_four_workers_on_postgresql_under_random_kills_answer_200_messages
 @pytest.mark.parametrize("site", ["pooled"], indirect=True)
 async def test_workers_behind_a_transaction_mode_pooler_answer_each_message_once_and_in_order(site: Site) -> None:
     await storm(site, threads=6, messages=40, workers=2, kills=2)
+
+
+@pytest.mark.parametrize("site", ["dynamodb"], indirect=True)
+async def test_four_workers_on_dynamodb_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
+    await storm(site, threads=20, messages=200, workers=4, kills=6)
+
+
+@pytest.mark.parametrize("site", ["lagging"], indirect=True)
+async def test_workers_on_a_dynamodb_whose_indexes_lag_answer_once_and_in_order(site: Site) -> None:
+    await storm(site, threads=3, messages=24, workers=2, kills=1)
 
 
 async def test_four_workers_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
