@@ -21,7 +21,7 @@ from stateroom.engines.decide import alive, check_place, decide
 from stateroom.engines.dynamodb_apply import Maker, layouts_of, needed
 from stateroom.engines.dynamodb_batch import Batch, Conflict
 from stateroom.engines.dynamodb_errors import Refused, closed, translate
-from stateroom.engines.dynamodb_line import Identity, Line, pause
+from stateroom.engines.dynamodb_line import Identity, Line, pause, rest
 from stateroom.engines.dynamodb_lone import Lone, lone_of
 from stateroom.engines.dynamodb_read import Range, Source, few, page_of, read_rows, walk
 from stateroom.engines.dynamodb_seen import Seen
@@ -394,9 +394,11 @@ class DynamoEngine:
         attempt = 0
         while left:
             answer = await self._ask("BatchWriteItem", {"RequestItems": {self._table: left}})
-            left = answer.get("UnprocessedItems", {}).get(self._table, [])
+            over = answer.get("UnprocessedItems", {}).get(self._table, [])
+            attempt = 0 if len(over) < len(left) else attempt
+            left = over
             if left:
-                await asyncio.sleep(pause(attempt))
+                await rest(attempt, self._place)
                 attempt += 1
 
     async def _learn(self) -> None:

@@ -49,6 +49,7 @@ from stateroom.engines.port import (
 from stateroom.model.errors import ConditionFailed, UniqueViolation, Unsupported
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+BYTES: Final = 4_000_000  # of the rows that one transaction writes
 _ABSENT: Final = {"ConditionExpression": "attribute_not_exists(pk)"}
 
 
@@ -373,6 +374,9 @@ class Batch:
             return  # one row was looked at, and that was one instant
         if len(actions) > UNIT:
             raise Unsupported("dynamodb", f"a commit of {len(actions)} rows (of streams, turns and unique values, too)")
+        size = sum(int(body["Item"]["b"]["N"]) for _, body in actions if "b" in body.get("Item", ()))
+        if size > BYTES:
+            raise Unsupported("dynamodb", f"a commit of {size} bytes ({BYTES} at most); write fewer rows at once")
         try:
             if len(actions) == 1:
                 kind, body = actions[0]

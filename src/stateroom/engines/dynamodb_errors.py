@@ -19,6 +19,8 @@ SLOW: Final = frozenset(
     )
 )
 MET: Final = frozenset(("TransactionConflictException", "TransactionInProgressException", "TransactionConflict"))
+INVALID: Final = ("ValidationException", "ValidationError")  # of a request, of one row of a transaction
+OVERSIZED: Final = "size has exceeded"
 AGAIN: Final = 1.0  # seconds that somebody who was throttled for long is told to wait
 LARGEST: Final = 400 * 1024  # bytes of an item as DynamoDB counts them
 
@@ -30,8 +32,9 @@ class Refused(Exception):
         super().__init__(code)
         self.code = code
         self.status = status
-        self.oversized = code == "ValidationException" and "size has exceeded" in message
         self.reasons: Sequence[Mapping[str, Any]] = answer.get("CancellationReasons") or ()
+        told = [(code, message), *((reason.get("Code"), reason.get("Message")) for reason in self.reasons)]
+        self.oversized = any(kind in INVALID and OVERSIZED in (words or "") for kind, words in told)
         first: Mapping[str, Any] = self.reasons[0] if self.reasons else answer
         self.item: Mapping[str, Any] | None = first.get("Item")
 
@@ -101,13 +104,18 @@ def translate(error: Refused | Lost, place: str, *, writing: bool = False) -> St
         told = f"{_GONE}; whether it was written is not known" if unknown else _GONE
         return StoreUnavailable(place, "io", told, retryable=True, maybe_applied=unknown)
     if error.slow:
-        return Throttled(f"{place} (too many requests to the table, or to one key)", AGAIN)
+        return throttled(place)
     if error.oversized:
         return ItemTooLarge(place, LARGEST + 1, LARGEST)
     meaning = _MEANINGS.get(error.code, _FAULT if error.status >= 500 else _OTHER)
     unknown = writing and error.unclear
     told = f"{meaning.sentence} ({error.code})" + ("; whether it was written is not known" if unknown else "")
     return StoreUnavailable(place, meaning.reason, told, retryable=meaning.retryable, maybe_applied=unknown)
+
+
+def throttled(place: str) -> Throttled:
+    """For what DynamoDB has put off too many times."""
+    return Throttled(f"{place} (too many requests to the table, or to one key)", AGAIN)
 
 
 def closed(place: str) -> StoreUnavailable:

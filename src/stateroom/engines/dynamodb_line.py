@@ -20,7 +20,7 @@ from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-unty
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 from botocore.session import Session  # type: ignore[import-untyped]
 
-from stateroom.engines.dynamodb_errors import Lost, Refused, translate
+from stateroom.engines.dynamodb_errors import Lost, Refused, throttled, translate
 from stateroom.model.errors import StoreUnavailable
 
 TARGET: Final = "DynamoDB_20120810."
@@ -119,13 +119,15 @@ class Line:
         try:
             async with self._session.post(self._endpoint, data=data, headers=headers) as response:
                 answer = await response.read()
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Lost(sent=False) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Lost(sent=True) from error
         if response.status == 200:
-            found: dict[str, Any] = msgspec.json.decode(answer)
-            return found
+            try:
+                return msgspec.json.decode(answer, type=dict[str, Any])
+            except msgspec.DecodeError as error:  # something between us and DynamoDB, or half of an answer
+                raise Lost(sent=True) from error
         raise _refusal(response.status, answer)
 
 
@@ -142,6 +144,13 @@ def _refusal(status: int, answer: bytes) -> Refused:
         told = {}
     code = str(told.get("__type", status)).rpartition("#")[2]
     return Refused(code, status, str(told.get("message") or told.get("Message") or ""), told)
+
+
+async def rest(attempt: int, place: str) -> None:
+    """Wait before what DynamoDB left over is sent again. Throttled, when that was often enough."""
+    if attempt >= ATTEMPTS:
+        raise throttled(place)
+    await asyncio.sleep(pause(attempt))
 
 
 def pause(attempt: int) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import check_expired, check_whole, exact, index_key, within
 from stateroom.engines.dynamodb_conditions import Terms, hint
+from stateroom.engines.dynamodb_line import rest
 from stateroom.engines.dynamodb_tables import LAST, Key, Layout, Stream, entry_sort, head_of, index_name, key_of, named
 from stateroom.engines.dynamodb_values import Attributes, place, places
 from stateroom.engines.port import Page, Query, Row, TableIndex
@@ -318,11 +319,18 @@ async def read_rows(ask: Ask, table: str, keys: Sequence[Key]) -> dict[Key, Attr
         found[keys[0]] = answer.get("Item")
         return found
     left = [named(key) for key in keys]
+    attempt = 0
     while left:
         part, left = left[:UNIT], left[UNIT:]
         request = {"RequestItems": {table: {"Keys": part, "ConsistentRead": True}}}
         answer = await ask("BatchGetItem", request)
         for row in answer.get("Responses", {}).get(table, ()):
             found[key_of(row)] = row
-        left += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
+        over = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", ())
+        left += over
+        if over and len(over) == len(part):  # a page that was full of bytes has made way, and goes on at once
+            await rest(attempt, table)
+            attempt += 1
+        else:
+            attempt = 0
     return found
