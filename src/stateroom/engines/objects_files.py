@@ -243,12 +243,13 @@ def _whole(file: int) -> bytes:
     return b"".join(iter(lambda: os.read(file, 1 << 20), b""))
 
 
-def _entries(folder: str, *, hidden: bool = False) -> list[os.DirEntry[str]]:
+def _entries(folder: str, *, hidden: bool = False) -> Iterator[os.DirEntry[str]]:
+    """One at a time: those of a large folder together would be larger than what is in its files."""
     try:
         with os.scandir(folder) as found:
-            return [entry for entry in found if hidden or not entry.name.startswith(".")]
+            yield from (entry for entry in found if hidden or not entry.name.startswith("."))
     except FileNotFoundError:
-        return []
+        return
 
 
 def _walk(folder: str, within: str) -> Iterator[str]:

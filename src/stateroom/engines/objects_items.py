@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 import time
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from threading import Lock
 from typing import Any, Final
 
@@ -26,6 +28,8 @@ from stateroom.model.errors import StoreUnavailable
 PATIENCE: Final = 30.0  # seconds in which a write may lose races
 AHEAD: Final = 64  # objects read at once where a condition leaves out some
 KEPT: Final = 8  # listings kept for the next page
+
+Listing = list[tuple[str, list[str]]]  # teams, and the ids of each, all in order
 
 
 class Reader:
@@ -66,9 +70,12 @@ class Listings:
             return None if after is None else self._kept.get((*place, after))
 
     def keep(self, place: tuple[Any, ...], position: tuple[Any, ...] | None, listing: list[Any]) -> None:
-        if position is None:
-            return
+        """For whoever goes on behind `position`; None: nobody does, the walk has ended."""
         with self._lock:
+            if position is None:
+                for there in [key for key, kept in self._kept.items() if kept is listing]:
+                    del self._kept[there]
+                return
             self._kept[*place, position] = listing
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
@@ -123,17 +130,15 @@ class Items:
         listing = self._listings.take(place, query.after)
         if listing is None:
             listing = self._listed(query.table, query.team)
-        chosen = [(team, row_id) for team, row_id in listing if _asked((team, row_id), query)]
-        if query.descending:
-            chosen.reverse()
         rows: list[Row] = []
-        for row in self._rows(query, chosen, now):
+        for row in self._rows(query, _chosen(listing, query), now):
             if len(rows) == query.limit:
                 last = rows[-1]
                 position = (last.team, last.id) if query.whole else (last.id,)
                 self._listings.keep(place, position, listing)
                 return Page(rows, position)
             rows.append(row)
+        self._listings.keep(place, None, listing)
         return Page(rows, None)
 
     # How a write is tried.
@@ -174,14 +179,11 @@ class Items:
 
     # How a page is found.
 
-    def _listed(self, table: str, team: str | None) -> list[tuple[str, str]]:
-        """All rows that have an object: (team, id) in order."""
+    def _listed(self, table: str, team: str | None) -> Listing:
+        """All rows that have an object."""
         folder = names.items(table)
         teams = [team] if team is not None else _texts(self._reader.folders(folder), folder)
-        found: list[tuple[str, str]] = []
-        for one in sorted(teams):
-            found += sorted((one, row_id) for row_id in self._ids(table, one))
-        return found
+        return [(one, sorted(self._ids(table, one))) for one in sorted(teams)]
 
     def _ids(self, table: str, team: str) -> Iterator[str]:
         folder = f"{names.items(table)}/{names.part(team)}"
@@ -200,11 +202,10 @@ class Items:
             if row is not None:
                 yield row.id
 
-    def _rows(self, query: Query, chosen: Sequence[tuple[str, str]], now: float) -> Iterator[Row]:
+    def _rows(self, query: Query, chosen: Iterator[tuple[str, str]], now: float) -> Iterator[Row]:
         """The rows of these places that the query asks for, read some at a time."""
-        ahead = query.limit + 1 if query.condition is None else AHEAD
-        for start in range(0, len(chosen), min(ahead, 256)):
-            some = chosen[start : start + min(ahead, 256)]
+        ahead = min(query.limit + 1, 256) if query.condition is None else AHEAD
+        while some := list(islice(chosen, ahead)):
             keys = [names.item(query.table, team, row_id) for team, row_id in some]
             for (team, row_id), key, found in zip(some, keys, self._reader.many(keys), strict=True):
                 row = None if found is None else read_row(found.data, key, query.table, team, row_id)
@@ -217,7 +218,7 @@ class Items:
         everything = Query(query.table, query.team, AHEAD, condition=query.condition, whole=True)
         past = (
             row
-            for row in self._rows(everything, self._listed(query.table, query.team), now)
+            for row in self._rows(everything, _chosen(self._listed(query.table, query.team), everything), now)
             if alive(row, now) is None and (query.after is None or ended(row) > query.after)
         )
         rows = heapq.nsmallest(query.limit + 1, past, key=ended)
@@ -229,16 +230,23 @@ def ended(row: Row) -> tuple[Any, ...]:
     return (row.expires_at, row.team, row.id)
 
 
-def _asked(place: tuple[str, str], query: Query) -> bool:
-    if query.whole:
-        return query.after is None or place > query.after
-    row_id = place[1]
-    if (query.low is not None and row_id < query.low) or (query.high is not None and row_id >= query.high):
-        return False
-    if query.after is None:
-        return True
-    last: str = query.after[0]
-    return row_id < last if query.descending else row_id > last
+def _chosen(listing: Listing, query: Query) -> Iterator[tuple[str, str]]:
+    """The places of a listing, team and id, at which a query looks, in its order."""
+    for team, ids in listing:
+        first, behind = 0, len(ids)
+        if query.whole:
+            if query.after is not None and team <= query.after[0]:
+                first = bisect_right(ids, query.after[1]) if team == query.after[0] else behind
+        else:
+            first = 0 if query.low is None else bisect_left(ids, query.low)
+            behind = behind if query.high is None else bisect_left(ids, query.high)
+            if query.after is not None and query.descending:
+                behind = min(behind, bisect_left(ids, query.after[0]))
+            elif query.after is not None:
+                first = max(first, bisect_right(ids, query.after[0]))
+        numbers = range(first, behind)
+        for number in reversed(numbers) if query.descending else numbers:
+            yield team, ids[number]
 
 
 def _texts(folders: Sequence[str], within: str) -> list[str]:

@@ -68,6 +68,7 @@ class Pages:
                     self._listings.keep(place, position, listing)
                     return Page(rows, position)
                 rows.append(row)
+        self._listings.keep(place, None, listing)
         return Page(rows, None)
 
     def expired(self, query: Query, now: float) -> Page:
