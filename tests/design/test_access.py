@@ -96,3 +96,73 @@ def test_mixed_apps_keep_what_races_where_conditions_hold() -> None:
     raced = "kind: transition, from: open, to: done, concurrent: {}"
     assert planned(raced.format("true"), target="mixed").home("item") == "external"
     assert planned(raced.format("false"), target="mixed").home("item") == "slack"
+
+
+COPIES = """\
+app: {name: x, target: TARGET}
+entities:
+  team: {key: team_id, attributes: {title: {type: string, avg_bytes: 30}, level: integer}, volume: {initial: 100}}
+  task:
+    key: id
+    attributes:
+      team: {type: string, references: team}
+      team_title: {type: string, copy_of: team.title}
+      state: {type: string, values: [open, done]}
+      body: string
+    lifecycle: {attribute: state, transitions: {open: [done]}}
+    volume: {initial: 2000}
+access_patterns:
+  - {name: rename, entity: team, kind: update, attributes: [title]}
+  - {name: promote, entity: team, kind: update, attributes: [level]}
+  - {name: end, entity: task, kind: transition, from: open, to: done}
+  - {name: found, entity: team, kind: put}
+"""
+
+
+def test_a_change_of_what_is_copied_pays_for_each_copy() -> None:
+    found = plan(read_design(COPIES.replace("TARGET", "slack-hosted")))
+    rename, promote = found.access("rename"), found.access("promote")
+    assert methods(rename) == ["update team", "query task", "update task"]
+    assert [call.copies for call in rename.calls] == [(), ("team_title",), ("team_title",)]
+    assert rename.calls[1].expression == "#team = :owner"
+    # 2000 tasks on three pages, 20 of each team
+    assert rename.today.calls == {"apps.datastore.update": 21, "apps.datastore.query": 3}
+    assert (rename.today.evaluated, methods(promote)) == (2000, ["update team"])
+
+
+def test_a_list_of_the_copies_says_how_many_there_are_and_its_lookup_finds_them() -> None:
+    listed = (
+        '  - {name: tasks of a team, entity: task, kind: list, where: "team = :t", expected_items: 50, max_ms: 300}\n'
+    )
+    found = plan(read_design(COPIES.replace("TARGET", "slack-hosted") + listed))
+    rename = found.access("rename")
+    assert methods(rename) == ["update team", "get task_by_team", "update task"]
+    assert rename.today.calls == {"apps.datastore.update": 51, "apps.datastore.get": 1}
+
+
+def test_only_what_changes_the_source_keeps_a_copy_right() -> None:
+    text = COPIES.replace("TARGET", "slack-hosted")
+    (copy,) = plan(read_design(text)).store("task").copies
+    assert copy.keepers == ("rename",)
+    (lone,) = plan(read_design(text.replace("references: team", "description: of it"))).store("task").copies
+    assert lone.keepers == ()
+    states = text.replace("copy_of: team.title", "copy_of: task.state")
+    (kept,) = plan(read_design(states.replace("references: team", "references: task"))).store("task").copies
+    assert kept.keepers == ("end",)
+
+
+def test_a_name_of_another_item_is_as_long_as_its_key() -> None:
+    text = COPIES.replace("TARGET", "slack-hosted")
+    task = plan(read_design(text)).store("task").attributes
+    assert (task["team"].avg_bytes, task["team_title"].avg_bytes) == (16, 30)
+    longer = text.replace(
+        "key: team_id, attributes: {", "key: team_id, attributes: {team_id: {type: string, avg_bytes: 90}, "
+    )
+    assert plan(read_design(longer)).store("task").attributes["team"].avg_bytes == 90
+
+
+def test_what_is_joined_lives_in_one_place() -> None:
+    joined = '  - {name: with team, entity: task, kind: join, join: team, where: "team = :t", expected_items: 9}\n'
+    raced = COPIES.replace("TARGET", "mixed").replace("attributes: [level]", "attributes: [level], concurrent: true")
+    assert [plan(read_design(raced)).home(one) for one in ("team", "task")] == ["external", "slack"]
+    assert [plan(read_design(raced + joined)).home(one) for one in ("team", "task")] == ["external", "external"]

@@ -39,6 +39,7 @@ WRONG = [
     ("  - {name: p, entity: a, kind: transition, from: opne, to: done}", 9, "access_patterns[0].from", "no state"),
     ("  - {name: p, entity: b, kind: join, join: [a, b]}", 9, "access_patterns[0].join", "a cycle, b -> a -> b"),
     ("  - {name: p, entity: a, kind: increment, attributes: [state]}", 9, "access_patterns[0].attributes", "no number"),
+    ("  - {name: p, entity: a, kind: update, attributes: [id]}", 9, "access_patterns[0].attributes", "in the key of a"),
     ("  - {name: p, entity: a, kind: search}", 9, "access_patterns[0]", "needs where"),
     ("  - {name: p, entity: a, kind: list, per_minute: -1}", 9, "access_patterns[0].per_minute", "impossible"),
     (

@@ -140,3 +140,10 @@ def test_a_manifest_alone_is_told_what_can_be_said_without_volumes() -> None:
     attributes = {"id": {"type": "string"}, "team": {"type": "slack#/types/team_id"}}
     manifest = {"tickets": {"primary_key": "id", "attributes": attributes}}
     assert {one.id for one in plan(from_definitions(datastores_of(manifest))).findings} == {"SR-107", "SR-409"}
+
+
+def test_a_time_below_that_of_one_call_is_told_of_an_external_store_too() -> None:
+    asked = text(pattern("kind: get, max_ms: 100"), app=", target: self-hosted")
+    (found,) = [one for one in plan(read_design(asked)).findings if one.id == "SR-406"]
+    assert "150 ms as one call of the external store" in found.reason
+    assert "SR-406" not in ids(asked.replace("max_ms: 100", "max_ms: 200"))

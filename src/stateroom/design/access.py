@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Final
 
 from stateroom.design import entities
-from stateroom.design.access_kinds import KINDS, claims, scan
+from stateroom.design.access_kinds import KINDS, scan
 from stateroom.design.access_world import FIND_BY_KEY, Served, World
+from stateroom.design.access_writes import claims
 from stateroom.design.alternatives import alternative
 from stateroom.design.costs import Work, cost, under_load
 from stateroom.design.facts import Facts, source
 from stateroom.design.parts import Access, Claim, Cost, Home, Store
-from stateroom.design.sizes import YEAR
+from stateroom.design.sizes import YEAR, key_bytes
 from stateroom.design.structs import Design, Entity, Pattern
 
 
@@ -34,12 +35,20 @@ def mapped(design: Design, facts: Facts) -> tuple[tuple[Store, ...], tuple[Acces
     if design.app.target == "self-hosted":
         homes = dict.fromkeys(homes, "external")
     world, accesses = _once(design, facts, homes)
-    if design.app.target == "mixed":
-        moved = {one.entity for one in accesses if one.home == "external" or (one.external and _unsafe(one, design))}
-        moved |= _obliged(design)
-        if moved:
-            world, accesses = _once(design, facts, {**homes, **dict.fromkeys(moved, "external")})
+    moved = _moved(design, accesses) if design.app.target == "mixed" else set()
+    while any(homes[name] == "slack" for name in moved):  # what is joined with something that moves goes along
+        homes |= dict.fromkeys(moved, "external")
+        world, accesses = _once(design, facts, homes)
+        moved = _moved(design, accesses)
     return tuple(world.stores.values()), under_load(accesses, facts)
+
+
+def _moved(design: Design, accesses: Iterable[Access]) -> set[str]:
+    """The entities that a mixed app keeps in the external store."""
+    found = list(accesses)
+    asked = {one.entity for one in found if one.home == "external" or (one.external and _unsafe(one, design))}
+    away = {one.pattern for one in found if one.home == "external"}
+    return asked | {name for one in design.patterns if one.name in away for name in one.join} | _obliged(design)
 
 
 def _obliged(design: Design) -> set[str]:
@@ -93,7 +102,7 @@ def _looked_up(world: World, pattern: Pattern) -> tuple[str, ...]:
     if expected is None or len(entities.lookup_name(entity.name, where.equal)) > 62:
         return ()
     room = world.facts.item_bytes * world.facts.warn_share
-    if 2 * expected * (1 + entities.key_bytes(entity, world.facts)) > room:
+    if 2 * expected * (1 + key_bytes(entity, world.facts)) > room:
         return ()
     if _crowded(world, entity, tuple(where.equal), 2 * expected):
         return ()
@@ -104,13 +113,19 @@ def _looked_up(world: World, pattern: Pattern) -> tuple[str, ...]:
 
 def _crowded(world: World, entity: Entity, of: tuple[str, ...], most: int) -> bool:
     """Whether so few values are possible that a lookup's list holds more than it has room for, whatever is asked."""
+    return any(_fewer(world, entity, of, most, day) for day in (0, YEAR))
+
+
+def _fewer(world: World, entity: Entity, of: tuple[str, ...], most: int, day: int) -> bool:
     combinations = 1
     for attribute in (entity.attributes[one] for one in of):
         possible = 2 if attribute.type == "boolean" else len(attribute.values)
+        if attribute.references is not None:
+            possible = world.items(world.design.by_name[attribute.references], day)
         if not possible:
             return False
         combinations *= possible
-    return world.items(entity, YEAR) > combinations * most
+    return world.items(entity, day) > combinations * most
 
 
 def _add_entries(world: World) -> None:

@@ -22,8 +22,9 @@ from stateroom.design.access_world import (
     Served,
     World,
 )
+from stateroom.design.access_writes import audit_here, claimed, touches, writes
 from stateroom.design.costs import COUNT, QUERY, Work
-from stateroom.design.parts import Call, Store
+from stateroom.design.parts import Call
 from stateroom.design.sizes import batches, entry_bytes, pages
 from stateroom.design.structs import Pattern
 
@@ -147,7 +148,8 @@ def _join(world: World, pattern: Pattern) -> Served:
     facts = world.facts
     first = _looked(world, pattern) or scan(world, pattern)
     found = pattern.expected_items
-    others = [world.design.by_name[name] for name in pattern.join]
+    away = [name for name in pattern.join if world.homes[name] != "slack"]
+    others = [world.design.by_name[name] for name in pattern.join if name not in away]
     calls = tuple(Call(BULK_GET, one.name, "batches", f"bulkGet of the {one.name} that each names") for one in others)
 
     def work(day: int) -> Work:
@@ -160,7 +162,9 @@ def _join(world: World, pattern: Pattern) -> Served:
         return Work(base.items, looked, base.pages, (*base.calls, *more), base.bytes + sizes)
 
     words = f"Slack cannot join: {', '.join(pattern.join)} is read in further calls, at another moment"
-    return Served(first.operation, first.datastore, (*first.calls, *calls), work, first.faults, (*first.doubts, words))
+    apart = (f"{', '.join(away)} lives in the external store",) if away else ()
+    faults, doubts = (*first.faults, *apart), (*first.doubts, words)
+    return Served(first.operation, first.datastore, (*first.calls, *calls), work, faults, doubts)
 
 
 def _unique(world: World, pattern: Pattern) -> Served:
@@ -177,126 +181,27 @@ def _unique(world: World, pattern: Pattern) -> Served:
     return _but(served, doubts=(f"Slack keeps nothing unique: two may find {', '.join(of)} free at the same time",))
 
 
-def _writes(world: World, pattern: Pattern, head: tuple[Call, ...], *, operation: str) -> Served:
-    """A write with all that goes along: claims, the audit row just before the change, lookups after it."""
-    entity = world.design.by_name[pattern.entity]
-    change = next(place for place, one in enumerate(head) if one.method != GET and one.datastore != entities.CLAIMS)
-    calls = (*head[:change], *_audit(world, pattern), *head[change:], *_lookup_calls(world, pattern))
-    counted = tuple((one.method, 1) for one in calls)
-    looked = sum(one.method == GET and one.there for one in calls)
-    moved = sum(_bytes_of(world, one) for one in calls)
-    wait = world.facts.settle_ms if any(one.datastore == entities.CLAIMS for one in calls) else 0
-    return Served(
-        operation,
-        next((one.datastore for one in reversed(head) if one.datastore != entities.CLAIMS), entity.name),
-        calls,
-        lambda day: Work(world.items(entity, day), looked, 0, counted, moved, wait_ms=wait),
-        doubts=_doubts(world, pattern),
-    )
-
-
-def claims(world: World, pattern: Pattern) -> bool:
-    """Whether a pattern takes a claim first: what may happen once only, on a store without conditions."""
-    racing = pattern.kind in ("transition", "update") and pattern.concurrent
-    return world.homes[pattern.entity] == "slack" and racing
-
-
-def _bytes_of(world: World, call: Call) -> int:
-    """What one call of one item reads or writes; an update writes the whole item, a deletion nothing."""
-    if call.method == DELETE or not call.there:
-        return 0
-    return world.size(call.datastore) + call.adds
-
-
-def _doubts(world: World, pattern: Pattern) -> tuple[str, ...]:
-    if pattern.concurrent and pattern.kind in ("transition", "update", "put"):
-        return ("Slack has no condition: a claim narrows the race and does not close it",)
-    return ()
-
-
-def _audit_here(world: World) -> bool:
-    """Whether a write here puts its audit row into Slack's datastores; one that is elsewhere costs no call of Slack."""
-    return entities.AUDIT in world.stores and world.stores[entities.AUDIT].home == "slack"
-
-
-def _audit(world: World, pattern: Pattern) -> tuple[Call, ...]:
-    if not _audit_here(world):
-        return ()
-    return (Call(PUT, entities.AUDIT, "once", "put the audit row first", ("event_id", "step")),)
-
-
-def _lookup_calls(world: World, pattern: Pattern) -> tuple[Call, ...]:
-    found: list[Call] = []
-    for store in world.lookups(pattern.entity):
-        touched = _touches(world, pattern, store)
-        one_more = 1 + entities.key_bytes(world.design.by_name[pattern.entity], world.facts)
-        for side in range(touched):
-            taken = side == 1 or pattern.kind == "delete"
-            words = "take the key out of" if taken else "add the key to"
-            if store.many:
-                found.append(Call(GET, store.name, "once", f"read {store.name}", store.of))
-                adds = -one_more if taken else one_more
-                found.append(Call(PUT, store.name, "once", f"{words} {store.name}", store.of, adds=adds))
-            else:
-                method = DELETE if taken else PUT
-                found.append(Call(method, store.name, "once", f"{words} {store.name}", store.of))
-    return tuple(found)
-
-
-def _touches(world: World, pattern: Pattern, store: Store) -> int:
-    """How many items of a lookup a write changes: one for a new or deleted item, two where it moves, else none."""
-    cycle = world.design.by_name[pattern.entity].lifecycle
-    if pattern.kind in ("put", "delete"):
-        return 1
-    if pattern.kind == "transition":
-        return 2 if cycle is not None and cycle.attribute in store.of else 0
-    if pattern.kind == "update":
-        return 2 if not pattern.attributes or set(pattern.attributes) & set(store.of) else 0
-    return 0
-
-
 def _put(world: World, pattern: Pattern) -> Served:
     entity = world.design.by_name[pattern.entity]
     call = Call(PUT, entity.name, "once", f"put the whole item under {', '.join(entity.key)}", entity.key)
-    return _writes(world, pattern, (call,), operation="put")
+    return writes(world, pattern, (call,), operation="put")
 
 
 def _update(world: World, pattern: Pattern) -> Served:
     entity = world.design.by_name[pattern.entity]
     call = Call(UPDATE, entity.name, "once", "update the attributes that change", entity.key)
-    moved = any(store.many or store.of for store in world.lookups(entity.name) if _touches(world, pattern, store))
+    moved = any(store.many or store.of for store in world.lookups(entity.name) if touches(world, pattern, store))
     if not pattern.concurrent and not moved:
-        return _writes(world, pattern, (call,), operation="update")
+        return writes(world, pattern, (call,), operation="update")
     read = Call(GET, entity.name, "once", "get the item as it is", entity.key)
-    return _writes(world, pattern, _claimed(world, pattern, read, call), operation="update")
+    return writes(world, pattern, claimed(world, pattern, read, call), operation="update")
 
 
 def _transition(world: World, pattern: Pattern) -> Served:
     entity = world.design.by_name[pattern.entity]
     read = Call(GET, entity.name, "once", f"get the item: is it still {' or '.join(pattern.from_)}?", entity.key)
     call = Call(UPDATE, entity.name, "once", f"update to {pattern.to}", entity.key)
-    return _writes(world, pattern, _claimed(world, pattern, read, call), operation="update")
-
-
-def _claimed(world: World, pattern: Pattern, read: Call, write: Call) -> tuple[Call, ...]:
-    """A read and a write, with the claim around them where one is taken: the calls of claim.ts, in its order."""
-    if entities.CLAIMS not in world.stores or not claims(world, pattern):
-        return (read, write)
-    of = ("datastore", "id", "step")
-
-    def claim(method: str, purpose: str, *, there: bool = True) -> Call:
-        return Call(method, entities.CLAIMS, "once", purpose, of, there=there)
-
-    return (
-        claim(GET, "look for a claim: does another run hold it?", there=False),
-        claim(PUT, "put a claim with this run as its owner"),
-        claim(GET, "wait, and read the claim back: whose is it?"),
-        read,
-        write,
-        Call(GET, read.datastore, "once", "read the item back: is it as it was written?", read.key_of),
-        claim(GET, "is the claim still this run's?"),
-        claim(DELETE, "give the claim back: whoever looks from now on finds the new item"),
-    )
+    return writes(world, pattern, claimed(world, pattern, read, call), operation="update")
 
 
 def _increment(world: World, pattern: Pattern) -> Served:
@@ -306,12 +211,12 @@ def _increment(world: World, pattern: Pattern) -> Served:
             Call(PUT, entities.entries_name(entity.name, one), "once", f"put one entry of {one}", ("event_id",))
             for one in pattern.attributes
         )
-        return _writes(world, pattern, heads, operation="put")
+        return writes(world, pattern, heads, operation="put")
     read = Call(GET, entity.name, "once", "get the item as it is", entity.key)
     arrays = [entity.attributes[one] for one in pattern.attributes] if pattern.kind == "append" else []
     more = sum(entry_bytes(one, world.facts) for one in arrays)
     call = Call(UPDATE, entity.name, "once", f"update {', '.join(pattern.attributes)}", entity.key, adds=more)
-    return _writes(world, pattern, (read, call), operation="update")
+    return writes(world, pattern, (read, call), operation="update")
 
 
 def _delete(world: World, pattern: Pattern) -> Served:
@@ -319,15 +224,15 @@ def _delete(world: World, pattern: Pattern) -> Served:
     call = Call(DELETE, entity.name, "once", "delete the item", entity.key)
     if world.lookups(entity.name):
         read = Call(GET, entity.name, "once", "get the item: its values say which lookups name it", entity.key)
-        return _writes(world, pattern, (read, call), operation="delete")
-    return _writes(world, pattern, (call,), operation="delete")
+        return writes(world, pattern, (read, call), operation="delete")
+    return writes(world, pattern, (call,), operation="delete")
 
 
 def _bulk(world: World, pattern: Pattern) -> Served:
     entity, facts = world.design.by_name[pattern.entity], world.facts
     method = {"get": BULK_GET, "put": BULK_PUT, "delete": BULK_DELETE}[pattern.operation]
     size = world.size(entity.name)
-    audited = pattern.operation != "get" and _audit_here(world)
+    audited = pattern.operation != "get" and audit_here(world)
     calls = [Call(method, entity.name, "batches", f"{pattern.operation} {facts.bulk} items at once")]
     if audited:
         calls.insert(0, Call(BULK_PUT, entities.AUDIT, "batches", "put the audit rows first"))

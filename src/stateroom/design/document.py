@@ -332,6 +332,8 @@ class _Reader:
         if entity.lifecycle is None:
             self.fault(path, f"{entity.name} has no lifecycle", "declare it in the entity")
             return
+        if entity.lifecycle.attribute in entity.key:
+            self.fault(path, f"{entity.lifecycle.attribute} is in the key of {entity.name}", "key by something else")
         ways = entity.lifecycle.transitions
         for field, states in (("from", raw.get("from", [])), ("to", [raw["to"]] if "to" in raw else [])):
             for state in states:
@@ -352,6 +354,9 @@ class _Reader:
                 self.fault(f"{path}.{field}", f"{entity.name} has no attribute {name}", step)
         if order in entity.attributes and entity.attributes[order].type not in _ORDERED:
             self.fault(f"{path}.order", f"{order} has no order", "order by a time, a number or a text")
+        for name in raw.get("attributes", []) if raw["kind"] in ("update", "increment", "append") else ():
+            if name in entity.key:
+                self.fault(f"{path}.attributes", f"{name} is in the key of {entity.name}", "put a new item instead")
         if raw["kind"] == "append" and raw.get("attributes"):
             for name in raw["attributes"]:
                 if name in entity.attributes and entity.attributes[name].type != "array":

@@ -15,7 +15,7 @@ from typing import Final
 from stateroom.design import keys
 from stateroom.design.facts import FORMULA, Facts, source
 from stateroom.design.parts import Claim, Copy, Home, KeyRecipe, Store
-from stateroom.design.sizes import MARK, removed_by
+from stateroom.design.sizes import MARK, key_bytes, removed_by
 from stateroom.design.structs import Attr, Design, Entity, Pattern
 from stateroom.model.attributes import SLACK, Attribute
 from stateroom.model.definition import Definition
@@ -33,17 +33,6 @@ def key_attribute(entity: Entity) -> str:
     if len(entity.key) == 1:
         return entity.key[0]
     return "id" if "id" not in entity.attributes else f"{entity.name}_id"
-
-
-def key_bytes(entity: Entity, facts: Facts) -> int:
-    """Bytes of an average key."""
-    from stateroom.design.sizes import value_bytes
-
-    if len(entity.key) == 1:
-        return value_bytes(entity.attributes[entity.key[0]], facts)
-    whole = (f"{SLACK}timestamp", "integer")
-    parts = [entity.attributes[part] for part in entity.key]
-    return sum(keys.DIGITS if one.type in whole else value_bytes(one, facts) for one in parts) + len(parts) - 1
 
 
 def attributes_of(entity: Entity, facts: Facts) -> Mapping[str, Attr]:
@@ -137,15 +126,39 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
+def sets(pattern: Pattern, entity: Entity) -> tuple[str, ...]:
+    """The attributes of an item that is there which a pattern changes. A put makes an item that nothing copies yet."""
+    if pattern.kind == "transition":
+        return () if entity.lifecycle is None else (entity.lifecycle.attribute,)
+    if pattern.kind in ("increment", "append"):
+        return pattern.attributes
+    if pattern.kind == "update":
+        return pattern.attributes or tuple(one for one in entity.attributes if one not in entity.key)
+    return ()
+
+
+def link(entity: Entity, to: str) -> str | None:
+    """The attribute by which items of an entity refer to one of another; None when there is none."""
+    return next((one.name for one in entity.attributes.values() if one.references == to), None)
+
+
+def copied(design: Design, pattern: Pattern) -> Mapping[str, tuple[str, ...]]:
+    """The entities that copy what a pattern changes, each with its attributes that are the copies."""
+    changed = {f"{pattern.entity}.{one}" for one in sets(pattern, design.by_name[pattern.entity])}
+    found = {
+        entity.name: tuple(name for name, one in entity.attributes.items() if one.copy_of in changed)
+        for entity in design.entities
+    }
+    return {name: attributes for name, attributes in found.items() if attributes}
+
+
 def _copies(design: Design, entity: Entity) -> Iterable[Copy]:
     for attribute in entity.attributes.values():
         if attribute.copy_of is not None:
-            of, _, source_attribute = attribute.copy_of.partition(".")
-            keepers = tuple(
-                one.name
-                for one in design.of(of)
-                if one.kind in WRITES and (not one.attributes or source_attribute in one.attributes)
-            )
+            of = attribute.copy_of.partition(".")[0]
+            linked = link(entity, of) is not None
+            keeping = [one for one in design.of(of) if attribute.name in copied(design, one).get(entity.name, ())]
+            keepers = tuple(one.name for one in keeping if linked)
             repair = f"backfill: read {of} by page, write {attribute.name} where it differs; it may be run at any time"
             yield Copy(attribute.name, attribute.copy_of, keepers, repair)
     if entity.copy_key:

@@ -57,7 +57,8 @@ FINDINGS: Final[Mapping[str, Kind]] = {
     "SR-105": Kind(
         "A copy that nothing keeps right",
         "warning",
-        "An attribute is declared as a copy, and no pattern writes its source, so nothing would bring a change over.",
+        "An attribute is declared as a copy, and no pattern changes its source, or no attribute says of which item it "
+        "is the copy (references), so nothing would bring a change over.",
         "write the pattern that changes the source, or read the source instead",
     ),
     "SR-106": Kind(

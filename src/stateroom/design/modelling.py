@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from stateroom.design.entities import key_bytes
+from stateroom.design.entities import link
 from stateroom.design.facts import Facts
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Finding, Store
+from stateroom.design.sizes import key_bytes
 from stateroom.design.structs import Design, Entity
 from stateroom.model.attributes import IN_ARRAYS, SLACK, TYPES
 
@@ -63,7 +64,9 @@ def of_copies(design: Design, stores: Iterable[Store]) -> Iterator[Finding]:
         for copy in one.copies if one.role == "entity" else ():
             if not copy.keepers:
                 place = f"entities.{one.name}.attributes.{copy.attribute}"
-                yield finding("SR-105", design, place, f"{one.name}.{copy.attribute} copies {copy.source}")
+                of = copy.source.partition(".")[0]
+                lone = "" if link(design.by_name[one.name], of) else f", and no attribute of it references {of}"
+                yield finding("SR-105", design, place, f"{one.name}.{copy.attribute} copies {copy.source}{lone}")
 
 
 def _moved(design: Design, homes: Mapping[str, str], accesses: list[Access]) -> Iterator[Finding]:

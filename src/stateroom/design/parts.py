@@ -94,7 +94,8 @@ class Call:
 
     `method` is the full name (`apps.datastore.query`). `repeat`: once; for each page; for each batch of 25; for each
     item. `key_of`: the attributes whose values make the id, for get, put, update, delete. `purpose` in words.
-    `there`: whether a get finds an item. `adds`: bytes that a write adds to an average item.
+    `there`: whether a get finds an item. `adds`: bytes that a write adds to an average item. `copies`: the attributes
+    that the call finds or brings over in items that copy them.
     """
 
     method: str
@@ -105,6 +106,7 @@ class Call:
     where: Where | None = None
     there: bool = True
     adds: int = 0
+    copies: tuple[str, ...] = ()
 
     @property
     def expression(self) -> str | None:

@@ -12,11 +12,13 @@ from stateroom.design.costs import tiers
 from stateroom.design.facts import SLACK, Facts
 from stateroom.design.findings import sorted_findings
 from stateroom.design.parts import Plan
+from stateroom.design.sizes import settled
 from stateroom.design.structs import Design
 
 
 def plan(design: Design, facts: Facts = SLACK) -> Plan:
     """The plan of a design. `facts`: other limits than Slack's published ones."""
+    design = settled(design, facts)
     stores, accesses = mapped(design, facts)
     uses = tiers(accesses, facts)
     sizes = capacity.capacity(design, stores, accesses, facts)

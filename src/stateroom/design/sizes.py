@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
+from stateroom.design import keys
 from stateroom.design.facts import Facts
-from stateroom.design.structs import Attr, Entity
+from stateroom.design.structs import Attr, Design, Entity
 from stateroom.model.attributes import SLACK
 
 Removal = Literal["ttl", "sweep", "never"]
@@ -74,6 +76,38 @@ def _plain(kind: str, facts: Facts) -> int:
     if kind in ("integer", "number"):
         return _INTEGER
     return facts.text_bytes if kind == "string" else _OBJECT
+
+
+def key_bytes(entity: Entity, facts: Facts) -> int:
+    """Bytes of an average key."""
+    if len(entity.key) == 1:
+        return value_bytes(entity.attributes[entity.key[0]], facts)
+    whole = (f"{SLACK}timestamp", "integer")
+    parts = [entity.attributes[part] for part in entity.key]
+    return sum(keys.DIGITS if one.type in whole else value_bytes(one, facts) for one in parts) + len(parts) - 1
+
+
+def settled(design: Design, facts: Facts) -> Design:
+    """The design in which a text that names an item, or copies another one, is as long as that, unless it says more."""
+    return replace(design, entities=tuple(_settled(design, one, facts, frozenset()) for one in design.entities))
+
+
+def _settled(design: Design, entity: Entity, facts: Facts, seen: frozenset[str]) -> Entity:
+    seen = seen | {entity.name}
+    sized = {name: _sized(design, one, facts, seen) for name, one in entity.attributes.items()}
+    return replace(entity, attributes=sized)
+
+
+def _sized(design: Design, one: Attr, facts: Facts, seen: frozenset[str]) -> Attr:
+    of, _, source = (one.copy_of or "").partition(".")
+    named = one.references or of
+    if one.type != "string" or one.avg_bytes is not None or one.values or not named or named in seen:
+        return one
+    other = _settled(design, design.by_name[named], facts, seen)
+    if one.references is not None:
+        return replace(one, avg_bytes=key_bytes(other, facts))
+    copied = other.attributes[source]
+    return replace(one, avg_bytes=value_bytes(copied, facts), max_bytes=one.max_bytes or max_bytes(copied, facts))
 
 
 def item_bytes(attributes: Mapping[str, Attr], facts: Facts) -> int:
