@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, assume, given, settings
 
 from stateroom.cli import main
+from stateroom.cli.design import FAULTS
+from stateroom.cli.design_simulate import Options, simulate
+from stateroom.design.document import read_design
+from stateroom.design.facts import SLACK
+from stateroom.design.plan import plan
 from support import postgres
+from support.generated_designs import designs
 
 pytestmark = pytest.mark.service
 GALLERY = sorted((Path(__file__).parents[2] / "examples" / "designs").glob("*.yaml"))
@@ -24,6 +31,29 @@ def test_the_gallery_costs_what_is_predicted(file: Path) -> None:
     code, rows, told = simulated(file, "--minutes", "10", "--most", "30000")
     assert [row for row in rows if not row["ok"]] == []
     assert (code, "predictions" in told) == (0, True)
+
+
+SOON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+
+def off_of(text: str) -> list[object]:
+    """What is off by more than 10 % in a design."""
+    found = plan(read_design(text))
+    assume(sum(one.home == "slack" for one in found.stores) <= SLACK.datastores)
+    return [row for row in simulate(found, Options(minutes=2, most=3000, faults=FAULTS)).rows if not row.ok]
+
+
+@settings(SOON, max_examples=40)
+@given(designs())
+def test_no_prediction_of_a_generated_design_is_off_by_more_than_a_tenth(text: str) -> None:
+    assert off_of(text) == []
+
+
+@pytest.mark.soak
+@settings(SOON, max_examples=2000)
+@given(designs())
+def test_no_prediction_is_off_over_thousands_of_generated_designs(text: str) -> None:
+    assert off_of(text) == []
 
 
 def test_the_same_seed_measures_the_same() -> None:

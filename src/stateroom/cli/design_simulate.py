@@ -26,7 +26,7 @@ from stateroom.design.access import at_volumes
 from stateroom.design.parts import Plan
 
 MOST_ITEMS: Final = 50_000
-MOST_EXTERNAL: Final = 5_000  # what an engine costs does not grow with what it holds: it has indexes
+MOST_EXTERNAL: Final = 1_000  # what an engine costs does not grow with what it holds: it has indexes
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from stateroom.cli.design_simulate_items import Stock
 from stateroom.cli.design_simulate_races import TRIALS
 from stateroom.cli.design_simulate_rows import Row
 from stateroom.cli.design_simulate_runs import targets
-from stateroom.cli.design_simulate_verbs import Served, Stores, lost, naively, run, safely, taken_by
+from stateroom.cli.design_simulate_verbs import MOST, Served, Stores, lost, naively, run, safely, taken_by
 from stateroom.design.outputs import definitions
 from stateroom.design.parts import Access, Plan
 from stateroom.engines import port
+from stateroom.expr.evaluate import evaluate
+from stateroom.expr.parser import parse
 from stateroom.model.definition import Definition
 from stateroom.model.errors import WrongUse
 from stateroom.store import Store, engine_of
@@ -125,10 +127,20 @@ async def _measured(served: Served, engine: Counting) -> Iterable[Row]:
     asked = engine.asked - before
     await served.store.put(served.item)
     rows = [Row(pattern.name, "round trips", 1, asked)] if pattern.kind in ONE_CALL else []
-    exact = pattern.where is None or pattern.where.only_equal
-    if pattern.kind in ("list", "top") and pattern.expected_items and exact:
-        rows.append(Row(pattern.name, "items", min(pattern.expected_items, served.count), items))
+    if pattern.kind in ("list", "top", "count", "search"):
+        rows.append(Row(pattern.name, "items", _matching(served), items))
     return rows
+
+
+def _matching(served: Served) -> int:
+    """How many of the items that were loaded the pattern is about, by the meaning of its condition; a list's limit."""
+    where, kind = served.pattern.where, served.pattern.kind
+    items = (served.stock.item(served.entity.name, number) for number in range(served.count))
+    if where is not None:
+        asked = parse(where.expression, dict(where.names) or None, served.asked()["values"])
+        items = (one for one in items if evaluate(asked, one))
+    found = sum(1 for _ in items)
+    return found if kind == "count" else min(found, served.pattern.expected_items or MOST)
 
 
 async def _raced(served: Served) -> Iterable[Row]:

@@ -8,7 +8,8 @@ other. Every value has the average bytes of the file, or those of its type (desi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,13 +18,13 @@ from stateroom.design.entities import DELETED, key_attribute
 from stateroom.design.facts import Facts
 from stateroom.design.parts import Plan, Store
 from stateroom.design.sizes import entry_bytes, value_bytes
-from stateroom.design.structs import Attr, Entity
+from stateroom.design.structs import Attr, Entity, Pattern
 from stateroom.model.attributes import SLACK
 
 Item = dict[str, Any]
 DAY: Final = 86_400
 _LETTERS: Final = {"user_id": "U", "channel_id": "C", "usergroup_id": "S", "team_id": "T"}
-_TIMES: Final = (f"{SLACK}timestamp", f"{SLACK}date", f"{SLACK}message_ts")
+TIMES: Final = (f"{SLACK}timestamp", f"{SLACK}date", f"{SLACK}message_ts")
 _WHOLE: Final = (f"{SLACK}timestamp", "integer")
 
 
@@ -50,6 +51,16 @@ class Stock:
         """How many are kept longer than their retention says."""
         return self._kinds[entity].due
 
+    def whole(self, entity: str, names: Iterable[str]) -> int:
+        """Of how many items, from the first on, as many share the values of these attributes as patterns expect."""
+        return self._kinds[entity].whole(names)
+
+    def copied(self, entity: str, link: str, of: str) -> int:
+        """How many items of `of`, from the first on, are referred to by as many of `entity` as any."""
+        group = self._kinds[entity].groups.get(link)
+        values = self.counts[entity] if group is None else group.whole
+        return values if values <= self.counts[of] else values % self.counts[of] or self.counts[of]
+
     def is_due(self, entity: str, number: int) -> bool:
         """Whether the item of that number is one of them."""
         return self._kinds[entity].is_due(number)
@@ -70,6 +81,20 @@ def lookup_key(store: Store, item: Mapping[str, Any]) -> str:
     return keys.encode([item[one] for one in store.of])
 
 
+@dataclass(frozen=True)
+class _Group:
+    """How one value goes to `size` items each, as long as there are that many, in turns of `block` items."""
+
+    block: int
+    size: int
+    whole: int
+
+    def place(self, number: int) -> int:
+        """Which value an item has; those behind the last whole group share another one."""
+        behind = number - self.whole * self.size
+        return number // self.block % self.whole if behind < 0 else self.whole + behind // self.size
+
+
 class _Kind:
     """How the items of one entity are made."""
 
@@ -86,34 +111,44 @@ class _Kind:
         self.wide = (free or list(entity.key))[-1]
         self.due = self._due()
 
-    def _groups(self) -> dict[str, tuple[int, int]]:
-        """For attributes that a pattern asks to equal a parameter: how many items one after the other share a value,
-        and after how many values it begins anew. The values that are listed go round within such a block.
+    def _groups(self) -> dict[str, _Group]:
+        """For attributes that a pattern asks to equal a parameter: how its values are spread over the items. Where
+        patterns differ, those that a lookup serves go first.
         """
-        found: dict[str, tuple[int, int]] = {}
+        found: dict[str, _Group] = {}
         patterns = [one for one in self.stock.plan.design.of(self.entity.name) if one.where is not None]
-        for pattern in sorted(patterns, key=lambda one: self.stock.plan.access(one.name).operation != "bulk get"):
+        for pattern in sorted(patterns, key=self._before):
             where, expected = pattern.where, pattern.expected_items or 1
             assert where is not None
             fixed = [name for name in where.equal if name in self.listed]
             size = expected * math.prod(len(self.listed[name]) for name in fixed)
             size = max(1, min(size, self.count))
             block = max([self.stride[name] * len(self.listed[name]) for name in fixed], default=1)
-            block = size if size % block else block
             for name in where.equal:
                 if name not in self.listed and where.equal[name] in where.parameters:
-                    found.setdefault(name, (block, max(1, math.ceil(self.count / size))))
+                    group = _Group(size if size % block else block, size, max(1, self.count // size))
+                    found.setdefault(name, group)
         for unique in (one for one in self.stock.plan.design.of(self.entity.name) if one.kind == "unique"):
-            found |= {name: (1, max(1, self.count)) for name in unique.attributes if name not in self.listed}
+            all_of = _Group(1, 1, max(1, self.count))
+            found |= {name: all_of for name in unique.attributes if name not in self.listed}
         return found
+
+    def _before(self, pattern: Pattern) -> tuple[bool, int]:
+        return self.stock.plan.access(pattern.name).operation != "bulk get", -(pattern.expected_items or 1)
+
+    def whole(self, names: Iterable[str]) -> int:
+        """Of how many items, from the first on, all share their values with as many as the patterns expect."""
+        found = [self.groups[name] for name in names if name in self.groups]
+        return min((one.whole * one.size for one in found), default=self.count)
 
     def _due(self) -> int:
         if self.entity.retention is None:
             return 0
         sweeps = [one for one in self.stock.plan.design.of(self.entity.name) if one.kind == "sweep"]
-        stated = next((one.expected_items for one in sweeps if one.expected_items is not None), None)
-        daily = math.ceil(self.entity.volume.per_day)
-        return min(self.count, daily if stated is None else stated)
+        stated = [one.expected_items for one in sweeps if one.expected_items is not None]
+        if len(stated) < max(1, len(sweeps)):
+            stated.append(math.ceil(self.entity.volume.per_day))
+        return min(self.count, max(stated))
 
     def is_due(self, number: int) -> bool:
         """Whether an item has been kept too long: as many as are due, evenly among all."""
@@ -142,8 +177,7 @@ class _Kind:
             return made(attribute, serial, size, self.facts, unique=True)
         if name in self.listed:
             return self.listed[name][number // self.stride[name] % len(self.listed[name])]
-        block, groups = self.groups.get(name, (1, self.count))
-        place = number // block % max(1, groups) if name in self.groups else number
+        place = self.groups[name].place(number) if name in self.groups else number
         other = self.stock.counts.get(attribute.references or "", 0)
         if attribute.references is not None and other and attribute.type != "array":
             return self.stock.key(attribute.references, place % other)
@@ -179,10 +213,9 @@ def made(attribute: Attr, number: int, size: int, facts: Facts, *, unique: bool 
     kind = attribute.type
     if kind == "array":
         average = attribute.avg_items if attribute.avg_items is not None else 3
-        each = Attr("entry", attribute.items or "string", avg_bytes=attribute.avg_bytes)
         entries = math.floor((number + 1) * average) - math.floor(number * average)
-        return [made(each, number + n, entry_bytes(attribute, facts) - 1, facts, unique=True) for n in range(entries)]
-    if kind in _TIMES:
+        return [made_entry(attribute, number + n, facts) for n in range(entries)]
+    if kind in TIMES:
         return made_time(attribute, 1_750_000_000, number if unique else number % 1000)
     if kind in ("integer", "number"):
         return 1001 + number if unique else 1001 + number * 7 % 8989
@@ -198,6 +231,12 @@ def made(attribute: Attr, number: int, size: int, facts: Facts, *, unique: bool 
     if short == "expanded_rich_text":
         return {"v": "x" * max(0, size - 5)}
     return text(number, size) if unique else text(number, size)[:size]
+
+
+def made_entry(attribute: Attr, number: int, facts: Facts) -> Any:
+    """One entry of an array."""
+    each = Attr("entry", attribute.items or "string", avg_bytes=attribute.avg_bytes)
+    return made(each, number, entry_bytes(attribute, facts) - 1, facts, unique=True)
 
 
 def text(number: int, size: int) -> str:

@@ -174,7 +174,7 @@ async def together(stage: Stage, minutes: float) -> list[Row]:
         run.cancel()
     await asyncio.gather(*runs, return_exceptions=True)
     stage.slack.tiers(on=False)
-    return [*_rates(stage, counted, minutes), *_times(stage, rates, hour)]
+    return [*_rates(stage, counted, minutes), *_times(rates, hour, _choked(stage, minutes))]
 
 
 async def _feed(stage: Stage, access: Access, ends: float, hour: _Hour) -> list[asyncio.Task[None]]:
@@ -223,11 +223,18 @@ def _begun(stage: Stage, method: str) -> float:
     return sum(one.today.calls.get(method, 0) * (2 if by_name[one.pattern].concurrent else 1) for one in rates)
 
 
-def _times(stage: Stage, rates: Sequence[Access], hour: _Hour) -> Iterator[Row]:
+def _choked(stage: Stage, minutes: float) -> set[str]:
+    """Methods of which so much is asked that the time shows it: what comes on top has used up the full allowance."""
+    uses = tiers(stage.accesses, stage.plan.facts)
+    return {one.method for one in uses if (one.today - one.allowed) * minutes > 1.5 * one.allowed}
+
+
+def _times(rates: Sequence[Access], hour: _Hour, choked: set[str]) -> Iterator[Row]:
     for access in rates:
         took = hour.took.get(access.pattern, [])
         if access.today.worst_ms is None:
-            yield Row(access.pattern, "worst_ms", None, None if hour.open[access.pattern] or _grows(took) else 0)
+            if choked & set(access.today.calls):
+                yield Row(access.pattern, "worst_ms", None, None if hour.open[access.pattern] or _grows(took) else 0)
         elif took and access.today.worst_ms == access.today.ms:
             yield Row(access.pattern, "busy_ms", access.today.ms, sorted(ms for _, ms in took)[len(took) // 2])
 

@@ -7,17 +7,17 @@ run that finds what it did not expect stops, as the plan's steps say.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from stateroom.cli.design_simulate_clock import now
-from stateroom.cli.design_simulate_items import Stock, lookup_key, made, made_time
+from stateroom.cli.design_simulate_items import TIMES, Stock, lookup_key, made_entry, made_time
 from stateroom.cli.design_simulate_slack import Client, Item
 from stateroom.design import keys
-from stateroom.design.entities import AUDIT, CLAIMS, DELETED, EXPIRES, claimed_states, key_attribute
+from stateroom.design.entities import AUDIT, CLAIMS, DELETED, EXPIRES, claimed_states, copied, key_attribute, link
 from stateroom.design.parts import PREFIX, Access, Call, Plan, Store
-from stateroom.design.sizes import entry_bytes
-from stateroom.design.structs import Attr, Entity, Pattern
+from stateroom.design.structs import Entity, Pattern
 
 LEASE = 120
 OWNER_BYTES = 36
@@ -56,6 +56,8 @@ class Run:
         verb, store = call.method.removeprefix(PREFIX), self.plan.store(call.datastore)
         if call.datastore == CLAIMS:
             await self._claim(verb, call)
+        elif call.copies:
+            await self._copied(verb, call, store)
         elif verb in ("query", "count"):
             await self._ask(verb, call)
         elif verb.startswith("bulk"):
@@ -78,8 +80,9 @@ class Run:
         self.found = await self.client.pages(call.datastore, asked)
         if self.pattern.kind == "sweep" and call.where is None:
             self.found = [one for one in self.found if self._is_due(one)]
-        if self.pattern.kind in ("sweep", "join") and self.pattern.expected_items is not None:
-            self.found = self.found[: self.pattern.expected_items]
+        if self.pattern.kind in ("sweep", "join"):  # as many as the file expects; of a sweep those of a day
+            daily = math.ceil(self.entity.volume.per_day) if self.pattern.kind == "sweep" else None
+            self.found = self.found[: self.pattern.expected_items if self.pattern.expected_items is not None else daily]
         self.ids = [one[self.key] for one in self.found]
 
     def _asked(self, call: Call) -> Mapping[str, Any]:
@@ -94,8 +97,9 @@ class Run:
 
     def _parameter(self, of: str) -> Any:
         kept = self.entity.retention
-        if kept is not None and of == kept.after and self.pattern.kind == "sweep":
-            return self._due_before()
+        if self.pattern.kind == "sweep" and self.entity.attributes[of].type in TIMES:
+            whole = kept is None or of != kept.after
+            return made_time(self.entity.attributes[of], int(now()), 0) if whole else self._due_before()
         value = self.target.get(of, "x")
         if isinstance(value, list):
             return value[0] if value else "x"
@@ -176,6 +180,24 @@ class Run:
                     return [one[attribute.name] for one in items if attribute.name in one]
         return []
 
+    async def _copied(self, verb: str, call: Call, store: Store) -> None:
+        """Find the items that copy what was changed, then bring it over to each."""
+        owner = self.target[self.key]
+        other = self.plan.design.by_name[store.entity or ""]
+        of = link(other, self.entity.name) or ""
+        if verb == "query" and call.where is not None:
+            asked = {"expression": call.where.expression, "expression_attributes": dict(call.where.names)}
+            asked["expression_values"] = dict.fromkeys(call.where.parameters, owner)
+            self.ids = [one[store.key] for one in await self.client.pages(store.name, asked)]
+        elif verb == "get":
+            listed = await self.client.one(store.name, lookup_key(store, {of: owner}))
+            self.ids = listed.get("ids", [])
+        else:
+            changed, held = {**self.target, **self.change()}, other.attributes
+            new = {name: changed[(held[name].copy_of or "").partition(".")[2]] for name in call.copies}
+            for id in [owner] if other.key == (of,) else self.ids:
+                await self.client.call("update", datastore=store.name, item={store.key: id, **new})
+
     def _written(self, verb: str, call: Call, store: Store) -> Item:
         if store.role == "audit":
             return self._audit_row(store, self.pattern.kind)
@@ -204,9 +226,7 @@ class Run:
 
     def _one_entry(self, name: str) -> list[Any]:
         """One more entry, other than those of other runs."""
-        attribute, facts = self.entity.attributes[name], self.plan.facts
-        one = Attr("entry", attribute.items or "string", avg_bytes=attribute.avg_bytes)
-        return [made(one, self.serial, entry_bytes(attribute, facts) - 1, facts, unique=True)]
+        return [made_entry(self.entity.attributes[name], self.serial, self.plan.facts)]
 
     def _listed(self, call: Call, store: Store) -> Item:
         name = self._lookup_id(store, call)
@@ -267,6 +287,11 @@ class Run:
 def targets(plan: Plan, stock: Stock, pattern: Pattern) -> Callable[[int], int]:
     """From the how-many-eth run to the number of an item that the pattern can be about, evenly over all of them."""
     count = max(1, stock.counts[pattern.entity])
+    if pattern.where is not None:
+        count = stock.whole(pattern.entity, pattern.where.equal) or count
+    for name in copied(plan.design, pattern):
+        of = link(plan.design.by_name[name], pattern.entity)
+        count = min(count, (stock.copied(name, of, pattern.entity) or count) if of else count)
     cycle = plan.design.by_name[pattern.entity].lifecycle
     if pattern.kind != "transition" or cycle is None:
         return lambda number: number * 37 % count

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stateroom.cli.design_simulate_items import Item, Stock
+from stateroom.cli.design_simulate_items import Item, Stock, made_entry
 from stateroom.design.entities import key_attribute
 from stateroom.design.structs import Entity, Pattern
 from stateroom.engines.handle import Datastore
@@ -76,8 +76,8 @@ class Served:
 
     def entry(self, name: str) -> list[Any]:
         """One more entry of an array."""
-        held = self.item.get(name) or [self.stock.item(self.entity.name, 0).get(name, ["x"])]
-        return list(held[:1])
+        attribute, facts = self.entity.attributes[name], self.stock.plan.facts
+        return [made_entry(attribute, self.number, facts)]
 
 
 async def run(served: Served) -> int:
