@@ -166,14 +166,14 @@ def test_a_store_that_cannot_be_had_is_503_and_a_disk_that_goes_away_is_refused(
 
 
 def test_an_invocation_ends_in_time_and_hands_back_what_it_holds(slack: LocalSlack, store: str, tmp_path: Path) -> None:
-    """With six seconds and an answer that takes longer, it returns before they are over; a later one answers."""
+    """With twelve seconds and an answer that takes longer, it returns before they are over; a later one answers."""
     with (
-        bedrock(say("too ", "slow", pace=20.0)) as stub,
+        bedrock(say("too ", "slow", pace=30.0)) as stub,
         hosted(variables(slack, store, "", **stub.environment), tmp_path, workers=1) as host,
     ):
         register(slack, host)
         ts = slack.say(f"{MENTION} hello")
-        host.worker.all[0].call(SCHEDULED, 6.0)
+        host.worker.all[0].call(SCHEDULED, 12.0)
         assert host.worker.all[0].left > 0
         asyncio.run(eventually(lambda: browser.whole(slack, ts, SEED_TEAM), 40))
         assert len(slack.replies(ts)) == 1

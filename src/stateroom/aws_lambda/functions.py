@@ -126,10 +126,11 @@ class Worker(Function):
         return {} if scheduled else {"batchItemFailures": []}
 
     async def _work(self, seconds: float, *, sweeping: bool) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds - MARGIN - self.config.lease_seconds / 2  # opening the store counts, too
         crew = await self._opened_crew()
-        left = max(0.0, seconds - MARGIN - self.config.lease_seconds / 2)
         stop = asyncio.Event()
-        ending = asyncio.get_running_loop().call_later(left, stop.set)
+        ending = loop.call_at(ends, stop.set)
         beside = [asyncio.create_task(_quietly(crew.removal.round))] if sweeping else []
         sweeper = crew.sweeper() if sweeping else None
         if sweeper is not None:
@@ -137,7 +138,7 @@ class Worker(Function):
         try:
             await crew.worker.run(stop, idle=IDLE)
             if beside:
-                await asyncio.wait(beside, timeout=max(0.0, ending.when() - asyncio.get_running_loop().time()))
+                await asyncio.wait(beside, timeout=max(0.0, ends - loop.time()))
         finally:
             ending.cancel()
             for task in beside:
