@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from stateroom.emulator.config import SEED_CLIENT_ID, SEED_CLIENT_SECRET
-from stateroom.engines.port import Query
+from stateroom.engines import leases
+from stateroom.engines.port import Query, Update
 from stateroom.store import Store
 from support.bot import Child, bot, children, envelope, environment, mention, post_async
 from support.browser import Browser, channel_of, own_bot, who, whole
@@ -92,14 +95,21 @@ class Site:
             await asyncio.sleep(0.05)
         self.no_token_on_disk()
 
-    async def near_its_end(self) -> dict[str, Any]:
-        """Make the stored token one that is about to expire; the bot as it was."""
+    async def near_its_end(self, seconds: int = 60) -> dict[str, Any]:
+        """Make the stored token one that ends so soon; the bot as it was."""
         async with Store(self.url, keys=KEYS) as store:
             kept = store.installations(client_id=SEED_CLIENT_ID)
             found = await kept.find_bot(**HERE)
             assert found is not None
-            await kept.save_bot({**found, "bot_token_expires_at": int(time.time()) + 60})
+            await kept.save_bot({**found, "bot_token_expires_at": int(time.time()) + seconds})
             return found
+
+    async def lease_is_over(self) -> None:
+        """Let the time pass in which nobody else exchanges the token, after whoever did was killed."""
+        async with Store(self.url) as store:
+            for row in (await store.raw.query(Query(leases.TABLE.name, TEAM, 100, whole=True))).rows:
+                if row.id.startswith("rotate:"):
+                    await store.raw.commit([Update(leases.TABLE.name, TEAM, row.id, set={"until": 0})])
 
     async def tables(self) -> dict[str, int]:
         """Rows of the workspace, by table."""
@@ -118,14 +128,27 @@ class Site:
             await asyncio.sleep(0.05)
 
 
-async def test_install_use_rotate_revoke_uninstall_reinstall(
-    slack: LocalSlack, tmp_path: Path, begin: Callable[..., Child]
-) -> None:
+def app_environment(slack: LocalSlack, folder: Path) -> dict[str, str]:
     more = {"SLACK_CLIENT_ID": SEED_CLIENT_ID, "SLACK_CLIENT_SECRET": SEED_CLIENT_SECRET, "STATEROOM_KEYS": KEYS_TEXT}
-    env = environment(slack, f"sqlite:///{tmp_path}/state.db", SLACK_BOT_TOKEN="", **more)
-    child = begin(["serve", "--port", "0"], env, tmp_path / "serve.log")
-    slack.register(f"{child.url}/slack/events")
-    site = Site(slack, tmp_path, child)
+    return environment(slack, f"sqlite:///{folder}/state.db", SLACK_BOT_TOKEN="", **more)
+
+
+@pytest.fixture
+def serve(slack: LocalSlack, tmp_path: Path, begin: Callable[..., Child]) -> Callable[[], Site]:
+    """Starts the bot, the first time and after a kill."""
+
+    def started() -> Site:
+        child = begin(["serve", "--port", "0"], app_environment(slack, tmp_path), tmp_path / "serve.log")
+        slack.register(f"{child.url}/slack/events")
+        return Site(slack, tmp_path, child)
+
+    return started
+
+
+async def test_install_use_rotate_revoke_uninstall_reinstall(
+    slack: LocalSlack, tmp_path: Path, serve: Callable[[], Site]
+) -> None:
+    site, env = serve(), app_environment(slack, tmp_path)
 
     await site.install()
     await site.use()
@@ -164,6 +187,63 @@ async def test_install_use_rotate_revoke_uninstall_reinstall(
     assert json.loads(done.stdout)["state"] in ("REVOKED", "UNINSTALLED")
     assert "xox" not in done.stdout + done.stderr
     site.no_token_on_disk()
+
+
+async def test_a_kill_between_slacks_token_and_our_commit_leaves_nothing_and_an_install_works(
+    slack: LocalSlack, serve: Callable[[], Site]
+) -> None:
+    site, browser = serve(), Browser()
+    slack.fault("timeout", method="auth.test", seconds=60)  # asked behind the exchange, before the commit
+    way = await asyncio.to_thread(lambda: browser.allow(slack, browser.leave(site.child.url), **who(slack, TEAM)))
+    waiting = asyncio.create_task(asyncio.to_thread(browser.get, way))
+    await eventually(lambda: not slack.faults())
+    assert [one["ok"] for one in slack.calls("oauth.v2.access")] == [True]
+    site.child.kill()
+    with pytest.raises((OSError, HTTPException)):
+        await waiting
+    slack.clear_faults()
+
+    site = serve()
+    site.no_token_on_disk()
+    assert (await site.tables(), await site.state()) == ({}, "UNINSTALLED")
+    ts = site.ask()  # Slack has the app in the workspace, and tells us so
+    await eventually(lambda: [one for one in slack.deliveries() if one["status"] == 200])
+    assert (await site.tables(), whole(slack, ts, TEAM)) == ({}, [])
+    again = await asyncio.to_thread(browser.get, way.replace(urlsplit(way).netloc, urlsplit(site.child.url).netloc))
+    assert again.status == 400, "the way back works once"
+    assert "/slack/install" in again.text
+    await site.install()
+    assert await site.state() == "INSTALLED"
+    await site.use()
+
+
+async def test_a_kill_between_a_refresh_and_our_commit_spends_the_old_token_and_then_an_install_works(
+    slack: LocalSlack, serve: Callable[[], Site]
+) -> None:
+    site = serve()
+    await site.install()
+    await site.use()
+    await site.near_its_end(600)
+    slack.fault("timeout", method="oauth.v2.access", apply=True, seconds=60)
+    ts = site.ask()
+    await eventually(lambda: not slack.faults())
+    site.child.kill()
+    slack.clear_faults()
+    await site.lease_is_over()
+
+    site = serve()  # with the old token, which works until its own end
+    assert len(await eventually(lambda: whole(slack, ts, TEAM), 20)) == 1
+    assert [one["error"] for one in slack.calls("oauth.v2.access") if not one["ok"]][-1:] == ["invalid_refresh_token"]
+    told = site.child.log.read_text()
+    assert "token not exchanged" in told
+    assert "invalid_refresh_token" in told
+    assert await site.state() == "INSTALLED"
+    await site.near_its_end(-1)
+    site.ask()
+    await site.reaches("REVOKED")
+    await site.install()
+    assert await site.state() == "INSTALLED"
+    await site.use()
 
 
 async def test_a_reinstall_before_the_erase_keeps_what_was_there(slack: LocalSlack, tmp_path: Path) -> None:
