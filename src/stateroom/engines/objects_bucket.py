@@ -1,4 +1,4 @@
-"""What the engine over objects asks of a place that keeps them: five blocking calls, and a write whose answer was lost.
+"""What the engine over objects asks of a place that keeps them: blocking calls, and a write whose answer was lost.
 
 Rules of this file: put-if-absent and put-if-match are the only concurrency control there is. Every object that is
 written carries a mark of its own write (`write`, 16 hexadecimal digits), so that no two writes are the same bytes:
@@ -50,6 +50,9 @@ class Bucket(Protocol):
 
     def put(self, key: str, data: bytes, tag: str | None) -> str:
         """Write it if it is as `tag` says (None: if it is absent), durably; its new tag. Lost."""
+
+    def sure(self, key: str) -> None:
+        """What was read there lasts from here on, although whoever wrote it may not have been told so."""
 
     def drop(self, key: str, tag: str) -> None:
         """Remove it if it is as `tag` says. Lost."""
@@ -107,6 +110,7 @@ def settled(bucket: Bucket, key: str, data: bytes, tag: str | None) -> str:
             continue
         found = _seen(bucket, key, unsure)
         if found is not None and found.data == data:
+            bucket.sure(key)
             return found.tag
         if found is not None and tag is None:
             raise Lost(key)  # it can no longer be applied

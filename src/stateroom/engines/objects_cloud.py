@@ -87,6 +87,9 @@ class CloudBucket:
 
         return self._asked(ask, writes=True)
 
+    def sure(self, key: str) -> None:
+        """What can be read there lasts."""
+
     def drop(self, key: str, tag: str) -> None:
         raise NotImplementedError
 

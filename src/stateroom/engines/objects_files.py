@@ -1,7 +1,8 @@
 """Objects as plain files in a folder, for several processes on one local disk.
 
 Rules of this file: no reader ever sees half an object, and what `put` has returned for is on the disk: written beside,
-synced, then linked to its name (if absent) or moved over it (if it matches, under a lock), and the folder synced.
+synced, then linked to its name (if absent) or moved over it (if it matches, under a lock), and the folder synced. What
+somebody else wrote is relied on (a turn that is known, a write that changes nothing) only after that sync, too.
 Locks are flock's: the kernel lets go of them when a process dies, however it dies, so that none is ever stale. The tag
 of a file is what is in it, hashed: the marks in objects make that as good as a version.
 """
@@ -28,6 +29,7 @@ STRIPES: Final = 64  # lock files: two keys seldom share one, and they do not gr
 _REASONS: Final = {
     errno.ENOSPC: ("full", "the disk is full; make room and try again", True),
     errno.EDQUOT: ("full", "the quota is used up; make room and try again", True),
+    errno.EFBIG: ("full", "a file may not become that large for this process (ulimit -f)", True),
     errno.EACCES: ("readonly", "the folder may not be read or written by this user", False),
     errno.EPERM: ("readonly", "the folder may not be written by this user", False),
     errno.EROFS: ("readonly", "the file system is read-only", False),
@@ -65,13 +67,19 @@ class FileBucket:
                 self._put(key, data, tag)
         return _tag(data)
 
+    def sure(self, key: str) -> None:
+        """Whoever made the name may have died before the folder was synced."""
+        with self._told(), _unsynced():
+            _sync(os.path.dirname(self._path(key)))
+
     def drop(self, key: str, tag: str) -> None:
         with self._told():
             path = self._path(key)
             with self._locked(key):
                 self._matching(path, key, tag)
                 os.unlink(path)
-                _sync(os.path.dirname(path))
+                with _unsynced():
+                    _sync(os.path.dirname(path))
 
     def remove(self, keys: Sequence[str]) -> None:
         touched = set()
@@ -81,8 +89,9 @@ class FileBucket:
                 with self._locked(key), suppress(FileNotFoundError):
                     os.unlink(path)
                     touched.add(os.path.dirname(path))
-            for folder in touched:
-                _sync(folder)
+            with _unsynced():
+                for folder in touched:
+                    _sync(folder)
 
     def names(self, folder: str, after: str = "") -> list[str]:
         with self._told():
@@ -129,10 +138,11 @@ class FileBucket:
             try:
                 os.link(beside, path)
             except FileExistsError:
-                raise Lost(path) from None
-            finally:
                 os.unlink(beside)
-            _sync(os.path.dirname(path))
+                raise Lost(path) from None
+            with _unsynced():
+                os.unlink(beside)
+                _sync(os.path.dirname(path))
 
     def _replace(self, key: str, data: bytes, path: str, tag: str) -> None:
         with self._written(data) as beside, self._locked(key):
@@ -142,7 +152,8 @@ class FileBucket:
                 os.unlink(beside)
                 raise
             os.rename(beside, path)
-            _sync(os.path.dirname(path))
+            with _unsynced():
+                _sync(os.path.dirname(path))
 
     def _matching(self, path: str, key: str, tag: str) -> None:
         data = self._read(path)
@@ -158,7 +169,7 @@ class FileBucket:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            os.write(file, data) if len(data) < 1 << 20 else _write(file, data)
+            _write(file, data)
             os.fsync(file)
             yield path
         except OSError:
@@ -216,8 +227,20 @@ class FileBucket:
         except OSError as error:
             found = _REASONS.get(error.errno or 0, ("io", f"the disk refused ({error.strerror})", True))
             reason, detail, retryable = found
-            unsure = reason in ("io", "full")  # the name may be there although its folder was not synced
+            unsure = isinstance(error, _Unsynced)
             raise StoreUnavailable(self.place, reason, detail, retryable=retryable, maybe_applied=unsure) from None
+
+
+class _Unsynced(OSError):
+    """A fault behind the one step that counts: what was done may be there after a crash of the machine, or not."""
+
+
+@contextmanager
+def _unsynced() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _Unsynced(error.errno, error.strerror) from None
 
 
 def _tag(data: bytes) -> str:
@@ -234,6 +257,7 @@ def _sync(folder: str) -> None:
 
 
 def _write(file: int, data: bytes) -> None:
+    """All of it: a disk that runs full takes a part, and says so at the next try alone."""
     left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]

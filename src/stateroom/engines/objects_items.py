@@ -160,6 +160,8 @@ class Items:
         if not done.changed:
             if type(write) is Delete and not write.expired and found is not None:
                 self._bucket.remove([key])  # expired, or a note of one that was removed
+            elif found is not None and type(write) is not Check:
+                self._bucket.sure(key)
             return done
         tag = None if found is None else found.tag
         if done.row is not None:

@@ -289,11 +289,14 @@ class Streams:
         return tail
 
     def _known(self, stream: Stream, tail: _Tail, turn_id: str, number: int) -> Row | None:
-        """The entry of a turn, None where it is gone."""
+        """The entry of a turn, there to stay; None where it is gone."""
         key = stream.entry(tail.generation, number)
         found = self._reader.one(key)
         entry = None if found is None else read_entry(found.data, key, stream, number)
-        return None if entry is None or entry.turn_id != turn_id else entry.row(stream)
+        if entry is None or entry.turn_id != turn_id:
+            return None
+        self._bucket.sure(key)
+        return entry.row(stream)
 
     # What is there.
 
