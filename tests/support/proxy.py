@@ -32,6 +32,7 @@ class Proxy:
         self.refusing = False
         self.connections = 0
         self.doomed: list[tuple[bytes, str]] = []
+        self.heard: list[bytes] = []  # what clients said, piece by piece: a small request is one
         self.asks.set()
         self.answers.set()
         self.port = 0
@@ -62,6 +63,7 @@ class Proxy:
         fate: list[str] = []  # what was decided for the answer
 
         def ask(piece: bytes) -> bytes:
+            self.heard.append(piece)
             if not self.doomed or not piece.startswith(self.doomed[0][0]):
                 return piece
             fate.append(self.doomed.pop(0)[1])

@@ -338,8 +338,17 @@ class Streams:
                 seen[number] = found
             return found is not None
 
-        # Numbers have no gaps: the last one is between one that is there and one that is not.
         last, step = look.last, 1
+        if self._bucket.readers > 1:  # at once, as far as there should be no snapshot yet
+            some = range(last + 1, last + 1 + self._bucket.every)
+            for number, found in zip(
+                some, self._reader.many([stream.entry(look.generation, n) for n in some]), strict=True
+            ):
+                if found is None:
+                    return list(range(look.last + 1, number))
+                seen[number] = found
+            last = some[-1]
+        # Numbers have no gaps: the last one is between one that is there and one that is not.
         while there(last + step):
             last, step = last + step, step * 2
             if step > 2 * self._bucket.every:  # snapshots were not made: so many are there that a listing is better
