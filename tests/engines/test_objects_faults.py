@@ -4,25 +4,20 @@ A real SeaweedFS behind a TCP proxy: nothing acknowledged is lost, nothing is ap
 """
 
 import asyncio
-import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stateroom.engines import objects_cloud
 from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Append, Delete, Put, Query, Rewrite, Row, Table, Truncate, Update, Write
-from stateroom.model.errors import ConditionFailed, StateroomError, StoreUnavailable
+from stateroom.model.errors import ConditionFailed, CorruptData, FormatTooNew, StateroomError, StoreUnavailable
 from support import objects
+from support.gcs_stub import Stub
 from support.proxy import Proxy, listening
 
 pytestmark = pytest.mark.service
@@ -266,83 +261,70 @@ async def test_a_server_that_is_away_is_an_error_that_applied_nothing(proxy: tup
     await engine.close()
 
 
-# Processes.
-
-FIFTY = """
-import asyncio, sys, time
-from stateroom.engines.objects import ObjectsEngine
-from stateroom.engines.port import Append
-async def main(url, name, count):
-    engine = ObjectsEngine(url, time.time)
-    await engine.open()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    turns = [engine.commit([Append("log", "T00000001", "s", f"{name}.{n}", {"n": n})]) for n in range(count)]
-    numbers = [done.row.version for (done,) in await asyncio.gather(*turns)]
-    print(*numbers, flush=True)
-    await engine.close()
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
-"""
+# Refused, and cut off in the bucket itself.
 
 
-@pytest.mark.parametrize("kind", ["file", *objects.SERVERS])
-async def test_fifty_appends_at_once_from_several_processes_are_all_kept(kind: str, tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/store" if kind == "file" else objects.fresh(kind)
-    engine = await opened(url)
-    pipe: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    writers: list[Any] = [
-        subprocess.Popen([sys.executable, "-c", FIFTY, url, name, str(count)], **pipe)
-        for name, count in (("a", 13), ("b", 13), ("c", 12), ("d", 12))
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    objects.credentials()
+    with closing(Stub("bucket")) as found:
+        yield found
+
+
+async def test_a_403_is_an_error_of_every_call_and_never_an_empty_history_or_a_missing_row(stub: Stub) -> None:
+    engine = await opened(f"gs://bucket/p?endpoint={stub.url}")
+    await engine.commit([Append("log", TEAM, "s", "t1", {})])
+    await engine.commit([Put("items", TEAM, "a", {"n": 1})])
+    kept = dict(stub.objects)
+    stub.refusing = True
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: engine.get("items", TEAM, ["a"]),
+        lambda: engine.get("items", TEAM, ["nothing"]),
+        lambda: engine.get("log", TEAM, ["s/t1"]),
+        lambda: engine.query(Query("items", TEAM, 10)),
+        lambda: engine.query(Query("items", None, 10, whole=True)),
+        lambda: engine.query(Query("log", TEAM, 10, equals=("s",))),
+        lambda: engine.query(Query("log", TEAM, 10, equals=("other",))),
+        lambda: engine.query(Query("log", None, 10, whole=True)),
+        lambda: engine.commit([Append("log", TEAM, "s", "t2", {})]),
+        lambda: engine.commit([Append("log", TEAM, "other", "t1", {})]),
+        lambda: engine.commit([Put("items", TEAM, "b", {}, if_version=0)]),
+        lambda: engine.commit([Update("items", TEAM, "a", add={"n": 1})]),
+        lambda: engine.commit([Delete("items", TEAM, "a")]),
+        lambda: engine.commit([Truncate("log", TEAM, "s")]),
     ]
-    try:
-        for writer in writers:
-            assert await asyncio.to_thread(writer.stdout.readline) == "ready\n"
-        for writer in writers:
-            writer.stdin.write("go\n")
-            writer.stdin.flush()
-        told = [(await asyncio.to_thread(writer.communicate, timeout=60))[0].split() for writer in writers]
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.wait(10)
-    assert sorted(int(number) for numbers in told for number in numbers) == list(range(1, 51))
-    page = await engine.query(Query("log", TEAM, 100, equals=("s",)))
-    assert len({row.id for row in page.rows}) == len(page.rows) == 50
+    for number, call in enumerate(calls):
+        with pytest.raises(StoreUnavailable) as refused:
+            await call()
+        error = refused.value
+        assert (error.reason, error.retryable, error.maybe_applied) == ("refused", False, False), number
+    assert stub.objects == kept
+    stub.refusing = False
+    (done,) = await engine.commit([Append("log", TEAM, "s", "t2", {})])
+    assert done.row
+    assert done.row.version == 2
     await engine.close()
 
 
-RUNS = 100
-COMMAND = "import sys; from stateroom.cli import main; main(sys.argv[1:])"
-
-
-def test_a_command_on_object_storage_run_a_hundred_times_exits_0() -> None:
-    """obstore's asynchronous half aborts a process at its exit now and then; ours must not. Half of them write."""
-    url = objects.fresh("seaweedfs")
-    environment = {**os.environ, "STATEROOM_STORE": url, "STATEROOM_LOG_LEVEL": "error"}
-
-    def run(number: int) -> tuple[int, str]:
-        turn = {"team": TEAM, "channel": "C00000001", "thread_ts": f"17000000{number:02}.000100", "turn_id": "Ev1"}
-        line = json.dumps({**turn, "messages": [{"kind": "response", "parts": []}]})
-        arguments = ["threads", "import", "-"] if number % 2 else ["threads", "list", "--json"]
-        done = subprocess.run(
-            [sys.executable, "-c", COMMAND, *arguments],
-            env=environment,
-            input=line,
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        return done.returncode, done.stderr
-
-    with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(run, range(RUNS)))
-    assert ended == [(0, "")] * RUNS
-    written = objects.bucket(url).names("threads")
-    assert len([name for name in written if name.endswith("/0000000001.json")]) == RUNS // 2
-
-
-async def test_many_rows_put_at_once_are_all_there(tmp_path: Path) -> None:
-    engine = await opened(f"file://{tmp_path}/store")
-    await asyncio.gather(*(engine.commit([Put("items", TEAM, f"i{n}", {"n": n})]) for n in range(300)))
-    assert len((await engine.query(Query("items", TEAM, 1000))).rows) == 300
+async def test_an_object_cut_off_or_of_a_later_version_in_a_bucket_is_an_error_and_stays_as_it_is(stub: Stub) -> None:
+    url = f"gs://bucket/p?endpoint={stub.url}"
+    engine = await opened(url)
+    for number in range(1, 7):  # a snapshot is at 4
+        await engine.commit([Append("log", TEAM, "s", f"t{number}", {"n": number})])
+    await engine.close()
+    for name in ("snapshot", "0000000005", "0000000006"):
+        key = f"p/logs/log/{TEAM}/s/{name}.json"
+        tag, data = stub.objects[key]
+        for wrong, kind in ((data[:-20], CorruptData), (data.replace(b'"version":1', b'"version":2'), FormatTooNew)):
+            stub.objects[key] = (tag, wrong)
+            engine = await opened(url)
+            with pytest.raises(kind):
+                await engine.query(Query("log", TEAM, 10, equals=("s",)))
+            with pytest.raises(kind):
+                await engine.commit([Append("log", TEAM, "s", "t7", {})])
+            await engine.close()
+            assert stub.objects[key] == (tag, wrong)
+        stub.objects[key] = (tag, data)
+    engine = await opened(url)
+    assert len((await engine.query(Query("log", TEAM, 10, equals=("s",)))).rows) == 6
     await engine.close()

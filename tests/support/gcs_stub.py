@@ -26,6 +26,7 @@ class Stub:
         self.last = 0
         self.asked: list[tuple[str, str]] = []  # method, and key or "?" and the prefix that is listed
         self.faults: list[str] = []  # what becomes of the next puts: throttle, lose, drop
+        self.refusing = False  # every request: 403
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.stub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -48,7 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         stub, (bucket, key, query) = self.server.stub, self._place()
         stub.asked.append((self.command, key or f"?{query.get('prefix')}"))
-        if bucket != stub.bucket:
+        if stub.refusing:
+            self._say(403, b"<Error><Code>AccessDenied</Code></Error>")
+        elif bucket != stub.bucket:
             self._say(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         elif not key:
             self._list(query)
@@ -74,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "lose":  # it never comes to the server
             self._cut()
             return
+        if stub.refusing:
+            self._say(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
         if bucket != stub.bucket or not key:
             self._say(404, b"<Error><Code>NoSuchBucket</Code></Error>")
             return
@@ -94,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         stub, (bucket, key, _) = self.server.stub, self._place()
+        if stub.refusing:
+            self._say(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
         with stub.lock:
             there = bucket == stub.bucket and stub.objects.pop(key, None) is not None
         self._say(204 if there else 404, b"")
