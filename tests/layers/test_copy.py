@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from stateroom.engines.port import Append, Delete, Engine, Freezing, Put, Query, Rewrite, Truncate, Update
-from stateroom.layers import copy_items
+from stateroom.layers import copy_items, copy_state
 from stateroom.layers.copy import Copied
 from stateroom.layers.copy_cutover import CutoverFailed, cut_over
 from stateroom.layers.inbox import INBOX, Inbox
@@ -254,6 +254,54 @@ async def test_a_copy_that_ends_at_any_page_goes_on_and_is_whole(
     await check_same(source, target, clock)
 
 
+@pytest.mark.parametrize("table", ["tickets", "sr_entries"])
+async def test_a_copy_that_was_killed_goes_on_from_the_page_at_which_it_stood(
+    opened: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """Each page of the source is read once, but for those at the kill, and nothing that arrived is taken away."""
+    monkeypatch.setattr(copy_items, "FIRST", 4)
+    monkeypatch.setattr(copy_items, "MOST", 4)
+    monkeypatch.setattr(copy_state, "SAVED", 0.0)
+    source, target = await opened("sqlite", "memory")
+    copier = await copier_of(source, target, clock)
+    commit, query, again = target.commit, source.query, False
+    written: list[str] = []
+    reads: list[Any] = []
+
+    class Killed(BaseException):
+        pass
+
+    async def counted(writes: Any) -> Any:
+        if any(isinstance(one, Truncate | Delete) for one in writes):
+            raise AssertionError("the source has not changed")
+        done = await commit(writes)
+        written.extend(one.table for one in writes if one.table == table)
+        if len(written) > 20 and not again:
+            raise Killed
+        return done
+
+    async def asked(one: Query) -> Any:
+        if one.table == table and one.limit > 1:
+            reads.append(one.after)
+        return await query(one)
+
+    target.commit, source.query = counted, asked  # type: ignore[method-assign]
+    await copier.begin()
+    with pytest.raises(Killed):
+        await copier.one_pass()
+    before, again = len(reads), True
+    assert before >= 5
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    await copier.one_pass()
+    again = reads[before:]
+    assert None not in again, "it did not begin anew"
+    assert len({str(place) for place in reads}) >= len(reads) - 2, (
+        "but for the page at the kill, and the one read ahead"
+    )
+    await check_same(source, target, clock)
+
+
 async def begun(copier: Any) -> None:
     await copier.begin()
     await copier.run()
@@ -379,13 +427,17 @@ async def test_a_cut_over_that_is_killed_at_any_write_leaves_the_source_frozen_a
     assert sorted(row.item["state"] for row in due) == ["answering", "claimed", "posted", "received"]
 
 
+async def ended(store: Engine) -> None:
+    """Another end of the same item."""
+    (row,) = await store.get("tickets", TEAM, ["k005"])
+    assert row is not None
+    await store.commit([Put("tickets", TEAM, "k005", row.item, 4e9)])
+
+
 BYTES: Mapping[str, tuple[str, Any]] = {
     "an item's text": ("tickets", lambda s: s.commit([Update("tickets", TEAM, "k005", set={"status": "s3"})])),
     "a number's type": ("tickets", lambda s: s.commit([Update("tickets", TEAM, "k001", set={"n": True})])),
-    "an item's end": (
-        "tickets",
-        lambda s: s.commit([Put("tickets", TEAM, "k005", {"id": "k005"}, 4e9)]),
-    ),
+    "an item's end": ("tickets", ended),
     "a turn's words": (
         "sr_entries",
         lambda s: s.commit([Rewrite(ENTRIES.name, OTHER, f"C00000002:{THREAD}", 2, {"at": 4})]),
