@@ -18,6 +18,7 @@ from stateroom.engines.pace import SLOW, Pace
 from stateroom.engines.port import Append, Check, Put, Query, Table, TableIndex, Truncate, Update
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_pace import Debt
+from stateroom.engines.sqlite_tables import NOTED
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.model.errors import ConditionFailed, CorruptData, InvalidDefinition, StoreUnavailable
 
@@ -346,6 +347,7 @@ async def test_reads_of_one_row_and_declared_orders_use_an_index(tmp_path: Path)
         for connection in (engine._writer._connection, engine._reader._connection):  # type: ignore[union-attr]
             connection.set_trace_callback(None)
         probe = sqlite3.connect(path)
+        probe.create_function(NOTED, 2, lambda _, number: number)
         reads = [s for s in seen if s.startswith(("SELECT", "DELETE", "UPDATE", "INSERT"))]
         assert len(reads) > 12
         for statement in reads:

@@ -140,8 +140,12 @@ class SqliteEngine:
             if layout is not None and not layout.table.log:  # every Slack event comes by here
                 check_key(write.id)
                 return await door.join(Batch(writes, (text_of(write.table, write.item),), keep=write.table))
-        texts = [self._text(writer, write) for write in writes]
-        size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
+        if len(writes) == 1:
+            texts = [text := self._text(writer, writes[0])]
+            size = len(text or "")
+        else:
+            texts = [self._text(writer, write) for write in writes]
+            size = sum([len(text) for text in texts if text])
         free = door.alone()
         if free is None:
             await asyncio.sleep(0)

@@ -45,15 +45,18 @@ Future = asyncio.Future[list[Written]]
 class Batch:
     """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
 
-    __slots__ = ("alone", "error", "future", "keep", "results", "size", "state", "texts", "timer", "writes")
+    __slots__ = ("alone", "error", "future", "keep", "log", "results", "size", "state", "texts", "timer", "writes")
 
     def __init__(self, writes: Sequence[Write], texts: Sequence[str | None], *, keep: str = "") -> None:
         self.writes = writes
         self.texts = texts
         self.keep = keep  # the table, when this is one `Put(keep=True)` and nothing else
+        first = writes[0]
+        self.log = first.table if type(first) is Append and len(writes) == 1 else ""  # the same for one Append
         self.size = len(texts[0] or "") if len(texts) == 1 else sum([len(text) for text in texts if text])
         # Rewrite and Truncate go to the file at once, so they cannot share a transaction.
-        self.alone = not keep and any([isinstance(w, (Rewrite, Truncate)) for w in writes])  # noqa: C419, quicker so
+        quick = keep or self.log
+        self.alone = not quick and any([isinstance(w, (Rewrite, Truncate)) for w in writes])  # noqa: C419, quicker so
         self.future: Future | None = None  # none when it is committed where it was made
         self.timer: asyncio.TimerHandle | None = None
         self.state = 0  # see sqlite_writer.py

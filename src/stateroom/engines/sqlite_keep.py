@@ -15,7 +15,7 @@ from stateroom.engines.decide import next_version
 from stateroom.engines.port import Put, Row, Write, Written
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_overlay import chunks
-from stateroom.engines.sqlite_tables import Layout, groups
+from stateroom.engines.sqlite_tables import Layout, groups, rows
 
 ROWS = 64  # one statement's; more would have to be a transaction
 
@@ -29,14 +29,17 @@ def one_table(batches: Sequence[Batch]) -> str:
 def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now: float) -> list[Batch]:
     """Insert the rows that are not there, durably; returns the batches whose row was (or is an expired one)."""
     version = next_version(None, now)
+    ends = any([b.writes[0].expires_at is not None for b in batches])  # type: ignore[union-attr]  # noqa: C419
     values: list[object] = []
+    new = tuple.__new__
     for batch in batches:
         write = batch.writes[0]
         assert type(write) is Put
-        values += (write.team, write.id, version, write.expires_at, batch.texts[0])
+        team, key, expires, text = write.team, write.id, write.expires_at, batch.texts[0]
+        values += (team, key, version, expires, text) if ends else (team, key, version, text)
         item = write.item if type(write.item) is dict else dict(write.item)
-        batch.results = [Written(Row(write.id, item, version, write.expires_at, write.team), True)]
-    cursor.execute(groups(len(batches), 5).join(layout.keep), values)
+        batch.results = [new(Written, (new(Row, (key, item, version, expires, team)), True))]
+    cursor.execute(rows(len(batches), ends).join(layout.keep), values)
     if cursor.rowcount == len(batches):
         return []
     return _in_the_way(cursor, layout, batches)

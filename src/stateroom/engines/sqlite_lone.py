@@ -13,99 +13,133 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from stateroom.engines.decide import decide, next_version
-from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
+from stateroom.engines.decide import decide
+from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written
 from stateroom.engines.sqlite_group import text_of
-from stateroom.engines.sqlite_tables import Layout, groups
+from stateroom.engines.sqlite_tables import NOTED, Layout, rows
 from stateroom.expr.tree import Exists
 from stateroom.model.codec import decode, encode
 
 Change = Put | Update | Delete
+_new: Final = tuple.__new__
 FEW: Final = 64  # writes of one batch: one statement writes their rows
 
 
-def append(
-    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
-) -> list[Written] | None:
-    """One append to a stream that exists, in one statement that is its own transaction.
+class Lone:
+    """The writing cursor, and what its statements note (`NOTED`)."""
 
-    None for a new stream, or a turn that is there already.
-    """
-    write = writes[0]
-    values = (write.turn_id, write.expires_at, texts[0], write.team, write.stream)
-    found = cursor.execute(layout.append, values).fetchall()
-    if not found:
-        return None
-    row = Row(log_id(write.stream, write.turn_id), {}, found[0][0], write.expires_at, write.team)
-    return [Written(row, True)]
+    def __init__(self, connection: sqlite3.Connection, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+        self._noted: dict[str, int] = {}
+        connection.create_function(NOTED, 2, self._noted.setdefault)
 
+    def append(self, layout: Layout, write: Append, text: str, now: float) -> list[Written] | None:
+        """One append to a stream that exists, in one statement that is its own transaction.
 
-def change(
-    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
-) -> list[Written] | None:
-    """One put, update or delete, in a transaction of its own; ConditionFailed."""
-    if type(writes[0]) is Put and writes[0].condition is None:
-        done = put(cursor, layout, writes, texts, now)
-        if done is not None:
-            return done
-    cursor.execute("BEGIN IMMEDIATE")
-    write = writes[0]
-    found = cursor.execute(layout.lone, (write.team, write.id)).fetchone()
-    before = None
-    if found is not None:
-        item = decode(found[3], write.table) if asks(write, found[3]) else {}
-        before = Row(write.id, item, found[1], found[2], write.team)
-    decided = decide(before, write, now)
-    if decided.changed:
-        row = decided.row
-        if row is None:
-            cursor.execute(layout.lone_delete, found[:1])
-        else:
-            text = texts[0]
-            if text is None:
-                text = text_of(write.table, row.item)
-            if found is None:
-                cursor.execute(layout.lone_insert, (write.team, write.id, row.version, row.expires_at, text))
+        None for a new stream, or a turn that is there already.
+        """
+        team, stream, turn_id, expires = write.team, write.stream, write.turn_id, write.expires_at
+        noted = self._noted
+        noted.clear()
+        try:
+            if expires is None:
+                self._cursor.execute(layout.append[False], (team, stream, turn_id, text))
             else:
-                cursor.execute(layout.lone_update, (row.version, row.expires_at, text, found[0]))
-        cursor.execute("COMMIT")
-    return [decided]
-
-
-def put(
-    cursor: sqlite3.Cursor, layout: Layout, writes: Sequence[Any], texts: Sequence[str | None], now: float
-) -> list[Written] | None:
-    """Puts of different rows that ask for no more than the absence of one attribute, in one statement."""
-    first = writes[0]
-    guard = first.guard
-    version = next_version(None, now)
-    values: list[object] = []
-    for write, text in zip(writes, texts, strict=True):
-        if write.condition is not None or write.if_version is not None or write.keep or write.guard is not guard:
+                self._cursor.execute(layout.append[True], (team, stream, turn_id, text, expires))
+        except sqlite3.IntegrityError:
             return None
-        values += (write.team, write.id, version, write.expires_at, text)
-    values.append(now)
-    if guard is None:
-        statement = layout.bare
-    elif type(guard) is Exists and guard.absent:
-        statement = layout.lacking
-        values.append(quoted(guard.path.parts[0]))
-    else:
-        return None
-    if len(writes) == 1:
-        found = cursor.execute(f"{statement[0]}(?,?,?,?,?){statement[1]}", values).fetchall()
-        return [_written(first, found[0][2])] if found else None
-    cursor.execute("BEGIN IMMEDIATE")
-    found = cursor.execute(f"{statement[0]}{groups(len(writes), 5)}{statement[1]}", values).fetchall()
-    if len(found) < len(writes):  # a row that has expired, or that a guard stops: who rolls back asks `decide`
-        return None
-    cursor.execute("COMMIT")
-    versions = {(team, id): version for team, id, version in found}
-    return [_written(write, versions[write.team, write.id]) for write in writes]
+        return [_written((f"{stream}/{turn_id}", {}, noted[turn_id], expires, team))]
+
+    def put(self, layout: Layout, write: Put, text: str, now: float) -> list[Written] | None:
+        """One put; in one statement if it asks for no more than the absence of one attribute."""
+        guard = write.guard
+        if write.condition is None and write.if_version is None and not write.keep:
+            team, key, expires = write.team, write.id, write.expires_at
+            version = max(1, int(now * 1_000_000))
+            values: list[object] = [team, key, version, text, now]
+            if expires is not None:
+                values.insert(3, expires)
+            statement = layout.lone_bare
+            if guard is not None and type(guard) is Exists and guard.absent:
+                statement, guard = layout.lone_lacking, None
+                values.append(quoted(write.guard.path.parts[0]))  # type: ignore[union-attr]
+            if guard is None:
+                noted = self._noted
+                noted.clear()
+                self._cursor.execute(statement[expires is not None], values)
+                if self._cursor.rowcount == 1:  # else the row has expired, or the guard stops it
+                    return [_written((key, _plain(write.item), noted.get(key, version), expires, team))]
+        return self.change(layout, write, text, now)
+
+    def change(self, layout: Layout, write: Change, text: str | None, now: float) -> list[Written] | None:
+        """One put, update or delete, in a transaction of its own; ConditionFailed."""
+        execute = self._cursor.execute
+        execute("BEGIN IMMEDIATE")
+        found = execute(layout.lone, (write.team, write.id)).fetchone()
+        before = None
+        if found is not None:
+            item = decode(found[3], write.table) if asks(write, found[3]) else {}
+            before = Row(write.id, item, found[1], found[2], write.team)
+        decided = decide(before, write, now)
+        if decided.changed:
+            row = decided.row
+            if row is None:
+                execute(layout.lone_delete, found[:1])
+            else:
+                if text is None:
+                    text = text_of(write.table, row.item)
+                expires = row.expires_at
+                ends = () if expires is None else (expires,)
+                if found is None:
+                    execute(layout.lone_insert[expires is not None], (write.team, write.id, row.version, *ends, text))
+                else:
+                    execute(layout.lone_update[expires is not None], (row.version, text, *ends, found[0]))
+            execute("COMMIT")
+        return [decided]
+
+    def puts(
+        self, layout: Layout, writes: Sequence[Put], texts: Sequence[str | None], now: float
+    ) -> list[Written] | None:
+        """Puts of different rows of one team, asking for no more than one attribute's absence, in one statement.
+
+        None when it was not enough: the caller rolls back, and the general way asks `decide`.
+        """
+        first = writes[0]
+        guard, team, expires = first.guard, first.team, first.expires_at
+        ends = expires is not None
+        version = max(1, int(now * 1_000_000))
+        values: list[object] = []
+        for write, text in zip(writes, texts, strict=True):
+            if write.condition is not None or write.if_version is not None or write.keep or write.guard is not guard:
+                return None
+            if write.team != team or (write.expires_at is not None) is not ends:
+                return None
+            values += (team, write.id, version, write.expires_at, text) if ends else (team, write.id, version, text)
+        values.append(now)
+        if guard is None:
+            statement = layout.bare
+        elif type(guard) is Exists and guard.absent:
+            statement = layout.lacking
+            values.append(quoted(guard.path.parts[0]))
+        else:
+            return None
+        noted = self._noted
+        noted.clear()
+        self._cursor.execute("BEGIN IMMEDIATE")
+        self._cursor.execute(rows(len(writes), ends).join(statement), values)
+        if self._cursor.rowcount < len(writes):
+            return None
+        self._cursor.execute("COMMIT")
+        return [_written((w.id, _plain(w.item), noted.get(w.id, version), w.expires_at, team)) for w in writes]
 
 
-def _written(write: Put, version: int) -> Written:
-    return Written(Row(write.id, dict(write.item), version, write.expires_at, write.team), True)
+def _written(row: tuple[str, dict[str, Any], int, float | None, str]) -> Written:
+    """A row as it was written. (A NamedTuple's own constructor is a function of Python's: twice the time.)"""
+    return _new(Written, (_new(Row, row), True))
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    return item if type(item) is dict else dict(item)
 
 
 def few(writes: Sequence[Write]) -> bool:
@@ -140,5 +174,9 @@ def asks(write: Change, text: str) -> bool:
     return True
 
 
-Lone = Callable[[sqlite3.Cursor, Layout, Sequence[Any], Sequence["str | None"], float], "list[Written] | None"]
-LONE: Final[Mapping[type, Lone]] = {Append: append, Put: change, Update: change, Delete: change}
+LONE: Final[Mapping[type, Callable[[Lone, Layout, Any, Any, float], list[Written] | None]]] = {
+    Append: Lone.append,
+    Put: Lone.put,
+    Update: Lone.change,
+    Delete: Lone.change,
+}

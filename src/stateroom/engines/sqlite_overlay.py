@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from stateroom.engines.port import Append, Row
-from stateroom.engines.sqlite_tables import Layout, groups
+from stateroom.engines.sqlite_tables import Layout, groups, rows
 from stateroom.model.codec import decode
 
 CHUNK: Final = 64  # rows a statement: each size is compiled once and kept
@@ -80,9 +80,7 @@ class Items:
         kept = [(*key, row.version, row.expires_at, self.texts[key]) for key, row in rows if row is not None]
         for part in chunks(gone):
             connection.execute(groups(len(part), 2).join(self.layout.drop), tuple(chain.from_iterable(part)))
-        for part in chunks(kept):
-            statement = f"{self.layout.put}{groups(len(part), 5)}{self.layout.over}"
-            connection.execute(statement, tuple(chain.from_iterable(part)))
+        _put(connection, self.layout.put, kept, self.layout.over)
 
 
 @dataclass(slots=True)
@@ -177,11 +175,18 @@ class Log:
         fresh = [(s.number, *key) for key, s in self.streams.items() if s.fresh and s.last]
         for made in chunks(fresh):
             connection.execute(f"{self.layout.begin}{groups(len(made), 3)}", tuple(chain.from_iterable(made)))
-        for rows in chunks(self.entries):
-            connection.execute(f"{self.layout.put}{groups(len(rows), 5)}", tuple(chain.from_iterable(rows)))
+        _put(connection, self.layout.put, self.entries)
         for stream in self.streams.values():
             stream.fresh = stream.fresh and not stream.last
         self.entries.clear()
+
+
+def _put(connection: sqlite3.Connection, head: str, wanted: Sequence[tuple[Any, ...]], tail: str = "") -> None:
+    """Insert rows, whose fourth column is the expiry."""
+    ends = any([row[3] is not None for row in wanted])  # noqa: C419, quicker so
+    for part in chunks(wanted):
+        values = chain.from_iterable(part if ends else [(*row[:3], row[4]) for row in part])
+        connection.execute(f"{head}{rows(len(part), ends)}{tail}", tuple(values))
 
 
 def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:

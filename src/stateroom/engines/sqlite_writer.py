@@ -20,14 +20,16 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from stateroom.engines import sqlite_append
 from stateroom.engines.pace import Pace
 from stateroom.engines.port import Append, Table, Write, Written
+from stateroom.engines.sqlite_append import one_log
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_freeze import freeze
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
-from stateroom.engines.sqlite_lone import LONE, few, put
+from stateroom.engines.sqlite_lone import LONE, Lone, few
 from stateroom.engines.sqlite_pace import Debt
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -61,6 +63,7 @@ class Writer:
         self.layouts: Mapping[str, Layout] = {}
         self._connection = connection
         self._cursor = connection.cursor()
+        self._lone = Lone(connection, self._cursor)
         self._turnstile = turnstile
         self._path = path
         self._clock = clock
@@ -105,7 +108,7 @@ class Writer:
         A group only when it is small: two thread hand-overs cost as much as some twenty rows, and a core each gains
         nothing while all callers wait for the same commit; but the loop must not stand still for longer than `SLOW`.
         """
-        if len(batches) > 1 and (any(b.alone for b in batches) or not fits_here(batches)):
+        if len(batches) > 1 and (any([b.alone for b in batches]) or not fits_here(batches)):  # noqa: C419
             return False
         if not self._pace.quick or not self._queue.empty() or not self._lock.acquire(blocking=False):
             return False
@@ -126,8 +129,8 @@ class Writer:
         if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
         write = writes[0]
-        work = LONE.get(type(write)) if len(writes) == 1 else put if few(writes) else None
-        if work is None or not self._lock.acquire(False):
+        work = LONE.get(type(write)) if len(writes) == 1 else None
+        if (work is None and (len(writes) == 1 or not few(writes))) or not self._lock.acquire(False):
             return None
         began = time.monotonic()
         entered = False
@@ -137,13 +140,16 @@ class Writer:
                 return None
             if self._turnstile.tables() != self._tables:
                 return None  # what we know of the tables may be old
-            cursor, layout = self._cursor, self.layouts[write.table]
+            layout = self.layouts[write.table]
             if type(write) is not Append:
                 if not layout.by_itself:
                     return None
             elif self._streams:
                 self._streams.get(write.table, {}).pop((write.team, write.stream), None)
-            done = work(cursor, layout, writes, texts, self._clock())
+            if work is not None:
+                done = work(self._lone, layout, write, texts[0], self._clock())
+            else:
+                done = self._lone.puts(layout, writes, texts, self._clock())  # type: ignore[arg-type]  # `few` says so
         except sqlite3.Error as error:
             if is_busy(error):
                 return None
@@ -247,6 +253,7 @@ class Writer:
             future.set_exception(error)
 
     def _end(self) -> None:
+        self._cursor.close()  # a statement that was refused would keep SQLite's side of the connection open
         self._connection.close()
         self._turnstile.close()
         while True:
@@ -338,6 +345,12 @@ class Writer:
             self._decide(batches, {})
 
     def _decide(self, batches: list[Batch], remembered: Remembered) -> None:
+        if (table := one_log(batches)) and (known := remembered.get(table)):
+            size = sqlite_append.insert(self._cursor, self.layouts[table], batches, known)
+            if size is not None:
+                self._commit(len(batches), size)
+                self._streams = remembered
+                return
         group = Group(self._connection, self.layouts, self._clock(), remembered)
         group.load(batches)
         for batch in batches:

@@ -53,6 +53,8 @@ def check_key(value: object, field: str = "id") -> str:
 
 def check_turn_id(value: object) -> str:
     """A turn id: a key of at most 255 bytes."""
+    if isinstance(value, str) and value.isascii() and 0 < len(value) <= TURN_ID_LIMIT and "\0" not in value:
+        return value
     turn = check_key(value, "turn_id")
     if len(turn) > TURN_ID_LIMIT or (not turn.isascii() and len(turn.encode()) > TURN_ID_LIMIT):
         raise InvalidId("turn_id", f"is longer than {TURN_ID_LIMIT} bytes")
