@@ -28,6 +28,7 @@ BROWSER_ARGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
+PATIENCE = 20_000  # ms that a browser on a busy machine gets to show something
 UNREACHABLE = r"Failed to load resource|ERR_CONNECTION|ERR_INCOMPLETE"
 
 _WATCH = """
@@ -45,6 +46,9 @@ def find_browser() -> str | None:
         return named
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")]
     return next((path for path in ["/usr/bin/chromium", *found] if path and Path(path).exists()), None)
+
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -104,7 +108,7 @@ async def showing(browser: Browser, slack: LocalSlack, **options: Any) -> AsyncI
     """A fresh browser profile on the page; `options` are those of a browser context."""
     given = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "timezone_id": "UTC", **options}
     context: BrowserContext = await browser.new_context(**given)
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(PATIENCE)
     page = await context.new_page()
     shown = Shown(page, slack)
 

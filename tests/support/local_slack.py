@@ -30,7 +30,7 @@ from stateroom.model.errors import StateroomError
 Json = dict[str, Any]
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 class SimError(Exception):
