@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from stateroom.design import typescript_claim, typescript_jobs
+from stateroom.design import typescript_claim, typescript_export, typescript_jobs, typescript_rebuild
 from stateroom.design.entities import definition_of
 from stateroom.design.parts import Fill, Plan
 from stateroom.design.typescript_functions import ALL, files_of
@@ -29,11 +29,11 @@ _FOR_JOB: Final[Mapping[str, Mapping[str, str]]] = {
     "sweep": {"sweep.ts": typescript_jobs.SWEEP},
     "backfill": {"backfill.ts": typescript_jobs.BACKFILL},
     "export": {
-        "export.ts": typescript_jobs.EXPORT,
-        "restore.ts": typescript_jobs.RESTORE,
-        "scripts/restore.ts": typescript_jobs.RESTORE_SCRIPT,
+        "export.ts": typescript_export.EXPORT,
+        "restore.ts": typescript_export.RESTORE,
+        "scripts/restore.ts": typescript_export.RESTORE_SCRIPT,
     },
-    "rebuild": {"rebuild.ts": typescript_jobs.REBUILD},
+    "rebuild": {"rebuild.ts": typescript_rebuild.REBUILD},
 }
 _NOT_WORDS: Final = re.compile(r"[^a-z0-9]+")
 
