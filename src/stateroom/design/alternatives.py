@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from stateroom.design.entities import key_attribute
 from stateroom.design.facts import Facts
 from stateroom.design.parts import External
 from stateroom.design.structs import Attr, Design, Entity, Pattern
@@ -43,7 +44,7 @@ ANY_SQL: Final = "postgresql or sqlite"
 def alternative(design: Design, pattern: Pattern, reasons: tuple[str, ...], facts: Facts) -> External:
     """The store that serves a pattern, with statements that work: tables and indexes first, the pattern's own last."""
     entity = design.by_name[pattern.entity]
-    tables = [table(one) for one in (entity, *(design.by_name[name] for name in pattern.join))]
+    tables = [_table(design, one) for one in (entity, *(design.by_name[name] for name in pattern.join))]
     index = index_of(pattern)
     unique = pattern.kind == "unique"
     why = "; ".join(reasons) or "it is kept where the app runs"
@@ -65,11 +66,22 @@ def index_of(pattern: Pattern) -> tuple[str, ...]:
     return tuple(found)
 
 
-def table(entity: Entity) -> str:
+def columns_of(design: Design, entity: Entity) -> Mapping[str, Attr]:
+    """The columns of an entity's table: its attributes, and the key made of several where another entity names it."""
+    named = any(one.references == entity.name for other in design.entities for one in other.attributes.values())
+    if len(entity.key) == 1 or not named:
+        return entity.attributes
+    key = key_attribute(entity)
+    return {key: Attr(key, "string"), **entity.attributes}
+
+
+def _table(design: Design, entity: Entity) -> str:
     """The table of an entity; a key of several attributes is one of several columns."""
-    columns = [_column(one, required=one.name in entity.key) for one in entity.attributes.values()]
+    held = columns_of(design, entity)
+    columns = [_column(one, required=one.name in entity.key) for one in held.values()]
     keys = ", ".join(_name(one) for one in entity.key)
-    return f"CREATE TABLE IF NOT EXISTS {_name(entity.name)} ({', '.join(columns)}, PRIMARY KEY ({keys}))"
+    more = "" if held == entity.attributes else f", UNIQUE ({_name(key_attribute(entity))})"
+    return f"CREATE TABLE IF NOT EXISTS {_name(entity.name)} ({', '.join(columns)}, PRIMARY KEY ({keys}){more})"
 
 
 def _column(one: Attr, *, required: bool) -> str:
@@ -90,14 +102,15 @@ def _statement(design: Design, entity: Entity, pattern: Pattern) -> str:
     if pattern.kind == "search":
         return _search(entity, pattern)
     if pattern.kind in ("transition", "update", "increment", "append", "delete", "put", "unique", "bulk", "sweep"):
-        return _write(entity, pattern)
+        return _write(design, entity, pattern)
     what = "*"
     if pattern.kind == "count":
         what = "count(*)"
     elif pattern.kind == "aggregate":
         what = _aggregate(pattern)
     joined = " ".join(_joins(design, entity, pattern))
-    parts = [f"SELECT {what} FROM {_name(entity.name)}", joined, _where(entity, pattern)]
+    lone = pattern.kind == "get" and pattern.where is None
+    parts = [f"SELECT {what} FROM {_name(entity.name)}", joined, _here(entity) if lone else _where(entity, pattern)]
     if pattern.group_by is not None:
         parts.append(f"GROUP BY {_name(pattern.group_by)}")
     if pattern.order is not None:
@@ -122,7 +135,7 @@ def _joins(design: Design, entity: Entity, pattern: Pattern) -> Iterable[str]:
     for name in pattern.join:
         other = design.by_name[name]
         on = _of(before[0], pattern.on) if pattern.on is not None else _referring(before, name)
-        yield f"JOIN {_name(name)} ON {on} = {_of(other, other.key[0])}"
+        yield f"JOIN {_name(name)} ON {on} = {_of(other, key_attribute(other))}"
         before.append(other)
 
 
@@ -146,31 +159,35 @@ def _search(entity: Entity, pattern: Pattern) -> str:
     return f"SELECT * FROM {_name(entity.name)} WHERE {found} ORDER BY {rank} DESC LIMIT {limit}"
 
 
-def _write(entity: Entity, pattern: Pattern) -> str:
+def _here(entity: Entity) -> str:
+    return "WHERE " + " AND ".join(f"{_name(one)} = :{one}" for one in entity.key)
+
+
+def _write(design: Design, entity: Entity, pattern: Pattern) -> str:
     name = _name(entity.name)
-    here = " AND ".join(f"{_name(one)} = :{one}" for one in entity.key)
+    here = _here(entity)
     if pattern.kind == "transition" and entity.lifecycle is not None:
         state = _name(entity.lifecycle.attribute)
         among = ", ".join(_text(one) for one in pattern.from_)
-        return f"UPDATE {name} SET {state} = {_text(pattern.to or '')} WHERE {here} AND {state} IN ({among})"
+        return f"UPDATE {name} SET {state} = {_text(pattern.to or '')} {here} AND {state} IN ({among})"
     if pattern.kind == "increment":
         changes = ", ".join(f"{_name(one)} = coalesce({_name(one)}, 0) + :by" for one in pattern.attributes)
-        return f"UPDATE {name} SET {changes} WHERE {here}"
+        return f"UPDATE {name} SET {changes} {here}"
     if pattern.kind in ("update", "append"):
         changed = pattern.attributes or tuple(one for one in entity.attributes if one not in entity.key)
         changes = ", ".join(f"{_name(one)} = :{one}" for one in changed)
         same = " AND ".join(f"{_name(one)} = :was_{one}" for one in changed[:1])
-        return f"UPDATE {name} SET {changes} WHERE {here} AND {same}"
+        return f"UPDATE {name} SET {changes} {here} AND {same}"
     if pattern.kind == "delete" or (pattern.kind == "bulk" and pattern.operation == "delete"):
-        return f"DELETE FROM {name} WHERE {here}"
+        return f"DELETE FROM {name} {here}"
     if pattern.kind == "bulk" and pattern.operation == "get":
-        return f"SELECT * FROM {name} WHERE {here}"
+        return f"SELECT * FROM {name} {here}"
     if pattern.kind == "sweep":
         after = entity.retention.after if entity.retention is not None else entity.key[0]
         filtered = _where(entity, pattern) if pattern.where is not None else f"WHERE {_name(after)} < :before"
         return f"DELETE FROM {name} {filtered}"
-    columns = ", ".join(_name(one) for one in entity.attributes)
-    values = ", ".join(f":{one}" for one in entity.attributes)
+    columns = ", ".join(map(_name, columns_of(design, entity)))
+    values = ", ".join(f":{one}" for one in columns_of(design, entity))
     clash = ", ".join(map(_name, pattern.attributes if pattern.kind == "unique" else entity.key))
     return f"INSERT INTO {name} ({columns}) VALUES ({values}) ON CONFLICT ({clash}) DO NOTHING"
 
@@ -234,8 +251,14 @@ class _Sql:
             return f"substr({text}, 1, length({prefix})) = {prefix}"
         if isinstance(node, Contains):
             text, part = self.operand(node.container), self.operand(node.operand)
+            if self.listed(node.container):
+                part = f"'\"' || {part} || '\"'"
             return f"length(replace({text}, {part}, '')) < length({text})"
         return f"{self.operand(node.path)} IS NOT NULL"  # attribute_type: a column has one type
+
+    def listed(self, operand: Operand) -> bool:
+        """Whether it is an array, whose column is a JSON text: an entry stands there in quotes."""
+        return isinstance(operand, Path) and self.entity.attributes[str(operand.parts[0])].type == "array"
 
     def operand(self, operand: Operand) -> str:
         if isinstance(operand, Literal):
