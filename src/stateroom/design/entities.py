@@ -187,6 +187,8 @@ def lookup_store(
     many = any(one.kind in ("list", "join") for one in served)
     expected = max(one.expected_items or 1 for one in served)
     names = [one.name for one in served]
+    taking = [one.name for one in served if one.kind == "unique"]  # who takes a value puts it there
+    writers = tuple(dict.fromkeys((*writers_of(design, entity.name), *taking)))
     held = {"lookup_key": Attr("lookup_key", "string", avg_bytes=lookup_key_bytes(entity, of, facts), required=True)}
     if many:
         limit = 2 * max(expected, 1)
@@ -203,7 +205,7 @@ def lookup_store(
     copy = Copy(
         "ids" if many else "target",
         f"{entity.name}.{key_attribute(entity)}",
-        writers_of(design, entity.name),
+        writers,
         "rebuild",
     )
     return Store(
@@ -218,7 +220,7 @@ def lookup_store(
         copies=(copy,),
         of=of,
         many=many,
-        writers=writers_of(design, entity.name),
+        writers=writers,
     )
 
 
