@@ -59,7 +59,10 @@ def test_the_page_loads_nothing_and_shows_what_is_written_as_text() -> None:
     made = outputs(plan(read_design(text)))
     assert "<script" not in made["design.html"]
     assert "<img" not in made["design.html"]
-    assert not re.search(r"<[^>]*\b(src|href)\s*=|url\(|@import", made["design.html"])
+    assert not re.search(r"<[^>]*\bsrc\s*=|url\(|@import", made["design.html"])
+    links = re.findall(r'href="([^"]*)"', made["design.html"])
+    assert links
+    assert all(f'id="{one.removeprefix("#")}"' in made["design.html"] for one in links)  # its own parts, nothing else
     assert "<svg" in made["design.html"]
     lines = made["design.md"].splitlines()
     assert any("a\\|b" in line for line in lines if line.startswith("|"))

@@ -17,7 +17,7 @@ from stateroom.design.access_kinds import KINDS, scan
 from stateroom.design.access_world import FIND_BY_KEY, Served, World
 from stateroom.design.access_writes import claims
 from stateroom.design.alternatives import alternative
-from stateroom.design.costs import Work, cost, under_load
+from stateroom.design.costs import Work, cost, told, under_load
 from stateroom.design.facts import Facts, source
 from stateroom.design.parts import Access, Claim, Cost, Home, Store
 from stateroom.design.sizes import YEAR, key_bytes
@@ -229,7 +229,7 @@ def _over_budget(world: World, pattern: Pattern, served: Served) -> tuple[str, .
     if pattern.kind not in BATCHES and year.alone_ms > budget:
         words = "the pattern's max_ms" if pattern.max_ms is not None else "a function's time"
         found.append(
-            f"in a year a run takes {year.alone_ms} ms ({year.total_calls} calls), over {words} of {budget} ms"
+            f"in a year a run takes {told(year.alone_ms)} ({year.total_calls} calls), over {words} of {told(budget)}"
         )
     for method, times in year.calls.items():
         allowed = facts.tier(method)
@@ -259,14 +259,22 @@ def _sent_away(world: World, pattern: Pattern, faults: tuple[str, ...], attempte
 
 
 def _claims_of(pattern: Pattern, served: Served, today: Cost, year: Cost, facts: Facts) -> Iterable[Claim]:
-    text = f"{pattern.name} is {_article(served.operation)} on {served.datastore}: {today.total_calls} calls today, "
-    text += f"{year.total_calls} in a year"
+    text = f"{pattern.name} is {_article(served.operation)} on {served.datastore}: {_many(today.total_calls, 'call')} "
+    text += f"today, {year.total_calls} in a year"
     reason = "; ".join(one.purpose for one in served.calls)
-    yield Claim(text, year.total_calls, "calls", reason, source("page_items", "page_bytes", "bulk"))
-    if year.evaluated:
-        text = f"each run evaluates {today.evaluated} items today, {year.evaluated} in a year, on {year.pages} pages"
+    ways = {one.repeat for one in served.calls}
+    rests = [*(("page_items", "page_bytes") if "pages" in ways else ()), *(("bulk",) if "batches" in ways else ())]
+    yield Claim(text, year.total_calls, "calls", reason, source(*rests))
+    if year.pages:
+        text = f"each run evaluates {_many(today.evaluated, 'item')} today, {year.evaluated} in a year, on "
+        text += _many(year.pages, "page")
         reason = "the filter is applied after a page is read, so items that do not match cost as much"
         yield Claim(text, year.evaluated, "items", reason, source("page_items", "page_bytes"))
+
+
+def _many(number: int, word: str) -> str:
+    """One call, 2 calls."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _article(word: str) -> str:

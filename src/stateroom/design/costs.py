@@ -16,6 +16,7 @@ from stateroom.design.parts import PREFIX, Access, Cost, TierUse
 
 QUERY = f"{PREFIX}query"
 COUNT = f"{PREFIX}count"
+SECONDS = 10_000  # milliseconds from which a time is told in seconds
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ def cost(work: Work, facts: Facts, *, external: bool = False) -> Cost:
     ms = facts.call_ms if external else sum(calls.values()) * facts.call_ms + own
     alone = ms if external else took(calls, {}, facts) + own
     return Cost(work.items, work.evaluated, work.pages, calls, work.bytes, ms, alone, alone)
+
+
+def told(ms: int) -> str:
+    """A time in words: milliseconds, or seconds where there are many."""
+    return f"{ms} ms" if ms < SECONDS else f"{ms / 1000:,.1f} s"
 
 
 def took(calls: Mapping[str, int], others: Mapping[str, int], facts: Facts) -> int:

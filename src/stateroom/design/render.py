@@ -52,7 +52,15 @@ class Chart:
     points: Sequence[tuple[int, int]]
 
 
-Block = Heading | Words | Table | Listed | Code | Chart
+@dataclass(frozen=True)
+class Folded:
+    """A table that is long and seldom needed: a page shows its first words and opens it on a click."""
+
+    words: str
+    table: Table
+
+
+Block = Heading | Words | Table | Listed | Code | Chart | Folded
 
 
 def markdown(blocks: Iterable[Block]) -> str:
@@ -71,6 +79,8 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Listed):
         marks = [f"{number}." if block.numbered else "-" for number in range(1, len(block.items) + 1)]
         return "\n".join(f"{mark} {_line(item)}" for mark, item in zip(marks, block.items, strict=True))
+    if isinstance(block, Folded):
+        return f"{_line(block.words)}\n\n{_markdown(block.table)}"
     if isinstance(block, Code):
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", block.text)), default=0))
         return f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
@@ -82,17 +92,29 @@ def _line(text: str) -> str:
 
 
 def _cell(cell: object) -> str:
-    return _line(str(cell)).replace("|", "\\|")
+    return _line(_shown(cell)).replace("|", "\\|")
+
+
+def _shown(cell: object) -> str:
+    """Whole numbers in groups of three digits."""
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
 _STYLE: Final = """
-:root{color-scheme:light dark;--line:#d8dbe0;--soft:#f5f6f8;--ink:#1d1c1d;--bad:#b3261e;--warn:#8a5a00;--note:#1264a3}
-@media(prefers-color-scheme:dark){:root{--line:#3b3f45;--soft:#222529;--ink:#e8e8e8;--bad:#ff8a80;--warn:#f2c744;--note:#7cc4ff}
-body{background:#1a1d21}}
+:root{color-scheme:light dark;--line:#d8dbe0;--soft:#f5f6f8;--page:#fff;--ink:#1d1c1d;
+--bad:#b3261e;--warn:#8a5a00;--note:#1264a3}
+@media(prefers-color-scheme:dark){:root{--line:#3b3f45;--soft:#222529;--page:#1a1d21;--ink:#e8e8e8;
+--bad:#ff8a80;--warn:#f2c744;--note:#7cc4ff}
+}
+body{background:var(--page)}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);max-width:70rem;margin:2rem auto;padding:0 1.25rem}
 h1{font-size:1.7rem}h2{margin-top:2.5rem;border-bottom:1px solid var(--line);padding-bottom:.25rem}h3{margin-top:1.6rem}
 .scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;text-align:left;vertical-align:top}
+td.n{font-variant-numeric:tabular-nums;white-space:nowrap}nav{line-height:2}nav a{margin-right:1rem}
+a,summary{color:var(--note)}summary{cursor:pointer}
+@media(max-width:45rem){.wide table{min-width:46rem}.wide td:first-child{position:sticky;left:0;
+min-width:5.5rem;background:var(--page)}}
 th{background:var(--soft);position:sticky;top:0}tr.error td:nth-child(-n+2){color:var(--bad);font-weight:600}
 tr.error td:first-child,tr.warning td:first-child,tr.info td:first-child{white-space:nowrap}
 tr.warning td:nth-child(-n+2){color:var(--warn);font-weight:600}tr.info td:nth-child(2){color:var(--note)}
@@ -105,7 +127,12 @@ svg text{font:11px system-ui;fill:currentColor}
 
 def page(title: str, blocks: Iterable[Block]) -> str:
     """The blocks as one page of HTML."""
-    body = "\n".join(_html(block) for block in blocks)
+    listed = list(blocks)
+    body = "\n".join(_html(block) for block in listed)
+    parts = [block.text for block in listed if isinstance(block, Heading) and block.level == 2]
+    if parts:
+        links = " ".join(f'<a href="#{_anchor(one)}">{html.escape(one)}</a>' for one in parts)
+        body = body.replace("<h2 ", f'<nav aria-label="contents">{links}</nav>\n<h2 ', 1)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     style = "\n".join(_STYLE.strip().splitlines())
     return (
@@ -116,7 +143,10 @@ def page(title: str, blocks: Iterable[Block]) -> str:
 
 def _html(block: Block) -> str:
     if isinstance(block, Heading):
-        return f"<h{block.level}>{_inline(block.text)}</h{block.level}>"
+        place = f' id="{_anchor(block.text)}"' if block.level == 2 else ""
+        return f"<h{block.level}{place}>{_inline(block.text)}</h{block.level}>"
+    if isinstance(block, Folded):
+        return f"<details><summary>{_inline(block.words)}</summary>\n{_table(block.table)}</details>"
     if isinstance(block, Words):
         return f"<p>{_inline(block.text)}</p>"
     if isinstance(block, Table):
@@ -129,6 +159,11 @@ def _html(block: Block) -> str:
     return _chart(block)
 
 
+def _anchor(text: str) -> str:
+    """The name of a part; the headings of parts are ours, never the file's."""
+    return re.sub("[^a-z]+", "-", text.lower())
+
+
 def _inline(text: str) -> str:
     """Escaped, with `code` between backquotes."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(_line(text)))
@@ -138,11 +173,19 @@ def _table(block: Table) -> str:
     head = "".join(f"<th>{_inline(str(cell))}</th>" for cell in block.headers)
     marks = block.marks or [""] * len(block.rows)
     rows = "".join(
-        f"<tr{f' class={chr(34)}{mark}{chr(34)}' if mark else ''}>"
-        f"{''.join(f'<td>{_inline(str(cell))}</td>' for cell in row)}</tr>\n"
+        f"<tr{f' class={chr(34)}{mark}{chr(34)}' if mark else ''}>{''.join(_data(cell) for cell in row)}</tr>\n"
         for row, mark in zip(block.rows, marks, strict=True)
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>'
+    wide = " wide" if len(block.headers) > MANY else ""
+    return f'<div class="scroll{wide}"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>'
+
+
+MANY: Final = 3  # columns that fit a phone
+
+
+def _data(cell: object) -> str:
+    number = isinstance(cell, int) and not isinstance(cell, bool)
+    return f"<td{' class=n' if number else ''}>{_inline(_shown(cell))}</td>"
 
 
 _WIDTH, _HEIGHT, _LEFT, _FOOT = 420, 160, 70, 24

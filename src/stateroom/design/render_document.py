@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from stateroom.design.costs import told
 from stateroom.design.facts import table as facts_table
 from stateroom.design.parts import PREFIX, Access, Claim, Cost, Plan, Step, Store
-from stateroom.design.render import Block, Chart, Code, Heading, Listed, Table, Words
+from stateroom.design.render import Block, Chart, Code, Folded, Heading, Listed, Table, Words
 
 
 def blocks(plan: Plan) -> list[Block]:
@@ -37,7 +38,7 @@ def blocks(plan: Plan) -> list[Block]:
 def _decisions(plan: Plan) -> Table:
     rows = []
     for one in plan.accesses:
-        worst = "never ends" if one.today.worst_ms is None else f"{one.today.worst_ms} ms"
+        worst = "never ends" if one.today.worst_ms is None else told(one.today.worst_ms)
         served = "external store" if one.home == "external" else f"{one.operation} on {one.datastore}"
         why = one.external.why if one.external is not None else "fits today and in a year"
         rows.append((one.pattern, served, _calls(one.today), _calls(one.year), worst, why))
@@ -199,7 +200,7 @@ def _capacity(plan: Plan) -> Iterator[Block]:
     if rows3:
         yield Table(("method", "tier", "allowed a minute", "used today", "in a year", "by"), rows3)
     for one in plan.capacity:
-        if one.growth[-1][1]:
+        if one.growth[-1][1] != one.growth[0][1]:
             yield Chart(f"{one.datastore}", "items", [(day, items) for day, items, _ in one.growth])
     yield _claims(tuple(claim for one in plan.capacity for claim in one.claims))
 
@@ -226,24 +227,21 @@ def _evolution(plan: Plan) -> Iterator[Block]:
 
 
 def _failure(plan: Plan) -> Iterator[Block]:
-    rows = [
-        (
-            one.pattern,
-            one.call,
-            one.error,
-            one.retry,
-            ", ".join(map(str, one.wait_ms)),
-            one.midway,
-            one.person,
-            one.reconciled,
-        )
-        for one in plan.failures
-    ]
-    yield Table(("pattern", "call", "error", "retry", "waits (ms)", "midway", "the person sees", "mended by"), rows)
+    """Equal rows of several patterns are one."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for one in plan.failures:
+        waits = ", ".join(map(str, one.wait_ms))
+        same = (one.call, one.error, one.retry, waits, one.midway, one.person, one.reconciled)
+        said.setdefault(same, []).append(one.pattern)
+    rows = [(*same[:2], ", ".join(patterns), *same[2:]) for same, patterns in said.items()]
+    words = f"What each call does when it fails, what is left half done, and who mends it ({len(rows)} cases)"
+    headers = ("call", "error", "of", "retry", "waits (ms)", "midway", "the person sees", "mended by")
+    yield Folded(words, Table(headers, rows))
 
 
 def _facts(plan: Plan) -> Iterator[Block]:
-    yield Table(("fact", "number", "source"), facts_table(plan.facts))
+    words = "Every limit and rule of thumb that these numbers rest on"
+    yield Folded(words, Table(("fact", "number", "source"), facts_table(plan.facts)))
 
 
 _PARTS = (
