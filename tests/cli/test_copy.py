@@ -34,7 +34,7 @@ from stateroom.layers.walking import EVERYWHERE
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
 from stateroom.model.errors import StoreUnavailable, WrongUse
-from stateroom.store import Store
+from stateroom.store import Store, bot_tables
 from support import dynamodb, slack_hosted
 from support.bot import MENTION, Child, children, envelope, environment, mention, post_async
 from support.local_slack import LocalSlack, eventually, local_slack
@@ -211,6 +211,32 @@ async def test_the_pages_commands_move_a_running_bot_that_then_answers_its_old_t
     stateroom(*commands[3].split()[1:], folder=tmp_path)
     async with Store(source) as store:
         await store.team(TEAM).items(ITEMS).put({"id": "writes again", "n": 1})
+
+
+async def test_a_bot_moves_its_conversations_into_a_bucket_and_goes_on(bots: Bots, tmp_path: Path) -> None:
+    """The mixed store, as the page has it: a cut-over of everything, then the threads of the frozen source."""
+    source, target, bucket = (
+        f"sqlite:///{tmp_path}/source.db",
+        f"sqlite:///{tmp_path}/target.db",
+        f"file://{tmp_path}/b",
+    )
+    threads = ("--datastore", "sr_threads", "--datastore", "sr_entries", "--verify", "--json")
+    assert "--datastore sr_threads --datastore sr_entries --verify" in PAGE
+    bot = bots.serve(source)
+    ts = bots.slack.say(f"{MENTION} {WORD}")
+    await eventually(lambda: bots.answers(ts), 20)
+    await off("copy", "--from", source, "--to", target, "--cutover", folder=tmp_path)
+    assert (await off("copy", "--from", source, "--to", bucket, *threads, folder=tmp_path)).lines[-1]["same"]
+    bot.process.terminate()
+    assert bot.process.wait(12) == 0
+    bots.serve(target, STATEROOM_THREADS=bucket)
+    bots.slack.say(f"{MENTION} {WORD} again", thread_ts=ts)
+    await eventually(lambda: bots.answers(ts, 2), 30)
+    assert "one earlier turn" in bots.answers(ts, 2)[1]["text"], "the history is in the bucket"
+    back = await off("copy", "--from", bucket, "--to", f"sqlite:///{tmp_path}/back.db", *threads, folder=tmp_path)
+    assert back.lines[-1]["same"]
+    whole = await off("copy", "--from", source, "--to", f"{bucket}2", "--dry-run", "--json", folder=tmp_path, code=1)
+    assert {one["datastore"] for one in whole.lines[0]["lacks"]} == bot_tables()
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"], indirect=True)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import click
@@ -25,6 +25,7 @@ from stateroom.cli.running import run
 from stateroom.cli.settings import Settings
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Engine, Hosted
+from stateroom.engines.steps import fitting
 from stateroom.layers import catalogue
 from stateroom.layers.copy import Copied, Copier
 from stateroom.layers.copy_cutover import CutoverFailed, cut_over, unfreeze
@@ -306,11 +307,7 @@ async def _remember(source: Engine, target: Engine) -> None:
 
 def _tables(opened: Opened) -> list[Any]:
     able = opened.target.capabilities
-    own = [] if able.hosted else own_tables()
-    if not able.append:
-        own = [one for one in own if not one.log]
-    if not able.expired:
-        own = [replace(one, expires=False) for one in own]
+    own = [] if able.hosted else fitting([one for one in own_tables() if not one.log or able.append], able)
     mine = {work.target.name: work.target for work in opened.plan.to_do}
     return [*(one for one in own if one.name not in mine), *mine.values()]
 

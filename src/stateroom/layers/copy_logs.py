@@ -118,6 +118,8 @@ class _Walk:
 
     async def page(self, rows: Sequence[Row], there: Sequence[Row], after: Position) -> Step:
         """One page of the source beside the target's entries of the same stretch."""
+        if not there and not self._left:
+            return Step(len(rows), await self._append(rows), 0, after)
         known = {place_of(row): row for row in there}
         mine = {place_of(row) for row in rows}
         removed = changed = 0
