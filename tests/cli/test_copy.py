@@ -492,6 +492,7 @@ def test_a_dry_run_writes_nothing_and_names_what_is_lacking(tmp_path: Path) -> N
         ((), "--to", 2),
         (("--to", "sqlite:///b.db", "--follow", "--cutover"), "one of", 2),
         (("--to", "sqlite:///b.db", "--datastore", "none"), "no datastore none", 1),
+        (("--to", "sqlite:///b.db", "--datastore", "shop", "--cutover"), "whole stores", 2),
         (("--to", "postgresql://u:hunter2@127.0.0.1:9/x"), "cannot be reached", 1),
     ],
 )

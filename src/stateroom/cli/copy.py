@@ -66,6 +66,8 @@ def copy(*, source: str | None, target: str | None, definitions: str | None, as_
         return
     if not target:
         raise WrongUse("copy where? Give --to URL")
+    if more["datastores"] and (more["release"] or jobs == ["cutover"]):
+        raise WrongUse("--cutover and --release are for whole stores; leave --datastore out")
     if same_place(found.store, target):
         raise WrongUse("--from and --to are the same store")
     given = Given(found, target, as_json=as_json, **more)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ from stateroom.layers.copy_state import Notes, Standing
 from stateroom.layers.copy_verify import Verdict
 from stateroom.layers.walking import Pace
 from stateroom.model.definition import TRASH_PREFIX, Definition
-from stateroom.model.errors import MigrationNeeded, MigrationRefused, UnknownDatastore, WrongUse
+from stateroom.model.errors import MigrationNeeded, MigrationRefused, UnknownDatastore
 from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
 
 EVERY: Final = 2.0  # seconds between two looks of a copy that follows
@@ -227,8 +227,6 @@ async def _opened(
     """Both stores, open as they are; `dry`: not even an empty file is made."""
     found = given.found
     stores.check_there(found.store)
-    if given.datastores and (given.release or not all(given.datastores)):
-        raise WrongUse("--release is for whole stores")
     async with _engine(found.store, found) as source, _engine(given.target, found, dry=dry) as target:
         definitions = await _definitions(given, source)
         for engine in (source, target):
