@@ -1,7 +1,7 @@
 """New data keys for people's words: whatever happens meanwhile, all of them stay readable and the old keys go."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -298,6 +298,38 @@ async def test_words_that_cannot_be_opened_keep_their_key_and_the_rest_goes_on(s
     done = await rotation(seen_by(store)).run()
     assert "00000001 is gone" in str(done.failed)
     assert Under(ENTRIES.name, TEAM, FIRST) in await count_text(store.raw, own_words(), Pace(store.clock))
+
+
+class Service:
+    """A key service in memory that can be down."""
+
+    name = "test/1"
+
+    def __init__(self) -> None:
+        self.down = False
+
+    async def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
+        if self.down:
+            raise sr.KeyServiceError(self.name, "down", retryable=True)
+        return key[::-1]
+
+    async def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        return await self.wrap(wrapped, context)
+
+
+async def test_a_service_that_is_down_ends_a_run_and_the_next_one_goes_on(store: Store, clock: Clock) -> None:
+    service = Service()
+    held: dict[str, Any] = {"engine": store.raw, "clock": clock, "keys": KEY, "encrypt_content": True, "kms": service}
+    kept = Store("memory://", **held)
+    await fill(kept)
+    service.down = True
+    with pytest.raises(sr.KeyServiceError, match="try again"):
+        await rotation(kept).run()
+    service.down = False
+    assert await said(Store("memory://", **held)) == SAID
+    done = await rotation(Store("memory://", **held)).run()
+    assert (done.resumed, done.sealed, done.keys, done.left) == (True, 10, 2, {})
+    assert {str(row.item["wrapped"])[:16] for row in await rows_of(store.raw, KEYS.name)} == {"sr-kms:1:test/1:"}
 
 
 async def test_what_was_changed_or_erased_meanwhile_stays_so(store: Store) -> None:
