@@ -418,7 +418,8 @@ def test_a_long_listener_keeps_its_job(office: Office) -> None:
 
     def listener() -> None:
         ran.append("ran")
-        time.sleep(1.8)  # longer than the lease
+        if len(ran) == 1:
+            time.sleep(1.8)  # longer than the lease
 
     for app in apps:
         app.event("app_mention")(listener)
