@@ -57,7 +57,7 @@ async def where_it_stands(url: str, name: str = "keys:apps") -> bool:
 
 
 def until_it_stands(url: str, name: str, one: subprocess.Popen[str]) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while not asyncio.run(where_it_stands(url, name)):
         assert time.monotonic() < ends
         assert one.poll() is None, one.communicate()
@@ -88,10 +88,10 @@ def test_keys_rotate_under_traffic_and_after_a_kill_and_nothing_is_lost(tmp_path
         assert first.wait() == -signal.SIGKILL
         second = rotation(url, tmp_path, both)
         children.append(second)
-        out, errors = second.communicate(timeout=60)
+        out, errors = second.communicate(timeout=120)
         assert second.returncode == 0, errors
         stop.touch()
-        acknowledged = sum(int(one.communicate(timeout=60)[0]) for one in writers)
+        acknowledged = sum(int(one.communicate(timeout=120)[0]) for one in writers)
     finally:
         for one in children:
             one.kill()
@@ -100,7 +100,7 @@ def test_keys_rotate_under_traffic_and_after_a_kill_and_nothing_is_lost(tmp_path
     assert acknowledged > 50 * WRITERS, "they wrote all the time"
     assert asyncio.run(kept(url, NEW)) == (acknowledged, True)
     listed = start("-m", "stateroom", "keys", "list", "--json", "--store", url, keys=NEW, folder=tmp_path)
-    assert json.loads(listed.communicate(timeout=60)[0])["values"].keys() == {"k2"}
+    assert json.loads(listed.communicate(timeout=120)[0])["values"].keys() == {"k2"}
 
 
 async def said_before(url: str) -> None:
@@ -140,10 +140,10 @@ def test_words_get_a_new_data_key_under_traffic_and_after_a_kill_and_nothing_is_
         assert len(asyncio.run(data_keys(url))[1]) == 2, "it was killed in the midst of it"
         second = rotation(url, tmp_path, OLD, "--text")
         children.append(second)
-        out, errors = second.communicate(timeout=60)
+        out, errors = second.communicate(timeout=120)
         assert second.returncode == 0, errors
         stop.touch()
-        acknowledged = [int(one.communicate(timeout=60)[0]) for one in writers]
+        acknowledged = [int(one.communicate(timeout=120)[0]) for one in writers]
     finally:
         for one in children:
             one.kill()
