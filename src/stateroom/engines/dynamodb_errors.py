@@ -20,7 +20,7 @@ SLOW: Final = frozenset(
 )
 MET: Final = frozenset(("TransactionConflictException", "TransactionInProgressException", "TransactionConflict"))
 INVALID: Final = ("ValidationException", "ValidationError")  # of a request, of one row of a transaction
-OVERSIZED: Final = "size has exceeded"
+OVERSIZED: Final = "exceeded the maximum allowed size"
 AGAIN: Final = 1.0  # seconds that somebody who was throttled for long is told to wait
 LARGEST: Final = 400 * 1024  # bytes of an item as DynamoDB counts them
 
