@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -104,18 +105,26 @@ def quicken() -> None:
         if (table.hash_key_attr, table.range_key_attr) != ("pk", "sk"):
             return slow_query(table, *args, **more)
         asked = inspect.signature(slow_query).bind(table, *args, **more).arguments
+        start, backwards = asked["exclusive_start_key"], asked["scan_index_forward"] is False
+        names = ["sk"]
         if asked.get("index_name"):
             ((part, wanted),) = asked["hash_key_conditions"]
             every = (item for rows in table.items.values() for item in rows.values())
             rows = [item for item in every if part in item.attrs and item.attrs[part].value == wanted.value]
-            sort = f"s{part[1:]}"
-            rows.sort(key=lambda item: item.attrs[sort].value)  # moto's own sort is quick with what is sorted
+            names = [f"s{part[1:]}", "pk", "sk"]
         else:
             rows = list(table.items.get(asked["hash_key"], {}).values())
-            rows.sort(key=lambda item: item.range_key.value)
+        places = [(tuple(item.attrs[name].value for name in names), item) for item in rows]
+        if start is not None:
+            begin = tuple(start[name]["S"] for name in names)
+            places = [one for one in places if (one[0] < begin if backwards else one[0] > begin)]
+        places.sort(key=itemgetter(0))  # moto's own sort is quick with what is sorted
+        rows = [item for _, item in places]
+        if not asked["range_comparison"] and asked["limit"]:
+            rows = rows[-asked["limit"] - 1 :] if backwards else rows[: asked["limit"] + 1]
         table.all_items = lambda: rows
         try:
-            return slow_query(table, *args, **more)
+            return slow_query(**{**asked, "self": table, "exclusive_start_key": None})
         finally:
             del table.all_items
 
@@ -196,8 +205,9 @@ def own_process() -> Iterator[str]:
     try:
         yield child.stdout.readline().strip()
     finally:
-        child.stdin.close()
+        child.kill()
         child.wait()
+        child.stdin.close()
         child.stdout.close()
 
 
@@ -219,10 +229,10 @@ def fresh_table(endpoint: str | None = None) -> str:
     return f"dynamodb://{REGION}/t-{secrets.token_hex(6)}?endpoint={quote(endpoint or server(), safe='')}"
 
 
-def client() -> Any:
+def client(endpoint: str | None = None) -> Any:
     import boto3
 
-    return boto3.client("dynamodb", region_name=REGION, endpoint_url=server())
+    return boto3.client("dynamodb", region_name=REGION, endpoint_url=endpoint or server())
 
 
 def drop_table(url: str) -> None:
