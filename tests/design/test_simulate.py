@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from stateroom.cli import main
 from stateroom.cli.design import FAULTS
 from stateroom.cli.design_simulate import Options, simulate
+from stateroom.cli.design_simulate_external import KEYS, TEAM, external, needed
+from stateroom.cli.design_simulate_items import Stock
+from stateroom.cli.design_simulate_rows import Row
 from stateroom.design.document import read_design
 from stateroom.design.facts import SLACK
 from stateroom.design.plan import plan
+from stateroom.model.errors import WrongUse
+from stateroom.store import Store
 from support import postgres
 from support.generated_designs import designs
 
@@ -54,6 +60,44 @@ def test_no_prediction_of_a_generated_design_is_off_by_more_than_a_tenth(text: s
 @given(designs())
 def test_no_prediction_is_off_over_thousands_of_generated_designs(text: str) -> None:
     assert off_of(text) == []
+
+
+def test_a_prediction_that_is_wrong_is_found_and_says_so_by_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that believes in pages of 20 kB, run on a Slack that has larger ones."""
+    polls = next(one for one in GALLERY if one.stem == "polls")
+    wrong = plan(read_design(polls.read_text()), replace(SLACK, page_bytes=20_000))
+    off = {(row.pattern, row.metric) for row in simulate(wrong, Options(minutes=1)).rows if not row.ok}
+    assert {("backup of votes", "pages"), ("backup of votes", "calls query"), ("backup of votes", "ms")} <= off
+    assert ("show a poll", "calls get") not in off
+    monkeypatch.setattr("stateroom.cli.design.planned", lambda _: wrong)
+    code, rows, told = simulated(polls, "--minutes", "1")
+    assert (code, "off by more than 10 %" in told) == (1, True)
+    assert any(row["ok"] is False for row in rows)
+
+
+def test_a_tenth_is_the_most_that_a_prediction_may_be_off() -> None:
+    assert [Row("p", "m", 100, measured).ok for measured in (90, 110, 89, 111, None)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [Row("p", "m", 0, measured).ok for measured in (0, 1)] == [True, False]
+
+
+async def test_a_store_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    found = plan(read_design(next(one for one in GALLERY if one.stem == "tickets").read_text()))
+    stock = Stock(found, {"ticket": 20, "macro": 5}, 10**9)
+    assert all(row.ok for row in await external(found, stock, url))
+    (macro,) = [one for one in needed(found, found.accesses) if one.name == "macro"]
+    async with Store(url, keys=KEYS) as kept:
+        await kept.team(TEAM).items(macro).put(stock.item("macro", 1))
+    with pytest.raises(WrongUse, match="already"):
+        await external(found, stock, url)
+    async with Store(url, keys=KEYS) as kept:
+        assert await kept.team(TEAM).items(macro).count() == 1
 
 
 def test_the_same_seed_measures_the_same() -> None:

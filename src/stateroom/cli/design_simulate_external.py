@@ -1,13 +1,12 @@
 """Patterns that an external store serves, run on the chosen engine: how often it is asked, what is found, what is lost.
 
-Rules of this file: the same synthetic items, the indexes of definitions.py, real time (an engine has its own threads).
-The engine is asked through Stateroom's verbs, and counted where it is asked. A store that holds something stays as it
-is, and one that was empty is empty afterwards.
+Rules of this file: the same synthetic items, the indexes of definitions.py, a day of their own. The engine is asked
+through Stateroom's verbs, and counted where it is asked. A store that holds something stays as it is, and one that was
+empty is empty afterwards.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -29,6 +28,7 @@ from stateroom.store import Store, engine_of
 TEAM: Final = "T0SIMULATED"
 KEYS: Final = f"simulated:{'A' * 43}="  # of a store that holds nothing but synthetic items
 BATCH: Final = 500
+ALIVE: Final = 10 * 86_400  # seconds before the items' day: what is due has not ended yet, and can be asked for
 ONE_CALL: Final = frozenset(("get", "list", "top", "put", "update", "transition", "increment", "append", "delete"))
 """Kinds that are one call of the port; the plan prices a run at one, and an app's verbs must keep that."""
 RACING: Final = ("transition", "increment", "append", "update")
@@ -67,8 +67,12 @@ async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
     away = [one for one in plan.accesses if one.home == "external"]
     if not away:
         return []
-    given, engine = needed(plan, away), Counting(engine_of(url, time.time))
-    async with Store(url, engine=engine, keys=KEYS, migrating=True) as store:
+
+    def clock() -> float:
+        return float(stock.now - ALIVE)
+
+    given, engine = needed(plan, away), Counting(engine_of(url, clock))
+    async with Store(url, engine=engine, clock=clock, keys=KEYS, migrating=True) as store:
         await store.migrate(given, apply=True)
         stores = {one.name: store.team(TEAM).items(one) for one in given}
         for name, handle in stores.items():

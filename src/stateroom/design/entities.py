@@ -320,7 +320,7 @@ def audit_store(home: Home, writers: tuple[str, ...], facts: Facts) -> Store:
 
 
 def state_store() -> Store:
-    """Where the jobs that run on Slack (typescript_jobs.py) keep their place: one item a job."""
+    """Where the jobs that run on Slack (typescript.py) keep their place: one item a job."""
     held = [Attr("job", "string", avg_bytes=40, required=True), Attr("cursor", "string", avg_bytes=80)]
     held += [Attr("started_at", TIMESTAMP), Attr("finished_at", TIMESTAMP)]
     held += [Attr("pages", "integer"), Attr("touched", "integer")]
