@@ -166,3 +166,6 @@ def test_what_is_joined_lives_in_one_place() -> None:
     raced = COPIES.replace("TARGET", "mixed").replace("attributes: [level]", "attributes: [level], concurrent: true")
     assert [plan(read_design(raced)).home(one) for one in ("team", "task")] == ["external", "slack"]
     assert [plan(read_design(raced + joined)).home(one) for one in ("team", "task")] == ["external", "external"]
+    other = COPIES.replace("TARGET", "mixed").replace("to: done}", "to: done, concurrent: true}")
+    assert [plan(read_design(other)).home(one) for one in ("team", "task")] == ["slack", "external"]
+    assert [plan(read_design(other + joined)).home(one) for one in ("team", "task")] == ["external", "external"]

@@ -283,3 +283,44 @@ def test_json_on_the_command_line_is_taken_too(tmp_path: Path) -> None:
     file = tmp_path / "design.json"
     file.write_text(json.dumps(yaml.safe_load((FOLDER / "polls.yaml").read_text())))
     assert run("check", str(file))[0] == 0
+
+
+BYTES = """
+import hashlib, json, sys
+from pathlib import Path
+from stateroom.design.document import read_design
+from stateroom.design.outputs import outputs
+from stateroom.design.plan import plan
+made = [outputs(plan(read_design(Path(name).read_text()))) for name in sys.argv[1:]]
+print(hashlib.sha256(json.dumps(made).encode()).hexdigest())
+"""
+
+
+@pytest.mark.service
+def test_two_processes_with_other_hashes_write_the_same_bytes() -> None:
+    found = set()
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", BYTES, *map(str, EXAMPLES)]
+        environ = {**os.environ, "PYTHONHASHSEED": seed}
+        found.add(subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout)
+    assert len(found) == 1
+
+
+def test_check_takes_python_definitions_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made_by_polls.py").write_text(outputs(planned("polls"))["definitions.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    code, shown, _ = run("check", "--definitions", "made_by_polls", "--format", "json")
+    assert code == 0
+    assert {one["name"] for one in json.loads(shown)["datastores"]} >= {"poll", "vote"}
+    assert "SR-409" in run("check", "--definitions", "made_by_polls")[1]
+
+
+def test_each_level_of_fail_on_is_an_exit_code_and_each_format_is_itself() -> None:
+    asked = str(FOLDER / "approvals.yaml")  # warnings and notes, no error
+    codes = {level: run("check", asked, "--fail-on", level)[0] for level in ("error", "warning", "info", "never")}
+    assert codes == {"error": 0, "warning": 1, "info": 1, "never": 0}
+    shown = {form: run("check", asked, "--format", form)[1] for form in ("md", "html", "json", "csv")}
+    assert shown["md"].startswith("# approvals")
+    assert shown["html"].startswith("<!doctype html>")
+    assert {one["id"] for one in json.loads(shown["json"])["findings"]} >= {"SR-301", "SR-501"}
+    assert next(csv.reader(io.StringIO(shown["csv"])))[0] == "pattern"

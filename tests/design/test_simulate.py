@@ -100,6 +100,20 @@ async def test_a_store_that_holds_something_is_left_as_it_is(tmp_path: Path) -> 
         assert await kept.team(TEAM).items(macro).count() == 1
 
 
+def test_who_waits_is_told_what_is_done() -> None:
+    told: list[str] = []
+    polls = next(one for one in GALLERY if one.stem == "polls")
+    simulate(plan(read_design(polls.read_text())), Options(minutes=3, most=100), told.append)
+    assert told == [
+        "loading items",
+        "each pattern alone",
+        "each pattern behind a busy minute",
+        "all patterns for 3 minutes",
+        "runs that meet at one item",
+        "calls that fail",
+    ]
+
+
 def test_the_same_seed_measures_the_same() -> None:
     polls = next(one for one in GALLERY if one.stem == "polls")
     once, again, other = (simulated(polls, "--minutes", "5", "--seed", seed)[1] for seed in ("1", "1", "2"))

@@ -216,9 +216,11 @@ def simulate(**given: Any) -> None:
     """
     from stateroom.cli.design_simulate import Options, show_simulated
     from stateroom.cli.design_simulate import simulate as simulated
+    from stateroom.cli.progress import live
 
     plan, as_json = planned(load(given.pop("file"))), given.pop("as_json")
-    found = simulated(plan, Options(**{**given, "faults": given["faults"] or FAULTS}))
+    with live("simulating:") as tell:
+        found = simulated(plan, Options(**{**given, "faults": given["faults"] or FAULTS}), tell)
     show_simulated(found, as_json=as_json)
     if not found.ok:
         sys.exit(1)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from stateroom.cli.design_simulate_clock import START, run
@@ -53,8 +54,11 @@ class Simulated:
         return all(row.ok for row in self.rows)
 
 
-def simulate(plan: Plan, options: Options) -> Simulated:
-    """Run a design. WrongUse where Slack would not take its datastores."""
+Tell = Callable[[str], None]
+
+
+def simulate(plan: Plan, options: Options, tell: Tell = lambda _: None) -> Simulated:
+    """Run a design; `tell` is given what is being done. WrongUse where Slack would not take its datastores."""
     rows: list[Row] = []
     loaded: dict[str, tuple[int, int]] = {}
     stated = {one.name: one.volume.initial for one in plan.design.entities}
@@ -67,8 +71,11 @@ def simulate(plan: Plan, options: Options) -> Simulated:
         hosted = {one.name for one in plan.stores if one.role == "entity" and one.home == "slack"}
         names |= hosted if home == "slack" else {n for p in plan.design.patterns if p.entity in names for n in p.join}
         loaded |= {f"{home} {name}": (counts[name], stated[name]) for name in stated if name in names}
-        rows += run(_on_slack(plan, stock, options)) if home == "slack" else []
-        rows += asyncio.run(external(plan, stock, options.store)) if home == "external" else []
+        if home == "slack":
+            rows += run(_on_slack(plan, stock, options, tell))
+        else:
+            tell("what Slack does not serve, on the engine of --store")
+            rows += asyncio.run(external(plan, stock, options.store))
     return Simulated(tuple(rows), loaded)
 
 
@@ -99,10 +106,11 @@ def counts_of(stated: Mapping[str, int], most: int) -> dict[str, int]:
     return {name: max(1, math.ceil(items * scale)) for name, items in stated.items()}
 
 
-async def _on_slack(plan: Plan, stock: Stock, options: Options) -> list[Row]:
+async def _on_slack(plan: Plan, stock: Stock, options: Options, tell: Tell) -> list[Row]:
     slack = LocalSlack(plan, options.seed)
     await slack.start()
     try:
+        tell("loading items")
         for store in plan.stores:
             if store.home == "slack" and store.role == "entity":
                 await slack.fill(store.name, list(stock.items(store.name)))
@@ -110,7 +118,18 @@ async def _on_slack(plan: Plan, stock: Stock, options: Options) -> list[Row]:
                 await slack.fill(store.name, list(stock.lookups(store)))
         sized = at_volumes(plan.design, plan.stores, plan.accesses, stock.counts, plan.facts)
         stage = Stage(plan, stock, slack, [one for one in sized if one.home == "slack"])
-        rows = [*await alone(stage), *await behind_a_minute(stage), *await together(stage, options.minutes)]
-        return [*rows, *await races(stage), *await faults(stage, options.faults)]
+        rows: list[Row] = []
+        for words, phase in _phases(stage, options):
+            tell(words)
+            rows += await phase()
+        return rows
     finally:
         await slack.close()
+
+
+def _phases(stage: Stage, options: Options) -> Iterable[tuple[str, Callable[[], Awaitable[list[Row]]]]]:
+    yield "each pattern alone", partial(alone, stage)
+    yield "each pattern behind a busy minute", partial(behind_a_minute, stage)
+    yield f"all patterns for {options.minutes:g} minutes", partial(together, stage, options.minutes)
+    yield "runs that meet at one item", partial(races, stage)
+    yield "calls that fail", partial(faults, stage, options.faults)
