@@ -246,6 +246,17 @@ def test_every_line_of_the_runbooks_runs_and_restores_what_was_lost(target: str,
     made.bash("\n".join([*functions, *made.blocks("cleanup.md"), *made.blocks("migration.md")]))
 
 
+@pytest.mark.service
+def test_every_line_of_a_cleanup_with_copies_runs(tmp_path: Path) -> None:
+    found = planned("incidents")
+    made = Runbooks(tmp_path, outputs(found))
+    blocks = made.blocks("cleanup.md")
+    item = json.dumps({"message_ts": "1700000000.000100", **_required(found, "entry")})
+    made.bash(f"stateroom datastore put entry '{item}' --team T00000001")
+    assert any("triggers/copies.ts" in one for one in blocks)
+    made.bash("\n".join(blocks))
+
+
 CHANGED = {
     "an attribute": ("      created_at:", "      urgent: boolean\n      created_at:"),
     "a lookup": ("expected_items: 5, per_minute: 6, max_ms: 5000", "expected_items: 5, per_minute: 6, max_ms: 400"),
@@ -270,7 +281,14 @@ def test_every_line_of_a_migration_runs(change: str, tmp_path: Path) -> None:
     made.bash("\n".join(blocks))
 
 
-SAMPLES = {"user_id": "U00000001", "timestamp": 1700000000, "integer": 1, "team_id": "T00000001", "date": "2026-11-21"}
+SAMPLES = {
+    "user_id": "U00000001",
+    "channel_id": "C00000001",
+    "timestamp": 1700000000,
+    "integer": 1,
+    "team_id": "T00000001",
+    "date": "2026-11-21",
+}
 
 
 def _required(found: Plan, name: str) -> dict[str, object]:

@@ -26,6 +26,8 @@ entities:
     attributes:
       status: {type: string, values: [open, approved, rejected]}
       requester: user_id
+      team: {type: string, references: team}
+      team_title: {type: string, copy_of: team.title}
       votes: integer
       schema: integer
       created_at: timestamp
@@ -37,7 +39,9 @@ entities:
     attributes: {body: string, day: date}
     volume: {initial: 100, per_day: 1}
     retention: {after: day, days: 30, mode: soft}
+  team: {key: team_id, attributes: {title: string}, volume: {initial: 20}}
 access_patterns:
+  - {name: rename, entity: team, kind: update, attributes: [title]}
   - {name: approve, entity: request, kind: transition, from: open, to: approved, concurrent: true}
   - {name: reject, entity: request, kind: transition, from: open, to: rejected, concurrent: true}
   - {name: mine, entity: request, kind: list, where: "requester = :u", expected_items: 60, max_ms: 1500}
@@ -91,10 +95,19 @@ def now() -> int:
 
 def test_the_sdk_exports_every_datastore_workflow_and_function_of_the_design(project: Project) -> None:
     found = project.manifest
-    jobs = {"sweep", "backfill", "export", "rebuild"}
+    jobs = {"sweep", "backfill", "export", "rebuild", "copies"}
     assert found["display_information"]["name"] == 'it\'s "all"'
     assert {*found["datastores"]} == {
-        *("request", "note", "request_by_requester", "request_votes_entries", "claims", "audit_trail", "sweep_state")
+        *(
+            "request",
+            "note",
+            "team",
+            "request_by_requester",
+            "request_votes_entries",
+            "claims",
+            "audit_trail",
+            "sweep_state",
+        )
     }
     assert {*found["functions"]} == {f"stateroom_{job}" for job in jobs}
     assert {*found["workflows"]} == {f"stateroom_{job}_workflow" for job in jobs}
@@ -491,6 +504,16 @@ def test_a_rebuild_finds_lost_entries_and_drops_wrong_ones(project: Project) -> 
     assert project.run(HANDLER % "rebuild")["outputs"]["done"]
     found = {one["lookup_key"]: sorted(one["ids"]) for one in project.items("request_by_requester")}
     assert found == {"U00000000": ["R-0", "R-2", "R-4"], "U00000001": ["R-1", "R-3", "R-5"]}
+
+
+def test_copies_are_brought_over_where_they_differ_and_nothing_else_is_touched(project: Project) -> None:
+    project.fill("team", [{"team_id": "t1", "title": "new"}, {"team_id": "t2", "title": "same"}])
+    held = [("R-1", "t1", "old"), ("R-2", "t2", "same"), ("R-3", "gone", "kept"), ("R-4", "t1", None)]
+    items = [{"request_id": id, "team": team, "team_title": title, "votes": 3} for id, team, title in held]
+    project.fill("request", [{name: value for name, value in one.items() if value is not None} for one in items])
+    assert project.run(HANDLER % "copies")["outputs"] == {"done": True, "touched": 2}
+    found = {one["request_id"]: (one["team_title"], one["votes"]) for one in project.items("request")}
+    assert found == {"R-1": ("new", 3), "R-2": ("same", 3), "R-3": ("kept", 3), "R-4": ("new", 3)}
 
 
 KEYS = [["a"], ["a#b"], ["a%", "#"], ["a", "%23"], [7], ["x", 1700000000], ["", ""]]

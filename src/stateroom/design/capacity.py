@@ -29,7 +29,7 @@ from stateroom.design.sizes import (
 from stateroom.design.structs import Attr, Design
 
 HORIZON = 3650
-JOBS = 4  # kinds of job, each with one item for an entity at most (typescript_plan.py)
+JOBS = 5  # kinds of job, each with one item for an entity at most (typescript_plan.py)
 
 
 def capacity(design: Design, stores: Iterable[Store], accesses: Iterable[Access], facts: Facts) -> tuple[Capacity, ...]:

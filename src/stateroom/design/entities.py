@@ -159,7 +159,8 @@ def _copies(design: Design, entity: Entity) -> Iterable[Copy]:
             linked = link(entity, of) is not None
             keeping = [one for one in design.of(of) if attribute.name in copied(design, one).get(entity.name, ())]
             keepers = tuple(one.name for one in keeping if linked)
-            repair = f"backfill: read {of} by page, write {attribute.name} where it differs; it may be run at any time"
+            repair = f"the job copies: it reads {entity.name} by page and {of} by key, and writes what differs"
+            repair = repair if linked else "none: no attribute says of which item it is the copy"
             yield Copy(attribute.name, attribute.copy_of, keepers, repair)
     if entity.copy_key:
         key = key_attribute(entity)

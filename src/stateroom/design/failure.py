@@ -84,7 +84,7 @@ def _mended(access: Access, call: Call) -> str:
     if access.kind in READS:
         return "nothing to mend"
     if call.copies:
-        return "the backfill of the copies brings over what differs"
+        return "the job copies brings over what differs"
     if call.datastore == "audit_trail":
         return "the reconciler marks audit rows whose change never came"
     if "_by_" in call.datastore:

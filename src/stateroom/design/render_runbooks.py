@@ -48,6 +48,9 @@ def cleanup(plan: Plan) -> list[Block]:
     if "sweep" in jobs_of(plan):
         words = "Once after the first deploy, start the sweep; it runs each hour, removes what is due and then rests:"
         found += [Words(words), Code(_job("sweep"), "sh")]
+    if "copies" in jobs_of(plan):
+        words = "And the job that brings copied attributes over again, where a run was stopped before it had:"
+        found += [Words(words), Code(_job("copies"), "sh")]
     for one in plan.retention:
         found += _cleanup(plan, one, plan.store(one.datastore))
     return found

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from stateroom.design import typescript_claim, typescript_export, typescript_jobs, typescript_rebuild
+from stateroom.design import typescript_claim, typescript_copies, typescript_export, typescript_jobs, typescript_rebuild
 from stateroom.design.entities import definition_of
 from stateroom.design.parts import Fill, Plan
 from stateroom.design.typescript_functions import ALL, files_of
@@ -33,6 +33,7 @@ _FOR_JOB: Final[Mapping[str, Mapping[str, str]]] = {
         "restore.ts": typescript_export.RESTORE,
         "scripts/restore.ts": typescript_export.RESTORE_SCRIPT,
     },
+    "copies": {"copies.ts": typescript_copies.COPIES},
     "rebuild": {"rebuild.ts": typescript_rebuild.REBUILD},
 }
 _NOT_WORDS: Final = re.compile(r"[^a-z0-9]+")

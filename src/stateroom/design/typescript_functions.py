@@ -58,6 +58,13 @@ ALL: Final[Mapping[str, Job]] = {
             'import { rebuildAll } from "../rebuild.ts";\n',
             "rebuildAll(client, budget)",
         ),
+        Job(
+            "copies",
+            "Copies",
+            "Brings copied attributes over again",
+            'import { copiesAll } from "../copies.ts";\n',
+            "copiesAll(client, budget)",
+        ),
     )
 }
 

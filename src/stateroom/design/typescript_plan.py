@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from stateroom.design.entities import AUDIT, CLAIMS, DELETED, STATE, key_attribute
+from stateroom.design.entities import AUDIT, CLAIMS, DELETED, STATE, key_attribute, link
 from stateroom.design.parts import Fill, Plan, Store
 from stateroom.design.sizes import removed_by
-from stateroom.design.structs import Entity, Pattern
+from stateroom.design.structs import Design, Entity, Pattern
 from stateroom.model.attributes import SLACK
 from stateroom.model.schema.names import text
 
@@ -31,6 +31,7 @@ class Tables:
     sweeps: tuple[Mapping[str, Any], ...]
     orphans: tuple[Mapping[str, Any], ...]
     lookups: tuple[Mapping[str, Any], ...]
+    copies: tuple[Mapping[str, Any], ...]
     exported: tuple[Mapping[str, Any], ...]
     lifecycles: tuple[Mapping[str, Any], ...]
     claims: bool
@@ -84,9 +85,11 @@ def tables(plan: Plan) -> Tables:
     steps |= {"backfill": STEPS_MOST} if entities else {}
     steps |= {"export": _steps(len(exported))} if exported else {}
     steps |= {"rebuild": _steps(2 * len(lookups))} if lookups else {}
+    copies = tuple(row for one in entities for row in _copies(plan.design, one, set(hosted)))
+    steps |= {"copies": _steps(len(copies))} if copies else {}
     roles = {one.role for one in hosted.values()}
     cycles = tuple(_lifecycle(one) for one in entities if one.lifecycle is not None)
-    return Tables(STATE, sweeps, orphans, lookups, exported, cycles, "claims" in roles, "audit" in roles, steps)
+    return Tables(STATE, sweeps, orphans, lookups, copies, exported, cycles, "claims" in roles, "audit" in roles, steps)
 
 
 def _steps(runs: int) -> int:
@@ -178,6 +181,21 @@ def _lookup(plan: Plan, store: Store) -> Mapping[str, Any]:
     return {"job": f"rebuild {store.name}", "datastore": store.name, "key": store.key, **of}
 
 
+def _copies(design: Design, entity: Entity, hosted: set[str]) -> Iterable[Mapping[str, Any]]:
+    """One row for each entity of which an entity has copies, and to which it refers."""
+    sources: dict[str, list[list[str]]] = {}
+    for name, one in entity.attributes.items():
+        if one.copy_of is not None:
+            of, _, attribute = one.copy_of.partition(".")
+            sources.setdefault(of, []).append([name, attribute])
+    for of, pairs in sources.items():
+        named = link(entity, of)
+        if named is not None and of in hosted:
+            source = {"source": of, "sourceKey": key_attribute(design.by_name[of]), "of": pairs}
+            base = {"job": f"copies {entity.name} {of}", "datastore": entity.name, "key": key_attribute(entity)}
+            yield {**base, "link": named, **source}
+
+
 def _lifecycle(entity: Entity) -> Mapping[str, Any]:
     assert entity.lifecycle is not None
     cycle = entity.lifecycle
@@ -200,6 +218,8 @@ def plan_module(of: Tables) -> str:
         typed += [("SWEEPS", "Sweep", "sweep.ts", of.sweeps), ("ORPHANS", "Orphan", "sweep.ts", of.orphans)]
     if "rebuild" in of.jobs:
         typed.append(("LOOKUPS", "Lookup", "rebuild.ts", of.lookups))
+    if "copies" in of.jobs:
+        typed.append(("COPIES", "Copied", "copies.ts", of.copies))
     if "export" in of.jobs:
         typed.append(("EXPORTED", "Exported", "export.ts", of.exported))
     parts += [f'import type {{ {kind} }} from "./{module}";\n' for _, kind, module, _ in typed]
