@@ -134,8 +134,8 @@ class Form(Generic[T]):
             item, _ = self.definition.upgrade(item)
         model = self.definition.model
         if model is not None:
-            return cast("T", model.load(item))
-        return cast("T", self.shown(item))
+            return model.load(item)  # type: ignore[no-any-return]
+        return dict(item) if item.keys() <= self._declared else self.shown(item)  # type: ignore[return-value]
 
     def shown(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """An item of this version as a dict, without what is not the user's."""
@@ -197,5 +197,5 @@ class Form(Generic[T]):
 
 
 def _check_mapping(field: str, given: object) -> None:
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise InvalidValue(field, "takes a dict of attribute names and values")

@@ -70,7 +70,7 @@ class Writes:
             self._team,
             check_key(body.get(form.key), form.key),
             body,
-            expires_at=form.expiry(body),
+            expires_at=None if form.definition.ttl is None else form.expiry(body),
             condition=condition,
             if_version=0 if if_absent else if_version,
             guard=self._guards.of_put(body, looks=condition is not None) if self._guarded else None,

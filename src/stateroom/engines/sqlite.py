@@ -22,7 +22,7 @@ from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewri
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
-from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, is_bare, text_of
+from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, batch_of, is_bare, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -134,12 +134,15 @@ class SqliteEngine:
             raise closed(self._path)
         if not writes:
             return []
-        door = self._door(writer)
+        door = self._last_door
+        if door is None or door.loop is not asyncio.get_running_loop():
+            door = self._door(writer)
         if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
             layout = writer.layouts.get(write.table)
             if layout is not None and not layout.table.log:  # every Slack event comes by here
                 check_key(write.id)
-                return await door.join(Batch(writes, (text_of(write.table, write.item),), keep=write.table))
+                told = text_of(write.table, write.item)
+                return await door.join(Batch(writes, (told,), len(told), keep=write.table))
         if len(writes) == 1:
             texts = [text := self._text(writer, writes[0])]
             size = len(text or "")
@@ -154,7 +157,7 @@ class SqliteEngine:
             done = writer.write_here(writes, texts, size)
             if done is not None:
                 return done
-        batch = Batch(writes, texts)
+        batch = batch_of(writes, texts, size)
         if free and writer.commit_here([batch]):
             return outcome(batch)
         return await door.join(batch)
@@ -192,13 +195,11 @@ class SqliteEngine:
     def _door(self, writer: Writer) -> Door:
         """The door of the running loop."""
         loop = asyncio.get_running_loop()
-        door = self._last_door
-        if door is None or door.loop is not loop:
-            door = self._doors.get(loop)
-            if door is None:
-                self._doors = {known: door for known, door in self._doors.items() if not known.is_closed()}
-                door = self._doors[loop] = Door(loop, writer, self._timeout)
-            self._last_door = door
+        door = self._doors.get(loop)
+        if door is None:
+            self._doors = {known: door for known, door in self._doors.items() if not known.is_closed()}
+            door = self._doors[loop] = Door(loop, writer, self._timeout)
+        self._last_door = door
         return door
 
     async def _scan(self, read: Callable[[Reader], T]) -> T:

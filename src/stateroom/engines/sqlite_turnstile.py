@@ -18,26 +18,23 @@ import mmap
 import os
 import struct
 import sys
+from collections.abc import Callable
 from typing import Final
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
     # fcntl.flock lets go of the GIL, and a thread that shares it with a busy event loop gets it back half a
-    # millisecond later: too much for a call that cannot block. PyDLL keeps the GIL.
-    _flock = ctypes.PyDLL(None).flock
-
-    def at_once(file: int, how: int) -> bool:
-        """A lock taken or given back without waiting; whether it was."""
-        return bool(_flock(file, how) == 0)
+    # millisecond later: too much for a call that cannot block. PyDLL keeps the GIL. 0: taken, or given back.
+    _flock: Callable[[int, int], int] = ctypes.PyDLL(None).flock
 else:  # no flock there: writers fall back to SQLite's lock alone, which is correct and less fair
     LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 
     def flock(file: int, how: int) -> None:
         return
 
-    def at_once(file: int, how: int) -> bool:
-        return True
+    def _flock(file: int, how: int) -> int:
+        return 0
 
 
 _COUNT: Final = struct.Struct("<Q")
@@ -82,28 +79,28 @@ class Turnstile:
         if wait:
             return self._wait()
         if self._shared[_WAITS]:  # type: ignore[index]
-            if not at_once(self._next, LOCK_EX | LOCK_NB):
+            if _flock(self._next, LOCK_EX | LOCK_NB):
                 return False
-            at_once(self._next, LOCK_UN)
-        return at_once(self._current, LOCK_EX | LOCK_NB)
+            _flock(self._next, LOCK_UN)
+        return not _flock(self._current, LOCK_EX | LOCK_NB)
 
     def _wait(self) -> bool:
         """Only who has *next* touches the byte; should it die, the byte is put right by the next one who waits."""
         assert self._shared is not None
-        if not at_once(self._next, LOCK_EX | LOCK_NB):
+        if _flock(self._next, LOCK_EX | LOCK_NB):
             flock(self._next, LOCK_EX)
         try:
             self._shared[_WAITS] = 1
-            if not at_once(self._current, LOCK_EX | LOCK_NB):
+            if _flock(self._current, LOCK_EX | LOCK_NB):
                 flock(self._current, LOCK_EX)
         finally:
             self._shared[_WAITS] = 0
-            at_once(self._next, LOCK_UN)
+            _flock(self._next, LOCK_UN)
         return True
 
     def leave(self) -> None:
         """The next one may write."""
-        at_once(self._current, LOCK_UN)
+        _flock(self._current, LOCK_UN)
 
     def tables(self) -> bytes:
         """The count of changes of the tables, as bytes to be compared."""

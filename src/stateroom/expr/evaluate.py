@@ -48,7 +48,7 @@ def lookup(parts: tuple[str | int, ...], item: Any) -> Any:
     """What is at a path: names lead into maps, numbers into lists."""
     for part in parts:
         if isinstance(part, str):
-            if not isinstance(item, Mapping) or part not in item:
+            if (type(item) is not dict and not isinstance(item, Mapping)) or part not in item:
                 return MISSING
         elif not isinstance(item, list) or part >= len(item):
             return MISSING

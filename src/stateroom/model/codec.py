@@ -16,6 +16,7 @@ import msgspec
 from stateroom.model.errors import CorruptData, InvalidValue
 
 DIGITS: Final = 38
+_MOST: Final = 10**DIGITS
 EXPONENT: Final = 125  # DynamoDB: magnitudes from 1E-130 to 9.9…E+125
 DEPTH: Final = 32  # DynamoDB's nesting limit
 
@@ -34,7 +35,7 @@ def normalise(value: Any, field: str = "value", depth: int = 0) -> Any:
     if value is None or kind is bool:
         return value
     if kind is int:
-        return value if -(10**DIGITS) < value < 10**DIGITS else _number(Decimal(value), field)
+        return value if -_MOST < value < _MOST else _number(Decimal(value), field)
     if kind is float:
         return _float(value, field)
     if kind is Decimal:
