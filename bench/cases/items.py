@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from itertools import count
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import uvloop
 
 import stateroom as sr
+from bench.floor import Floor
 from bench.frame import Contenders, Must, Sample, case
-from stateroom.engines.handle import Datastore
+from stateroom.engines.handle import Datastore, table_of
 from stateroom.engines.port import Put
 from stateroom.engines.sqlite_file import connect
 from stateroom.engines.sqlite_pace import CHECKPOINT_FRAMES
+from stateroom.engines.sqlite_tables import Layout
 from stateroom.model.attributes import Attribute
 from stateroom.model.definition import Definition
 from stateroom.store import Store
@@ -215,6 +217,30 @@ async def fill(path: str, items: int) -> None:
             await store.engine.commit([Put("tickets", TEAM, key, work.item(key)) for key in keys])
 
 
+class Item(msgspec.Struct, forbid_unknown_fields=True):
+    """What PLAIN says, for the floor."""
+
+    id: str
+    owner: Annotated[str, msgspec.Meta(pattern=r"^[UW][A-Z0-9]{2,30}\Z")]
+    text: str
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    votes: int | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+@contextmanager
+def least() -> Iterator[tuple[Floor, Work]]:
+    """The floor (bench/floor.py), on a file like the others'."""
+    with TemporaryDirectory() as folder:
+        asyncio.run(fill(f"{folder}/floor.db", ITEMS))
+        floor, work = Floor(f"{folder}/floor.db", Layout(table_of(PLAIN)), TEAM, Item), Work(ITEMS)
+        try:
+            awaited(floor, lambda: floor.put(work.item(work.key())), 1500)()
+            yield floor, work
+        finally:
+            floor.close()
+
+
 def timed(work: Callable[[], None], times: int, each: int = 1) -> Callable[[], float]:
     def run() -> float:
         began = perf_counter()
@@ -225,7 +251,7 @@ def timed(work: Callable[[], None], times: int, each: int = 1) -> Callable[[], f
     return run
 
 
-def awaited(ours: Ours, work: Callable[[], Awaitable[None]], times: int, each: int = 1) -> Callable[[], float]:
+def awaited(ours: Ours | Floor, work: Callable[[], Awaitable[Any]], times: int, each: int = 1) -> Callable[[], float]:
     async def run() -> float:
         began = perf_counter()
         for _ in range(times):
@@ -275,11 +301,12 @@ def item_get() -> Iterator[Contenders]:
 )
 @contextmanager
 def item_put() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), least() as (floor, work):
         yield {
             "raw upsert and commit": timed(raw.put, PUTS),
             "stateroom": awaited(ours, ours.put, PUTS),
             "stateroom, from an object": awaited(ours, ours.put_object, PUTS),
+            "floor": awaited(floor, lambda: floor.put(work.item(work.key())), PUTS),
         }
 
 
@@ -291,11 +318,12 @@ def item_put() -> Iterator[Contenders]:
 )
 @contextmanager
 def item_put_if() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), least() as (floor, work):
         yield {
             "raw update where and commit": timed(raw.put_if_open, PUTS),
             "stateroom": awaited(ours, ours.put_if_open, PUTS),
             "stateroom, update": awaited(ours, ours.update_if_open, PUTS),
+            "floor": awaited(floor, lambda: floor.change(key := work.key(), work.item(key)), PUTS),
         }
 
 
@@ -307,10 +335,11 @@ def item_put_if() -> Iterator[Contenders]:
 )
 @contextmanager
 def item_add() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), least() as (floor, work):
         yield {
             "raw update returning and commit": timed(raw.add, PUTS),
             "stateroom": awaited(ours, ours.add, PUTS),
+            "floor": awaited(floor, lambda: floor.change(work.key()), PUTS),
         }
 
 
@@ -322,10 +351,11 @@ def item_add() -> Iterator[Contenders]:
 )
 @contextmanager
 def item_bulk_put() -> Iterator[Contenders]:
-    with both() as (raw, ours):
+    with both() as (raw, ours), least() as (floor, work):
         yield {
             "raw, 25 upserts a commit": timed(raw.bulk, 12, BULK),
             "stateroom": awaited(ours, ours.bulk, 12, BULK),
+            "floor": awaited(floor, lambda: floor.bulk([work.item(work.key()) for _ in range(BULK)]), 12, BULK),
         }
 
 

@@ -2,7 +2,8 @@
 
 Rules of this file: raw is the least code that does the same work durably: the engine's own tables, indexes, pragmas and
 page size, a number it counts itself, a blank BEGIN, INSERT, COMMIT. Both files have been written to until their log is
-recycled before anything counts. One turn is 1.3 KB of JSON, as a question and an answer are.
+recycled before anything counts. "Floor" is the least Python that keeps the promise (bench/floor.py). One turn is 1.3 KB
+of JSON, as a question and an answer are.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
+from bench.floor import Floor
 from bench.frame import Contenders, Must, Sample, case
 from stateroom.engines.port import Append, Query, Table
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_file import connect
 from stateroom.engines.sqlite_pace import CHECKPOINT_FRAMES
+from stateroom.engines.sqlite_tables import Layout
 
 TEAM: Final = "T00000001"
 LOG: Final = Table("turns", log=True)
@@ -138,6 +141,45 @@ def both() -> Iterator[tuple[Raw, Ours]]:
 
 
 @contextmanager
+def least() -> Iterator[Floor]:
+    """The floor, on a file like the others'."""
+
+    async def begin() -> None:
+        await floor.join("one", "first", {})
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(made(f"{folder}/floor.db"))
+        floor = Floor(f"{folder}/floor.db", Layout(LOG), TEAM)
+        try:
+            floor.run(by_floor(floor, count(1), 8))
+            floor.run(begin())
+            yield floor
+        finally:
+            floor.close()
+
+
+async def by_floor(floor: Floor, numbers: Iterator[int], times: int) -> float:
+    """Appends by 64 callers."""
+
+    async def caller(number: int) -> None:
+        for _ in range(times):
+            serial = next(numbers)
+            await floor.join(f"s{number}", f"Ev{serial:012}", {"messages": TEXT, "n": serial})
+
+    began = perf_counter()
+    await asyncio.gather(*(caller(number) for number in range(BATCH)))
+    return (perf_counter() - began) / (times * BATCH)
+
+
+async def by_floor_alone(floor: Floor, numbers: Iterator[int], times: int) -> float:
+    began = perf_counter()
+    for _ in range(times):
+        serial = next(numbers)
+        await floor.append("one", f"Ev{serial:012}", {"messages": TEXT, "n": serial})
+    return (perf_counter() - began) / times
+
+
+@contextmanager
 def plain() -> Iterator[Ours]:
     """Ours on asyncio's own loop."""
     with TemporaryDirectory() as folder:
@@ -157,11 +199,13 @@ def plain() -> Iterator[Ours]:
 )
 @contextmanager
 def append_one() -> Iterator[Contenders]:
-    with both() as (raw, ours), plain() as slower:
+    with both() as (raw, ours), plain() as slower, least() as floor:
+        numbers = count(1_000_000)
         yield {
             "raw insert and commit": timed(lambda: raw.one(1), ONE),
             "stateroom": lambda: ours.run(ours.one("one", ONE)),
             "stateroom, asyncio's own loop": lambda: slower.run(slower.one("one", ONE)),
+            "floor": lambda: floor.run(by_floor_alone(floor, numbers, ONE)),
         }
 
 
@@ -173,11 +217,13 @@ def append_one() -> Iterator[Contenders]:
 )
 @contextmanager
 def append_many() -> Iterator[Contenders]:
-    with both() as (raw, ours), plain() as slower:
+    with both() as (raw, ours), plain() as slower, least() as floor:
+        numbers = count(1_000_000)
         yield {
             "raw, 64 rows a commit": timed(raw.many, GROUPS, BATCH),
             "stateroom, 64 callers": lambda: ours.run(ours.many(GROUPS)),
             "stateroom, 64 callers, asyncio's own loop": lambda: slower.run(slower.many(GROUPS)),
+            "floor, 64 callers": lambda: floor.run(by_floor(floor, numbers, GROUPS)),
         }
 
 
