@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 
+from stateroom.engines import leases
 from stateroom.engines.port import Append as Add
 from stateroom.engines.port import Check, Delete, Put, Query, Rewrite, Table, TableIndex, Truncate, Update
 from stateroom.engines.postgresql import PostgresEngine
@@ -194,6 +195,25 @@ async def test_a_row_that_somebody_locks_holds_up_its_own_writers_only(engine: P
     (row,) = await engine.get("rows", TEAM, ["locked"])
     assert row is not None
     assert row.item == {"n": 7, "m": 1}
+    await holder.close()
+
+
+async def test_who_wants_a_lease_that_somebody_writes_just_now_passes_by_and_takes_another(
+    engine: PostgresEngine, url: str
+) -> None:
+    """What workers do with the conversations that wait: a lease that another one takes is no reason to stand still."""
+    await engine.apply([leases.TABLE])
+    long_ago = lambda: time.time() - 60  # noqa: E731
+    for name in ("lane0", "lane1"):
+        assert await leases.acquire(engine, long_ago, TEAM, name, holder="gone", seconds=1)
+    holder = await raw(url)
+    await holder.execute(f"SELECT 1 FROM {table(url, 'items_sr_leases')} WHERE id = 'lane0' FOR UPDATE")
+    refused = leases.acquire(engine, time.time, TEAM, "lane0", holder="me", seconds=30)
+    assert await asyncio.wait_for(refused, 10) is None
+    assert await leases.acquire(engine, time.time, TEAM, "lane1", holder="me", seconds=30)
+    await holder.rollback()
+    assert await leases.acquire(engine, time.time, TEAM, "lane0", holder="me", seconds=30)
+    assert await leases.acquire(engine, time.time, TEAM, "lane0", holder="you", seconds=30) is None
     await holder.close()
 
 

@@ -78,7 +78,8 @@ async def acquire(
     item = {"name": name, "holder": holder, "token": token, **_times(until)}
     version = 0 if row is None else row.version
     try:
-        await engine.commit([Put(TABLE.name, team, name, item, expires_at=until + KEPT, if_version=version)])
+        put = Put(TABLE.name, team, name, item, expires_at=until + KEPT, if_version=version, passes=True)
+        await engine.commit([put])
     except ConditionFailed:
         return None
     return Lease(engine, clock, team=team, name=name, token=token, until=until)

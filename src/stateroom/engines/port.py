@@ -103,6 +103,8 @@ class Put(Struct, frozen=True):
     `condition` and `guard` are both asked of the row as it is, or of an empty item where there is none.
     `wake`: the row is work for somebody. An engine that declares `wakes` tells who listens, if it was written; for all
     others the flag says nothing, since it is only a hint.
+    `passes`: with a version of a row that is there, it may be refused (ConditionFailed) rather than wait for somebody
+    who is writing the row at this moment; for engines that never wait the flag says nothing.
     """
 
     table: str
@@ -115,6 +117,7 @@ class Put(Struct, frozen=True):
     keep: bool = False
     guard: Condition | None = None
     wake: bool = False
+    passes: bool = False
 
 
 class Update(Struct, frozen=True):

@@ -65,6 +65,8 @@ def _put(layout: Layout, write: Put, text: str | None, now: float) -> Lone | Non
 
 def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
     where, given = _there(layout, write, now)
+    if write.passes:
+        where = f" WHERE (t.team, t.id) IN (SELECT t.team, t.id FROM {layout.sql} AS t{where} FOR UPDATE SKIP LOCKED)"
 
     def read(found: Sequence[Any]) -> Written:
         return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)

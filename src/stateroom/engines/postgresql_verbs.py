@@ -26,7 +26,7 @@ from stateroom.engines.postgresql_lines import ALONE, Asks, Frame
 from stateroom.engines.postgresql_lone import Lone, lone_of
 from stateroom.engines.postgresql_read import Gathering, read_of, row_of
 from stateroom.engines.postgresql_tables import FORMAT, Layout, identifier, read_catalogue
-from stateroom.model.errors import FormatTooNew, StoreUnavailable, UniqueViolation, Unsupported
+from stateroom.model.errors import ConditionFailed, FormatTooNew, StoreUnavailable, UniqueViolation, Unsupported
 
 ATTEMPTS: Final = 30  # at a batch that others come between of
 PAUSE: Final = 0.002  # seconds after the first of them, doubled, jittered, at most:
@@ -120,6 +120,10 @@ class Verbs(ABC):
                 done = await self._alone(lone)
                 if done is not None:
                     return [done]
+                if isinstance(write, Put) and write.passes and write.if_version:
+                    (row,) = await self._get(write.table, write.team, [write.id])
+                    place, version = f"{write.table}/{write.id}", 0 if row is None else row.version
+                    raise ConditionFailed(place, None if row is None else row.item, version=version)
         return await self._together(writes)
 
     # What they share.
