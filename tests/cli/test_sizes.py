@@ -1,11 +1,7 @@
 """Commands over whole datastores take the same memory for ten times the rows, up to a million."""
 
 import asyncio
-import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,16 +10,9 @@ import pytest
 
 from stateroom.engines.port import Put
 from stateroom.store import Store
+from support.measured import GROWTH, run
 from support.retention import ANN, TEAM, TICKETS
 
-GROWTH = 20  # MB, from n to 10 n
-# A child's ru_maxrss begins with that of the process it was forked from; its own high-water mark does not.
-MEASURED = """
-import atexit, pathlib, sys
-from stateroom.cli import main
-atexit.register(lambda: sys.stderr.write(pathlib.Path("/proc/self/status").read_text()))
-main()
-"""
 MODULE = """
 import dataclasses
 from support import retention
@@ -41,20 +30,6 @@ async def fill(url: str, rows: int, *, ends_in: float = -5) -> None:
             await store.engine.commit(
                 [Put("tickets", TEAM, f"t{n:07d}", {"id": f"t{n:07d}", "owner": ANN}, past) for n in part]
             )
-
-
-def run(folder: Path, *args: str) -> tuple[dict[str, object], float, float]:
-    """The last line that the command told, its greatest memory in MB, and its seconds."""
-    support = str(Path(__file__).parents[1])
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([support, os.environ.get("PYTHONPATH", "")])}
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *args, "--json"], capture_output=True, cwd=folder, env=environ, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (peak,) = [line for line in done.stderr.decode().splitlines() if line.startswith("VmHWM:")]
-    told = done.stdout.splitlines()
-    return json.loads(told[-1]) if told else {}, int(peak.split()[1]) / 1024, time.monotonic() - began
 
 
 def grown(folder: Path, rows: int, *args: str, alive: bool = False) -> None:
