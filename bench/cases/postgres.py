@@ -8,6 +8,7 @@ fsync on. Keys are drawn at random.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -33,6 +34,7 @@ TIMES: Final = 200
 CALLERS: Final = 64
 INDEXED: Final = Definition("tickets", "id", PLAIN.attributes, indexes=(Index("owner"),))
 LOG: Final = Table("turns", log=True)
+os.environ.setdefault("STATEROOM_TEST_POSTGRES_FSYNC", "1")  # before any case starts the server; tests have it off
 
 
 class Side:

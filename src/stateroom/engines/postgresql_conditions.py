@@ -43,10 +43,21 @@ class Clause(NamedTuple):
     values: list[Any]
 
 
+KNOWN: Final = 256  # most callers give one tree again and again, and guards are the same always
+_known: Final[dict[tuple[int, str], tuple[Condition, Clause]]] = {}  # the tree is held, so that its id stays its own
+
+
 def clause_of(condition: Condition, item: str = "item") -> Clause:
-    """The condition over the jsonb expression `item`."""
+    """The condition over the jsonb expression `item`; its values are not to be changed."""
+    known = _known.get((id(condition), item))
+    if known is not None:
+        return known[1]
     writer = _Writer(item)
-    return Clause(writer.condition(condition), writer.values)
+    clause = Clause(writer.condition(condition), writer.values)
+    if len(_known) >= KNOWN:
+        _known.clear()
+    _known[id(condition), item] = (condition, clause)
+    return clause
 
 
 def quoted(text: str) -> str:

@@ -34,18 +34,37 @@ class Door:
         self._lines = lines
         self._waiting: list[Waiting] = []
         self._going: set[asyncio.Task[None]] = set()
+        self._direct = 0  # that went without a task, because nobody else was about
+        self._crowd = 1  # how many the last group was
         self._steps = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def join(self, lone: Lone) -> Sequence[Any] | None:
         """The row that the statement gives, or None. Raises psycopg.Error."""
+        if self._crowd == 1 and not self._direct and not self._going:
+            return await self._by_itself(lone)
         future: asyncio.Future[Sequence[Any] | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((lone, future))
-        if len(self._going) < AT_ONCE:
+        if len(self._going) + self._direct < AT_ONCE:
             self._start()
         elif self._timer is None:
             self._watch()
         return await future
+
+    async def _by_itself(self, lone: Lone) -> Sequence[Any] | None:
+        """In the caller's own task, which takes less than one of ours; who comes meanwhile waits as for a group."""
+        self._direct += 1
+        try:
+            found = await self._lines.rows(lone.sql, lone.values)
+        except psycopg.Error as error:
+            if is_lost(error):
+                self._lines.forget()
+            raise
+        finally:
+            self._direct -= 1
+            if self._waiting and len(self._going) < AT_ONCE:
+                self._start()
+        return found[0] if found else None
 
     async def close(self) -> None:
         """Until all that was asked for is done."""
@@ -73,6 +92,7 @@ class Door:
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             self._steps += 1
             live = [one for one in group if not one[1].done()]
+            self._crowd = len(group)
             try:
                 if len(live) == 1:
                     await self._single(*live[0])
@@ -97,12 +117,8 @@ class Door:
         try:
             async with self._lines.line() as connection:
                 try:
-                    async with connection.pipeline():
-                        await connection.execute(BEGIN)
-                        await connection.execute(_LOCKS)
-                        cursors = [await connection.execute(lone.sql, lone.values) for lone, _ in group]
-                        await connection.execute("COMMIT")
-                    found = [await cursor.fetchone() for cursor in cursors]
+                    asked = [(lone.sql, lone.values) for lone, _ in group]
+                    found = await connection.ask_all((BEGIN, _LOCKS), asked, "COMMIT")
                 finally:
                     await settle(connection)
         except psycopg.Error as error:
@@ -114,9 +130,9 @@ class Door:
             # One of them is at fault, or must wait: each shall say for itself.
             await asyncio.gather(*(self._single(lone, future) for lone, future in group))
         else:
-            for (_, future), row in zip(group, found, strict=True):
+            for (_, future), rows in zip(group, found, strict=True):
                 if not future.done():
-                    future.set_result(row)
+                    future.set_result(rows[0] if rows else None)
 
 
 def _fail(future: asyncio.Future[Sequence[Any] | None], error: psycopg.Error) -> None:

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.pq import TransactionStatus
 
 from stateroom.engines.postgresql_errors import Stalled, Unreachable
+from stateroom.engines.postgresql_line import Line
 
 MOST: Final = 16  # connections of one loop
 PREPARED: Final = 500  # statements kept by one connection
@@ -55,34 +56,34 @@ class Lines:
         self.making = asyncio.Lock()  # who has two connections at once; many of them would wait for each other
         self._conninfo = conninfo
         self._pooled = pooled
-        self._idle: list[tuple[AsyncConnection[Any], float]] = []
+        self._idle: list[tuple[Line, float]] = []
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._out: dict[AsyncConnection[Any], tuple[float, asyncio.Task[Any]]] = {}
-        self._late: set[AsyncConnection[Any]] = set()
+        self._out: dict[Line, tuple[float, asyncio.Task[Any]]] = {}
+        self._late: set[Line] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def take(self) -> AsyncConnection[Any] | None:
+    def take(self) -> Line | None:
         """An idle connection, at once."""
         while self._idle:
             found, since = self._idle.pop()
-            if not found.closed and (time.monotonic() - since < QUIET or _sound(found)):
+            if found.usable and (time.monotonic() - since < QUIET or _sound(found)):
                 return found
             self._drop(found)
         return None
 
-    def give(self, connection: AsyncConnection[Any]) -> None:
+    def give(self, connection: Line) -> None:
         """Back from who took it."""
         self._out.pop(connection, None)
-        if connection.closed or self._closed or connection.info.transaction_status != TransactionStatus.IDLE:
+        if self._closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:  # or gone: UNKNOWN
             self._drop(connection)
             return
         self._idle.append((connection, time.monotonic()))
         self._wake()
 
     @asynccontextmanager
-    async def line(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection[Any]]:
+    async def line(self, *, patient: bool = False) -> AsyncIterator[Line]:
         """A connection for a while; `patient`: without a deadline. Raises psycopg.Error when there is none to be had,
         Stalled when the deadline has passed."""
         connection = self.take()
@@ -107,10 +108,10 @@ class Lines:
         connection = self.take()
         if connection is None:
             async with self.line() as lent:
-                return await (await lent.execute(statement, values)).fetchall()
+                return await lent.ask(statement, values)
         self._lent(connection)
         try:
-            return await (await connection.execute(statement, values)).fetchall()
+            return await connection.ask(statement, values)
         except asyncio.CancelledError:
             self._check_late(connection)
             raise
@@ -141,7 +142,7 @@ class Lines:
 
     # Deadlines: one timer for all that is lent, since one for each call costs more than the rest of a call here.
 
-    def _lent(self, connection: AsyncConnection[Any]) -> None:
+    def _lent(self, connection: Line) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._out[connection] = (time.monotonic() + self.deadline, task)
@@ -159,7 +160,7 @@ class Lines:
         if self._out:
             self._timer = asyncio.get_running_loop().call_later(self.deadline / 8, self._look)
 
-    def _check_late(self, connection: AsyncConnection[Any]) -> None:
+    def _check_late(self, connection: Line) -> None:
         """Stalled when it was the deadline that stopped the running task, and nobody else did."""
         if connection in self._late:
             self._late.discard(connection)
@@ -178,12 +179,10 @@ class Lines:
                 self._wake()  # it was this one's turn: the next one's then
             raise
 
-    async def _make(self) -> AsyncConnection[Any]:
+    async def _make(self) -> Line:
         self._free -= 1
         try:
-            made = await AsyncConnection.connect(
-                self._conninfo, autocommit=True, prepare_threshold=None if self._pooled else 0
-            )
+            made = await Line.connect(self._conninfo, autocommit=True, prepare_threshold=None if self._pooled else 0)
         except psycopg.OperationalError as error:
             self._leave()
             raise Unreachable(error) from None
@@ -193,7 +192,7 @@ class Lines:
         made.prepared_max = PREPARED
         return made
 
-    def _drop(self, connection: AsyncConnection[Any]) -> None:
+    def _drop(self, connection: Line) -> None:
         if not connection.closed:
             connection.pgconn.finish()
         self._leave()
@@ -218,12 +217,14 @@ async def settle(connection: AsyncConnection[Any]) -> None:
         await connection.execute("ROLLBACK")
     except psycopg.Error:
         connection.pgconn.finish()
+    if isinstance(connection, Line):
+        connection.forget()
 
 
 ALONE: Final = Frame(BEGIN, "COMMIT", settle, commits=True)
 
 
-def _sound(connection: AsyncConnection[Any]) -> bool:
+def _sound(connection: Line) -> bool:
     """Whether the server has not hung up meanwhile: then there is something to be read, and after that the end."""
     for _ in range(2):
         poll = select.poll()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import after_prefix, check_expired, check_whole, exact, index_key
@@ -22,6 +22,7 @@ from stateroom.model.codec import decode, decode_all
 from stateroom.model.errors import Unsupported, WrongUse
 
 NAME: Final = "postgresql"
+KEY_COLUMNS: Final = "id, version, expires, item::text"  # of a page by key, whose rows are all of one team
 
 
 _made: Final = tuple.__new__  # a named tuple without the call of its own __new__
@@ -94,7 +95,8 @@ def read_of(layout: Layout, query: Query, now: float) -> Read:
     index = _index(layout, query) if query.index else None
     if query.team is None and not (index and index.across_teams):
         raise Unsupported(NAME, "a query without a team on an index that is not declared across teams")
-    sql = f"SELECT {layout.columns} FROM {layout.sql} WHERE (expires IS NULL OR expires > %s)"
+    columns = layout.columns if index else KEY_COLUMNS
+    sql = f"SELECT {columns} FROM {layout.sql} WHERE (expires IS NULL OR expires > %s)"
     values: list[Any] = [now]
     if query.team is not None:
         sql, values = f"{sql} AND team = %s", [*values, query.team]
@@ -272,8 +274,9 @@ class Gathering:
 
     def _by_id(self, part: Sequence[Sequence[Any]], asked: int, limit: int, name: str) -> Page | None:
         """The same of rows whose position is their id, without a step of Python a row but for the condition's."""
-        items = decode_all([raw[4] for raw in part], name)
-        rows = [_made(Row, (raw[1], item, raw[2], raw[3], raw[0])) for raw, item in zip(part, items, strict=True)]
+        ids, versions, ends, texts = zip(*part, strict=True) if part else ((), (), (), ())
+        items = decode_all(texts, name)
+        rows = list(map(_made, repeat(Row), zip(ids, items, versions, ends, repeat(self.read.query.team))))
         self.rows += rows if self._test is None else compress(rows, map(self._test, items))
         if len(self.rows) > limit:
             return Page(self.rows[:limit], (self.rows[limit - 1].id,))
