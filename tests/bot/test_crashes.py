@@ -24,6 +24,7 @@ from support.dynamodb import own_process
 from support.dynamodb_lag import Lagging
 from support.local_slack import LocalSlack, eventually, local_slack
 from support.postgres import migrated
+from support.postgres_faults import WAYS, Breaking, breaking
 
 pytestmark = pytest.mark.service
 TEAM, CHANNEL = "T00000001", "C00000001"
@@ -47,6 +48,7 @@ class Site:
         self.folder = folder
         self.url = url or f"sqlite:///{folder}/state.db"
         self.threads = threads
+        self.network: Breaking | None = None  # between the workers and the store
         self._begin = begin
         self._more = FEW_REQUESTS if self.url.startswith("dynamodb:") else {}
         self._patience, self._rest = (240, 0.5) if self._more else (30, 0.05)
@@ -58,11 +60,12 @@ class Site:
         return child
 
     def worker(self, **more: str) -> Child:
-        return self._start(["worker"], **more)
+        url = f"{self.network.url}&timeout=2" if self.network else self.url
+        return self._start(["worker"], url=url, **more)
 
-    def _start(self, arguments: list[str], **more: str) -> Child:
+    def _start(self, arguments: list[str], *, url: str = "", **more: str) -> Child:
         log = self.folder / f"{next(self._names)}-{arguments[0]}.log"
-        env = environment(self.slack, self.url, **self._more, **more, STATEROOM_THREADS=self.threads)
+        env = environment(self.slack, url or self.url, **self._more, **more, STATEROOM_THREADS=self.threads)
         return self._begin(arguments, env, log)
 
     async def history(self, thread_ts: str) -> list[str]:
@@ -230,11 +233,13 @@ async def test_serve_ends_on_sigterm_and_hands_back_what_it_held(site: Site) -> 
     assert len(site.whole(ts)) == 1
 
 
-async def storm(site: Site, *, threads: int, messages: int, workers: int, kills: int) -> None:
-    """Messages in threads, duplicates, redeliveries, and workers that are killed at random."""
+async def storm(site: Site, *, threads: int, messages: int, workers: int, kills: int, pause: float = 0.02) -> None:
+    """Messages in threads, duplicates, redeliveries, and workers that are killed at random, or cut off."""
     chance = random.Random(20261121)
     site.ingress()
     running = [site.worker() for _ in range(workers)]
+    if site.network:
+        site.network.begin()
     for event in ("app_mention", "message"):
         site.slack.fault("duplicate", event=event, count=messages // 10)
         site.slack.fault("drop_ack", event=event, count=messages // 10)
@@ -249,7 +254,7 @@ async def storm(site: Site, *, threads: int, messages: int, workers: int, kills:
             victim = chance.randrange(workers)
             running[victim].kill()
             running[victim] = site.worker()
-        await asyncio.sleep(chance.random() * 0.02)
+        await asyncio.sleep(chance.random() * pause)
     for root, order in said.items():
         await site.kept(root, [f"{CHANNEL}:{ts}" for ts in order])
     for root, order in said.items():
@@ -265,6 +270,16 @@ async def storm(site: Site, *, threads: int, messages: int, workers: int, kills:
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)
 async def test_four_workers_on_postgresql_under_random_kills_answer_200_messages_once_and_in_order(site: Site) -> None:
     await storm(site, threads=20, messages=200, workers=4, kills=6)
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+async def test_workers_over_a_network_that_breaks_in_every_way_answer_each_message_once_and_in_order(
+    site: Site,
+) -> None:
+    with breaking(site.url) as site.network:
+        await storm(site, threads=8, messages=60, workers=3, kills=0, pause=0.25)
+        assert set(site.network.done) == set(WAYS)
+        assert site.network.connections > 3 * len(WAYS), "the workers have hardly noticed"
 
 
 @pytest.mark.parametrize("site", ["pooled"], indirect=True)

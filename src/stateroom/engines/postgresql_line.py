@@ -8,7 +8,10 @@ which means the same. Who uses one has it alone.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import socket
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +46,12 @@ class Line(AsyncConnection[Any]):
     def forget(self) -> None:
         """The server has no prepared statement any more: psycopg lets all go behind a ROLLBACK, DROP or ALTER."""
         self._kept.clear()
+
+    def hang_up(self) -> None:
+        """End what is under way, without a word to the server, which may not hear it. The descriptor stays taken."""
+        if self.usable:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
     async def ask(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """The rows of one statement."""

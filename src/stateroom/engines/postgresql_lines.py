@@ -59,7 +59,7 @@ class Lines:
         self._idle: list[tuple[Line, float]] = []
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._out: dict[Line, tuple[float, asyncio.Task[Any]]] = {}
+        self._out: dict[Line, float] = {}
         self._late: set[Line] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -76,6 +76,7 @@ class Lines:
     def give(self, connection: Line) -> None:
         """Back from who took it."""
         self._out.pop(connection, None)
+        self._late.discard(connection)
         if self._closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:  # or gone: UNKNOWN
             self._drop(connection)
             return
@@ -97,7 +98,7 @@ class Lines:
             self._lent(connection)
         try:
             yield connection
-        except asyncio.CancelledError:
+        except psycopg.OperationalError:
             self._check_late(connection)
             raise
         finally:
@@ -112,7 +113,7 @@ class Lines:
         self._lent(connection)
         try:
             return await connection.ask(statement, values)
-        except asyncio.CancelledError:
+        except psycopg.OperationalError:
             self._check_late(connection)
             raise
         finally:
@@ -143,30 +144,25 @@ class Lines:
     # Deadlines: one timer for all that is lent, since one for each call costs more than the rest of a call here.
 
     def _lent(self, connection: Line) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._out[connection] = (time.monotonic() + self.deadline, task)
+        self._out[connection] = time.monotonic() + self.deadline
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.deadline / 8, self._look)
 
     def _look(self) -> None:
-        """Have those stop that hold a connection past their deadline."""
+        """Hang up on the server where an answer is late: who waits for it hears so at once."""
         self._timer = None
         now = time.monotonic()
-        for connection, (ends, task) in self._out.items():
+        for connection, ends in self._out.items():
             if ends < now and connection not in self._late:
                 self._late.add(connection)
-                task.cancel()
+                connection.hang_up()
         if self._out:
             self._timer = asyncio.get_running_loop().call_later(self.deadline / 8, self._look)
 
     def _check_late(self, connection: Line) -> None:
-        """Stalled when it was the deadline that stopped the running task, and nobody else did."""
+        """Stalled when it was we who hung up."""
         if connection in self._late:
-            self._late.discard(connection)
-            task = asyncio.current_task()
-            if task is not None and task.uncancel() == 0:
-                raise Stalled
+            raise Stalled
 
     async def _turn(self) -> None:
         """Until somebody gives one back."""
