@@ -206,15 +206,13 @@ async def test_who_wants_a_lease_that_somebody_writes_just_now_passes_by_and_tak
     long_ago = lambda: time.time() - 60  # noqa: E731
     for name in ("lane0", "lane1"):
         assert await leases.acquire(engine, long_ago, TEAM, name, holder="gone", seconds=1)
-    holder = await raw(url)
-    await holder.execute(f"SELECT 1 FROM {table(url, 'items_sr_leases')} WHERE id = 'lane0' FOR UPDATE")
-    refused = leases.acquire(engine, time.time, TEAM, "lane0", holder="me", seconds=30)
-    assert await asyncio.wait_for(refused, 10) is None
-    assert await leases.acquire(engine, time.time, TEAM, "lane1", holder="me", seconds=30)
-    await holder.rollback()
+    async with await raw(url) as holder:
+        await holder.execute(f"SELECT 1 FROM {table(url, 'items_sr_leases')} WHERE id = 'lane0' FOR UPDATE")
+        refused = leases.acquire(engine, time.time, TEAM, "lane0", holder="me", seconds=30)
+        assert await asyncio.wait_for(refused, 10) is None
+        assert await leases.acquire(engine, time.time, TEAM, "lane1", holder="me", seconds=30)
     assert await leases.acquire(engine, time.time, TEAM, "lane0", holder="me", seconds=30)
     assert await leases.acquire(engine, time.time, TEAM, "lane0", holder="you", seconds=30) is None
-    await holder.close()
 
 
 async def test_code_that_does_not_know_of_a_log_of_changes_writes_it_all_the_same(
