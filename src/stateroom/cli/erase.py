@@ -92,7 +92,7 @@ def tell(done: Sequence[Erased], user: str | None, team: str | None, *, as_json:
     met = [one for one in done if one.removed or one.cleared]
     left = stays(done, user)
     if user is None and any(one.datastore == KEYS.name for one in met):
-        left.append("its data key is gone: what backups and copies hold of its sealed words opens no more")
+        left.append("its data key is gone: its sealed words open no more, but in backups that hold the key as well")
     if as_json:
         figures = [{"datastore": o.datastore, "removed": o.removed, "cleared": o.cleared} for o in met]
         total = {name: sum(getattr(one, name) for one in met) for name in ("removed", "cleared")}

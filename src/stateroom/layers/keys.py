@@ -2,7 +2,7 @@
 
 Rules of this file: one page over the port. A data key is made once, is stored wrapped, and is held unwrapped in memory
 for a bounded time only. The newest one of a team seals, all of them open. Erasing a team removes its rows, and with
-them the only way to open what copies and backups still hold of its words. docs/format.md, "Sealed words".
+them the only way to open its words where they are still held without them. docs/format.md, "Sealed words".
 """
 
 from __future__ import annotations
