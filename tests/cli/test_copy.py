@@ -181,7 +181,7 @@ async def test_the_pages_commands_move_a_running_bot_that_then_answers_its_old_t
     source = f"sqlite:///{tmp_path}/state.db"
     bot = bots.serve(source)
     ts = bots.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: bots.answers(ts), 20)
+    await eventually(lambda: bots.answers(ts), 60)
     said: list[str] = []
     for command in commands[:3]:
         name, *args = [part.strip('"').replace("$TARGET", target) for part in command.split()]
@@ -194,16 +194,16 @@ async def test_the_pages_commands_move_a_running_bot_that_then_answers_its_old_t
     (setting,) = re.findall(r"STATEROOM_STORE=(\S+)", said[2])
     assert setting == target or "PASSWORD" in setting
     meanwhile = bots.slack.say(f"{MENTION} {WORD} meanwhile", thread_ts=ts)  # the old bot says 503
-    await eventually(lambda: [d for d in bots.slack.deliveries() if d.get("status") == 503], 20)
+    await eventually(lambda: [d for d in bots.slack.deliveries() if d.get("status") == 503], 60)
     bot.process.terminate()
     assert bot.process.wait(12) == 0
     bots.serve(target)
-    await eventually(lambda: bots.answers(ts, 2), 30)
+    await eventually(lambda: bots.answers(ts, 2), 60)
     first, second = bots.answers(ts, 2)
     assert "first turn" in first["text"]
     assert "one earlier turn" in second["text"], "the history came along"
     later = bots.slack.say(f"{WORD} again", thread_ts=ts)
-    await eventually(lambda: bots.answers(ts, 3), 30)
+    await eventually(lambda: bots.answers(ts, 3), 60)
     assert "2 earlier turns" in bots.answers(ts, 3)[2]["text"]
     async with Store(target) as store:
         found = await store.team(TEAM).thread(CHANNEL, ts).entries()
@@ -224,14 +224,14 @@ async def test_a_bot_moves_its_conversations_into_a_bucket_and_goes_on(bots: Bot
     assert "--datastore sr_threads --datastore sr_entries --verify" in PAGE
     bot = bots.serve(source)
     ts = bots.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: bots.answers(ts), 20)
+    await eventually(lambda: bots.answers(ts), 60)
     await off("copy", "--from", source, "--to", target, "--cutover", folder=tmp_path)
     assert (await off("copy", "--from", source, "--to", bucket, *threads, folder=tmp_path)).lines[-1]["same"]
     bot.process.terminate()
     assert bot.process.wait(12) == 0
     bots.serve(target, STATEROOM_THREADS=bucket)
     bots.slack.say(f"{MENTION} {WORD} again", thread_ts=ts)
-    await eventually(lambda: bots.answers(ts, 2), 30)
+    await eventually(lambda: bots.answers(ts, 2), 60)
     assert "one earlier turn" in bots.answers(ts, 2)[1]["text"], "the history is in the bucket"
     back = await off("copy", "--from", bucket, "--to", f"sqlite:///{tmp_path}/back.db", *threads, folder=tmp_path)
     assert back.lines[-1]["same"]
@@ -365,9 +365,9 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
     source = f"sqlite:///{tmp_path}/source.db"
     bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.1")
     ts = bots.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: bots.answers(ts), 40)
+    await eventually(lambda: bots.answers(ts), 60)
     running = bots.slack.say(f"{MENTION} {WORD} slowly")
-    await eventually(lambda: bots.slack.replies(running), 20)
+    await eventually(lambda: bots.slack.replies(running), 60)
     if way == "restored":
         source = f"sqlite:///{tmp_path}/backup.db"
         with (
@@ -378,7 +378,7 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
     else:
         await off("copy", "--from", source, "--to", target, "--migrate", folder=tmp_path)
     assert not bots.answers(running), "it was being answered all the while"
-    await eventually(lambda: bots.answers(running), 40)
+    await eventually(lambda: bots.answers(running), 60)
     bot.process.terminate()
     bot.process.wait(12)
     calls = len(bots.slack.calls("chat.startStream"))
@@ -389,7 +389,7 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
         body = envelope(mention(WORD, message), event_id=f"EvAGAIN{number}")
         assert (await post_async(other.url, body))[0] == 200
     fresh = bots.slack.say(f"{MENTION} {WORD} fresh", thread_ts=running)
-    await eventually(lambda: bots.answers(running, 2), 20)
+    await eventually(lambda: bots.answers(running, 2), 60)
     assert len(bots.slack.replies(ts)) == 1
     assert len(bots.slack.replies(running)) == 2
     assert len(bots.slack.calls("chat.startStream")) == calls + 1, "only the new message was answered"

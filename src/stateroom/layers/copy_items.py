@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from stateroom.engines.port import Delete, Engine, Query, Row, Write
 from stateroom.layers.copy_rows import alive, carried, put_of, same, size_of
-from stateroom.layers.copy_seen import LAST, Seen, stretches
+from stateroom.layers.copy_seen import LAST, Seen, digest_of, stretches
 from stateroom.layers.copy_write import Sink, persist
 from stateroom.layers.walking import Clock, Wait
 from stateroom.model.errors import StoreUnavailable
@@ -152,7 +152,7 @@ async def beside(route: Route, after: Position, seen: Seen) -> AsyncGenerator[St
         now = source.clock()
         moved = await _settle(route, route.wanted(rows, now), await there.until(end or None), now)
         if noted:
-            seen.note(end, rows)
+            seen.note(end, digest_of(rows))
         yield Step(len(rows), *moved, position)
     if noted:
         seen.ended()
@@ -166,14 +166,15 @@ async def beside_again(route: Route, seen: Seen) -> AsyncGenerator[Step, None]:
     start: Position = None
     async for rows, end in stretches(ahead(source.pages(table)), seen.ends, key_of):
         moved = (0, 0)
-        if not seen.same(end, rows):
+        digest = digest_of(rows)
+        if not seen.same(end, digest):
             now = source.clock()
             there = there or Stretches(route.target, table, start)
             moved = await _settle(route, route.wanted(rows, now), await there.until(end or None), now)
         elif there is not None:
             await there.close()
             there = None
-        known.note(end, rows)
+        known.note(end, digest)
         start = end
         yield Step(len(rows), *moved, None)
     seen.become(known)

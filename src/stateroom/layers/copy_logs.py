@@ -15,7 +15,7 @@ from typing import Any
 from stateroom.engines.port import Append, Rewrite, Row, Truncate, Written
 from stateroom.layers.copy_items import Position, Route, Side, Step, ahead
 from stateroom.layers.copy_rows import same
-from stateroom.layers.copy_seen import LAST, Seen, stretches
+from stateroom.layers.copy_seen import LAST, Seen, digest_of, stretches
 from stateroom.layers.copy_write import persist
 from stateroom.layers.walking import stream_of
 
@@ -81,7 +81,7 @@ async def streams(
         end = LAST if position is None else place_of(rows[-1])
         step = await walk.page(rows, await there.until(end or None), position)
         if noted:
-            seen.note(end, rows)
+            seen.note(end, digest_of(rows))
         yield step, place_of(rows[-1]) if rows else None
     if noted:
         seen.ended()
@@ -95,11 +95,12 @@ async def streams_again(route: Route, seen: Seen) -> AsyncGenerator[tuple[Step, 
     start: Any = None
     async for rows, end in stretches(ahead(route.source.pages(route.table)), seen.ends, place_of):
         step = Step(len(rows), 0, 0, None)
-        if not seen.same(end, rows):
+        digest = digest_of(rows)
+        if not seen.same(end, digest):
             if start is not None:
                 there.skip(start)
             step = await walk.page(rows, await there.until(end or None), None)
-        known.note(end, rows)
+        known.note(end, digest)
         start = end
         yield step, None
     seen.become(known)

@@ -39,17 +39,17 @@ class Seen:
         """Where the stretches end; the last is LAST."""
         return list(self._digests)
 
-    def note(self, end: Place, rows: Sequence[Row]) -> None:
-        """The target has these rows and no others behind the stretch before, up to `end`."""
-        self._digests[end] = digest_of(rows)
+    def note(self, end: Place, digest: bytes) -> None:
+        """The target has the rows of this digest and no others behind the stretch before, up to `end`."""
+        self._digests[end] = digest
 
     def ended(self) -> None:
         """The walk is over; of a table that is not there it has met nothing."""
         self._digests.setdefault(LAST, digest_of(()))
 
-    def same(self, end: Place, rows: Sequence[Row]) -> bool:
-        """Whether the stretch has these rows still, to each value."""
-        return self._digests.get(end) == digest_of(rows)
+    def same(self, end: Place, digest: bytes) -> bool:
+        """Whether the stretch has its rows still, to each value."""
+        return self._digests.get(end) == digest
 
     def become(self, other: Seen) -> None:
         """Know what `other` does."""
@@ -72,7 +72,10 @@ async def stretches(
     waiting, rest, held = deque(end for end in ends if end != LAST), list[Row](), 0
     async for rows, _ in pages:
         if held >= PAGES and rest:
-            yield rest, place(rest[-1])
+            end = place(rest[-1])
+            if waiting and waiting[0] == end:
+                waiting.popleft()  # or it would stand for nothing, and what it stood for could go unseen
+            yield rest, end
             rest, held = [], 0
         held += 1
         for row in rows:
