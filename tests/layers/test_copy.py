@@ -1,5 +1,6 @@
 """A copy is the store: between every two engines, after changes, after kills; and what is held stays held."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -8,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from stateroom.engines import leases
 from stateroom.engines.port import Append, Delete, Engine, Freezing, Put, Query, Rewrite, Truncate, Update
 from stateroom.layers import copy_items, copy_state
 from stateroom.layers.copy import Copied
@@ -356,8 +358,6 @@ async def test_a_cut_over_freezes_carries_compares_and_releases(
 
 
 async def test_a_cut_over_waits_until_every_lease_of_the_source_has_run_out(opened: Any, clock: Clock) -> None:
-    from stateroom.engines import leases
-
     source, target = await opened("sqlite", "memory")
     lease = await leases.acquire(source, clock, TEAM, f"lane:{CHANNEL}:{THREAD}", holder="worker", seconds=300)
     assert lease is not None
@@ -384,6 +384,55 @@ async def test_a_cut_over_that_fails_lets_the_source_go_on(opened: Any, clock: C
         await cut_over(copier)
     await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
     assert (await Inbox(target, clock).due(limit=5))[0] == []
+
+
+async def test_a_cut_over_that_fails_while_it_lets_turns_go_thaws_nothing_and_goes_on(
+    opened: Any, clock: Clock
+) -> None:
+    """Some of them may be answered in the target by then: thawed, the source would answer them, too."""
+    source, target = await opened("sqlite", "memory")
+    commit = target.commit
+
+    async def failing(writes: Any) -> Any:
+        done = await commit(writes)
+        if isinstance(writes[0], Update) and writes[0].table == INBOX.name:
+            raise StoreUnavailable("target", "io", "the connection was lost", retryable=False, maybe_applied=True)
+        return done
+
+    target.commit = failing  # type: ignore[method-assign]
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    with pytest.raises(StoreUnavailable, match="lost"):
+        await cut_over(copier)
+    assert await cast(Freezing, source).frozen()
+    target.commit = commit  # type: ignore[method-assign]
+    assert await leases.acquire(target, clock, TEAM, f"lane:{CHANNEL}:{THREAD}", holder="worker", seconds=300)
+    again = await copier_of(source, target, clock)
+    await again.begin(cutting=True)
+    await cut_over(again)
+    assert again.notes.state == "switched"
+    await check_same(source, target, clock, held=False)
+
+
+async def test_a_cut_over_that_is_stopped_while_it_freezes_lets_the_source_go_on(opened: Any, clock: Clock) -> None:
+    source, target = await opened("sqlite", "memory")
+    freeze, frozen = source.freeze, asyncio.Event()
+
+    async def slow(*, frozen: bool, told: asyncio.Event = frozen) -> None:
+        await freeze(frozen=frozen)
+        if frozen:
+            told.set()
+            await asyncio.Event().wait()  # as where all processes must see it first
+
+    source.freeze = slow
+    copier = await copier_of(source, target, clock)
+    await copier.begin()
+    cutting = asyncio.create_task(cut_over(copier))
+    await frozen.wait()
+    cutting.cancel()
+    await asyncio.wait({cutting})
+    assert cutting.cancelled()
+    await source.commit([Put("tickets", TEAM, "late", {"id": "late"})])
 
 
 async def test_a_cut_over_that_is_killed_at_any_write_leaves_the_source_frozen_and_goes_on(

@@ -53,7 +53,7 @@ PROGRESS: Final = Definition(
         "finished": Attribute("boolean", required=True),
         "at": Attribute("number", required=True),
         "source": Attribute("string"),  # of a copy, as the following three: a digest of where it comes from
-        "state": Attribute("string"),  # copying | copied | frozen | switched
+        "state": Attribute("string"),  # copying | copied | frozen | releasing | switched
         "behind": Attribute("string"),  # JSON of the place of a log's entry behind which the walk goes on
         "marks": Attribute("string"),  # JSON by team: the number of the last change that was carried
     },

@@ -22,7 +22,7 @@ from stateroom.layers.copy_logs import streams, streams_again
 from stateroom.layers.copy_plan import Plan, Size, Work
 from stateroom.layers.copy_rows import HELD, Held, alive, release_of, size_of
 from stateroom.layers.copy_seen import Seen
-from stateroom.layers.copy_state import COPIED, COPYING, SWITCHED, Notes, Standing
+from stateroom.layers.copy_state import COPIED, COPYING, RELEASING, SWITCHED, Notes, Standing
 from stateroom.layers.copy_verify import Verdict, verify
 from stateroom.layers.copy_write import Failures, Sink, persist
 from stateroom.layers.walking import Pace, pages_if_any, settle
@@ -69,9 +69,14 @@ class Copier:
         self._standing: dict[str, Standing] = {}
         self._seen: dict[str, Seen] = {}
 
-    async def begin(self) -> None:
-        """Find out where the copy stands. WrongUse where the target is in use, or somebody else's."""
+    async def begin(self, *, cutting: bool = False) -> None:
+        """Find out where the copy stands. WrongUse where the target is in use, or somebody else's.
+
+        `cutting`: a cut-over that was letting turns go may go on, whoever answers them by now.
+        """
         await self.notes.begin()
+        if cutting and self.notes.state == RELEASING:
+            return
         if self.notes.state == SWITCHED:
             raise WrongUse(
                 "the target is in use since a cut-over from this source; a copy would undo what was done there"

@@ -2,8 +2,8 @@
 
 Rules of this file: nothing acknowledged is lost, since nothing is acknowledged behind the freeze; nothing is answered
 twice, since workers find nothing in the target before the source can no longer be written and every lease there has run
-out. If anything fails before the end, the source is thawed and goes on. A kill leaves it frozen: the same command goes
-on, or `--unfreeze` goes back.
+out. If anything fails before the first is let go, the source is thawed and goes on; from then on both would answer, so
+it stays frozen. A kill leaves it frozen, too: the same command goes on, or `--unfreeze` goes back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, cast
 from stateroom.engines import leases
 from stateroom.engines.port import Engine, Freezing, Query, Row
 from stateroom.layers.copy import Copied, Copier
-from stateroom.layers.copy_state import COPIED, FROZEN
+from stateroom.layers.copy_state import COPIED, FROZEN, RELEASING
 from stateroom.layers.copy_verify import Verdict
 from stateroom.layers.walking import Clock, Wait, pages_if_any
 from stateroom.model.errors import StateroomError, Unsupported
@@ -50,14 +50,18 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
     if not source.engine.capabilities.freezes:
         raise Unsupported(source.engine.capabilities.name, "freezing: stop what writes there, then copy with --verify")
     freezing = cast(Freezing, source.engine)
+    if copier.notes.state == RELEASING:
+        if await freezing.frozen():
+            return Switched(Copied(settled=True), released=await copier.release())
+        await copier.begin()
     told("copying")
     await copier.run()
     told("waiting for a quiet moment")
     await _until_quiet(source.engine, source.clock, source.wait, quiet)
     told("freezing the source")
-    await freezing.freeze(frozen=True)
     began = source.clock()
     try:
+        await freezing.freeze(frozen=True)
         await copier.notes.enter(FROZEN)
         told("waiting until nobody works on it")
         await _until_over(source.engine, source.clock, source.wait)
@@ -67,11 +71,12 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
         verdicts = await copier.verify()
         if not copied.settled or copied.failures.count or not all(one.same for one in verdicts):
             raise CutoverFailed(verdicts)
-        released = await copier.release()
     except BaseException:
         await freezing.freeze(frozen=False)
         await copier.notes.enter(COPIED)
         raise
+    await copier.notes.enter(RELEASING)
+    released = await copier.release()
     return Switched(copied, verdicts, released, source.clock() - began)
 
 

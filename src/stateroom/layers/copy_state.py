@@ -21,7 +21,7 @@ from stateroom.layers.walking import EVERYWHERE, Clock, Wait
 from stateroom.model.codec import normalise
 from stateroom.model.errors import WrongUse
 
-COPYING, COPIED, FROZEN, SWITCHED = "copying", "copied", "frozen", "switched"
+COPYING, COPIED, FROZEN, RELEASING, SWITCHED = "copying", "copied", "frozen", "releasing", "switched"
 NAME: Final = "copy"
 SAVED: Final = 1.0  # seconds between two notes
 Marks = dict[str, int]  # by team: the number of the last change that was carried
