@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from stateroom.cli import copy_alone
+from stateroom.cli import copy_alone, copy_shown
 from stateroom.engines import leases
 from stateroom.engines.conformance import Clock
 from stateroom.engines.memory import MemoryEngine
@@ -320,6 +320,46 @@ async def test_a_cut_over_killed_while_frozen_is_undone_or_goes_on(tmp_path: Pat
         await store.team(TEAM).items(ITEMS).put({"id": "later", "n": 1})
 
 
+async def test_a_copy_that_is_stopped_says_so_and_goes_on_at_the_next_call(tmp_path: Path) -> None:
+    source, target = f"sqlite:///{tmp_path}/source.db", f"sqlite:///{tmp_path}/target.db"
+    async with Store(source) as store:
+        (await store.team(TEAM).items(ITEMS).bulk_put([{"id": f"k{n:05d}", "n": n} for n in range(3000)])).check()
+    command = ("copy", "--from", source, "--to", target, "--json")
+    stopped = subprocess.Popen([*STATEROOM, *command, "--throttle", "300"], stdout=subprocess.PIPE, text=True)
+    await eventually(lambda: rows_of(target, "items_shop") > 0, 60)
+    stopped.terminate()
+    out, _ = stopped.communicate(timeout=30)
+    assert (stopped.returncode, "run the same command again" in out) == (1, True)
+    assert rows_of(target, "items_shop") < 3000
+    assert (await off(*command, "--verify", folder=tmp_path)).lines[-1]["same"] is True
+
+
+def test_two_names_of_one_file_are_one_store(tmp_path: Path) -> None:
+    async def make() -> None:
+        async with Store(f"sqlite:///{tmp_path}/a.db") as store:
+            await store.team(TEAM).items(ITEMS).put({"id": "a", "n": 1})
+
+    asyncio.run(make())
+    os.link(tmp_path / "a.db", tmp_path / "b.db")
+    done = stateroom("copy", "--from", "sqlite:///a.db", "--to", "sqlite:///b.db", folder=tmp_path, code=2)
+    assert "same store" in done.err
+    found = stateroom("datastore", "count", "shop", "--team", TEAM, "--store", "sqlite:///a.db", folder=tmp_path)
+    assert "1" in found.out
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:sesame@h/x",
+        "postgresql://u@h/x?password=sesame&sslpassword=sesame",
+        "postgresql:///?password=sesame",
+    ],
+)
+def test_a_stores_url_is_shown_and_noted_without_its_passwords(url: str) -> None:
+    assert "sesame" not in copy_shown.safe(url) + copy_shown.place(url)
+    assert "PASSWORD" in copy_shown.safe(url)
+
+
 def frozen(path: Path) -> bool:
     """Whether an SQLite file refuses writes."""
     asked = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'frozen_*'"
@@ -494,6 +534,9 @@ def test_a_dry_run_writes_nothing_and_names_what_is_lacking(tmp_path: Path) -> N
         (("--to", "sqlite:///b.db", "--datastore", "none"), "no datastore none", 1),
         (("--to", "sqlite:///b.db", "--datastore", "shop", "--cutover"), "whole stores", 2),
         (("--to", "postgresql://u:hunter2@127.0.0.1:9/x"), "cannot be reached", 1),
+        (("--to", "postgresql://u:hun@ter@hunter2@127.0.0.1:9/x"), "cannot be read", 2),
+        (("--to", "dynamodb://eu-central-1/table?endpoint=127.0.0.1:9"), "?endpoint= is an address", 2),
+        (("--from", "file:///not/there", "--to", "sqlite:///b.db"), "no such folder", 1),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, args: tuple[str, ...], words: str, code: int) -> None:

@@ -35,7 +35,7 @@ from stateroom.layers.copy_state import Notes, Standing
 from stateroom.layers.copy_verify import Verdict
 from stateroom.layers.walking import Pace
 from stateroom.model.definition import TRASH_PREFIX, Definition
-from stateroom.model.errors import MigrationNeeded, MigrationRefused, UnknownDatastore
+from stateroom.model.errors import MigrationNeeded, MigrationRefused, StateroomError, UnknownDatastore
 from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
 
 EVERY: Final = 2.0  # seconds between two looks of a copy that follows
@@ -71,6 +71,13 @@ class Opened:
     copier: Copier
 
 
+class Stopped(StateroomError):
+    """A copy was asked to end before it was done."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped before its end: run the same command again, it goes on from there")
+
+
 # --- the jobs, each with the exit code that it ends with
 
 
@@ -85,12 +92,12 @@ def follow(given: Given) -> int:
     async def job(opened: Opened, told: Callable[[str], None]) -> int:
         return await _follow(opened, told)
 
-    return _held(given, job)
+    return _held(given, job, endless=True)
 
 
 def cut(given: Given) -> int:
     """Copy and switch."""
-    return _held(given, _cut)
+    return _held(given, _cut, cutting=True)
 
 
 def plan_only(given: Given) -> int:
@@ -157,7 +164,7 @@ async def _cut(opened: Opened, told: Callable[[str], None]) -> int:
         raise
     setting = f"STATEROOM_STORE={safe(given.target)}"
     more = {"released": done.released, "frozen_seconds": round(done.frozen_for, 1), "setting": setting}
-    show_copied(done.copied, done.verdicts, as_json=given.as_json, **more)
+    show_copied(done.copied, done.verdicts or None, as_json=given.as_json, **more)
     if not given.as_json:
         click.echo(
             f"switched: {done.released} open turns and jobs go on in the target; frozen for {done.frozen_for:.1f} s"
@@ -191,9 +198,15 @@ async def _dry(opened: Opened) -> int:
 # --- what they share
 
 
-def _held(given: Given, job: Callable[[Opened, Callable[[str], None]], Awaitable[int]]) -> int:
-    """Run a job that writes; what it ends with."""
-    code = 0
+def _held(
+    given: Given,
+    job: Callable[[Opened, Callable[[str], None]], Awaitable[int]],
+    *,
+    endless: bool = False,
+    cutting: bool = False,
+) -> int:
+    """Run a job that writes; what it ends with. Stopped, where it was to come to an end."""
+    code: int | None = None
 
     async def work(stop: asyncio.Event) -> None:
         nonlocal code
@@ -201,19 +214,24 @@ def _held(given: Given, job: Callable[[Opened, Callable[[str], None]], Awaitable
             async with _opened(given, told) as opened:
                 await _ready(opened)
                 async with alone(opened.target, told):
-                    await opened.copier.begin()
+                    await opened.copier.begin(cutting=cutting)
                     code = await _until(stop, job(opened, told))
 
     run(work)
-    return code
+    if code is None and not endless:
+        raise Stopped
+    return code or 0
 
 
-async def _until(stop: asyncio.Event, job: Awaitable[int]) -> int:
-    """The job's code, or 0 when it was stopped."""
+async def _until(stop: asyncio.Event, job: Awaitable[int]) -> int | None:
+    """The job's code, or None when it was stopped."""
     task, stopping = asyncio.ensure_future(job), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else 0
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        return None if task.cancelled() else task.result()
     finally:
         stopping.cancel()
         task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -16,13 +17,14 @@ from stateroom.layers.copy_verify import Verdict
 
 SHOWN: Final = 20
 HIDDEN: Final = "PASSWORD"
+_OPTION: Final = re.compile(r"([?&](?:ssl)?password=)[^&#]*")
 
 
 def safe(url: str) -> str:
-    """The URL with its password left out."""
-    parts = urlsplit(url)
+    """The URL with its passwords left out: libpq takes them as options, too."""
+    parts = urlsplit(_OPTION.sub(rf"\1{HIDDEN}", url))
     if parts.password is None:
-        return url
+        return urlunsplit(parts) if _OPTION.search(url) else url
     user, host = parts.username or "", parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{HIDDEN}@{host}"))
 
@@ -34,8 +36,12 @@ def place(url: str) -> str:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two URLs are one store, as far as they tell."""
-    return place(one) == place(other)
+    """Whether two URLs are one store, as far as they tell, or two names of one file.
+
+    SQLite keeps its journal beside the name: written by the other one, the file would be damaged.
+    """
+    files = place(one), place(other)
+    return files[0] == files[1] or (all(map(os.path.exists, files)) and os.path.samefile(*files))
 
 
 def show_plan(

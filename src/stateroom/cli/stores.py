@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from stateroom.cli.settings import Settings
 from stateroom.model.errors import StoreUnavailable
@@ -16,6 +17,7 @@ from stateroom.store import Store
 
 R = TypeVar("R")
 _SQLITE: Final = "sqlite:///"
+_FILES: Final = "file:"
 
 
 def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = False, migrating: bool = False) -> R:
@@ -43,13 +45,18 @@ def use(found: Settings, job: Callable[[Store], Awaitable[R]], *, makes: bool = 
 
 
 def check_there(url: str) -> None:
-    """StoreUnavailable when the URL names a file that does not exist."""
+    """StoreUnavailable when the URL names a file or folder that does not exist."""
     if not is_there(url):
-        detail = "there is no such database; give --store, or set STATEROOM_STORE"
-        raise StoreUnavailable(Path(url.removeprefix(_SQLITE)).name, "missing", detail, retryable=False)
+        what = "database" if url.startswith(_SQLITE) else "folder"
+        detail = f"there is no such {what}; give --store, or set STATEROOM_STORE"
+        raise StoreUnavailable(_path(url).name, "missing", detail, retryable=False)
 
 
 def is_there(url: str) -> bool:
-    """False when the URL names a file that does not exist."""
-    path = Path(url.removeprefix(_SQLITE))
-    return not url.startswith(_SQLITE) or not path.name or path.exists()
+    """False when the URL names a file or folder that does not exist."""
+    path = _path(url)
+    return not url.startswith((_SQLITE, _FILES)) or not path.name or path.exists()
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path)) if url.startswith(_FILES) else Path(url.removeprefix(_SQLITE))
