@@ -272,8 +272,12 @@ class Store:
     async def __aenter__(self) -> Store:
         await self.engine.open()
         able = self.engine.capabilities
-        if (able.embedded or not self._migrating) and not able.hosted:  # a platform's datastores are users' alone
-            await self.prepare(fitting(own_tables(), able))
+        try:
+            if (able.embedded or not self._migrating) and not able.hosted:  # a platform's datastores are users' alone
+                await self.prepare(fitting(own_tables(), able))
+        except BaseException:
+            await self.engine.close()
+            raise
         return self
 
     async def __aexit__(

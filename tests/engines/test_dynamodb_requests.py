@@ -10,6 +10,7 @@ import pytest
 import stateroom as sr
 from stateroom.engines import leases
 from stateroom.engines.conformance import Clock
+from stateroom.engines.dynamodb import read_url
 from stateroom.engines.handle import table_of
 from stateroom.engines.port import Append, Check, Delete, Put, Query, Table, TableIndex, Update
 from stateroom.expr.builder import attr
@@ -101,16 +102,17 @@ async def test_a_refusal_that_tells_the_row_is_one_request_too(engine: Quick) ->
 
 
 async def test_what_cannot_be_reached_or_is_not_there_says_so() -> None:
+    store = sr.Store(fresh_table())
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused at once
         address = quote(f"http://127.0.0.1:{nobody.getsockname()[1]}", safe="")
         down = await failure(Quick(f"dynamodb://{REGION}/t-none?endpoint={address}", Clock()).open())
     assert isinstance(down, sr.StoreUnavailable)
     assert (down.reason, down.retryable, down.maybe_applied) == ("io", True, False)
-    store = sr.Store(fresh_table())
     with pytest.raises(sr.MigrationNeeded):
         await store.__aenter__()
-    await store.engine.close()
+    with pytest.raises(sr.StoreUnavailable, match="closed"):  # and leaves no connection open
+        await store.engine.get("t", "T1", ["a"])
 
 
 @pytest.mark.parametrize(
@@ -119,3 +121,14 @@ async def test_what_cannot_be_reached_or_is_not_there_says_so() -> None:
 def test_what_is_no_address_of_a_table_is_refused(url: str) -> None:
     with pytest.raises(sr.WrongUse, match="dynamodb://region/table"):
         Quick(url, Clock())
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:8000", "localhost", "http://", "https://u:p@h"])
+def test_an_endpoint_is_an_address_without_credentials(endpoint: str) -> None:
+    with pytest.raises(sr.WrongUse, match="endpoint"):
+        Quick(f"dynamodb://{REGION}/abc?endpoint={quote(endpoint, safe='')}", Clock())
+
+
+def test_each_partition_of_aws_has_its_own_address() -> None:
+    assert read_url("dynamodb://eu-central-1/abc")[2] == "https://dynamodb.eu-central-1.amazonaws.com/"
+    assert read_url("dynamodb://cn-north-1/abc")[2] == "https://dynamodb.cn-north-1.amazonaws.com.cn/"

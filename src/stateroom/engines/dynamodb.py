@@ -431,4 +431,8 @@ def read_url(url: str) -> tuple[str, str, str, str]:
         raise WrongUse(
             "?queue= is an SQS queue's URL, such as https://sqs.eu-central-1.amazonaws.com/111122223333/work"
         )
-    return region, table, options.get("endpoint", [f"https://dynamodb.{region}.amazonaws.com/"])[0], queue
+    suffix = ".cn" if region.startswith("cn-") else ""
+    endpoint = options.get("endpoint", [f"https://dynamodb.{region}.amazonaws.com{suffix}/"])[0]
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname or "@" in endpoint:
+        raise WrongUse("?endpoint= is an address, such as http://127.0.0.1:8000")
+    return region, table, endpoint, queue

@@ -47,7 +47,7 @@ def read_url(url: str) -> Address:
         clean = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options, quote_via=quote)))
         given = {name: value for name, value in conninfo_to_dict(clean).items() if value is not None}
         ports = str(given.get("port", "")).replace(",", "")
-        if "@" in parts.path or parts.fragment or (ports and not ports.isdecimal()):
+        if "@" in parts.path or parts.netloc.count("@") > 1 or parts.fragment or (ports and not ports.isdecimal()):
             raise ValueError  # a password that was cut at a sign of its own, and would be shown
         conninfo = make_conninfo("", **{**NETWORK, **given})
     except (ValueError, psycopg.Error):
