@@ -30,6 +30,14 @@ def test_a_body_may_come_as_text_and_a_stage_before_the_path() -> None:
     assert asked(request_event("GET", "/production", {}, b"")).path == "/production"
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["2.0", "1.0"])
+def test_a_request_without_headers_is_one(old: bool) -> None:
+    event = request_event("POST", "/slack/events", {}, b"x", old=old)
+    without = {name: value for name, value in event.items() if "eaders" not in name}
+    for one in (without, {**without, "headers": None}):
+        assert (asked(one).headers, asked(one).body) == ((), b"x")
+
+
 def test_an_answer_has_the_form_of_its_request() -> None:
     headers = [(b"content-type", b"text/html"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"location", b"/x")]
     new = answered(asked(request_event("GET", "/", {}, b"")), 302, headers, b"ok")
@@ -53,9 +61,14 @@ def test_an_answer_has_the_form_of_its_request() -> None:
         {"requestContext": {"http": {}}},
         {"requestContext": {}, "path": 1, "httpMethod": "GET"},
         {**request_event("POST", "/", {}, b"x"), "body": "no base64!"},
+        {**request_event("POST", "/", {}, b"x"), "body": "é"},
+        {**request_event("POST", "/", {}, b""), "body": "\ud800"},
+        request_event("POST", "/", {"x-日": "1"}, b""),
+        None,
+        ["work"],
     ],
-    ids=["nothing", "of a queue", "no method", "no path", "no base64"],
+    ids=["nothing", "of a queue", "no method", "no path", "no base64", "no ASCII", "no text", "header", "null", "list"],
 )
-def test_what_is_no_request_is_refused_with_a_reason(event: dict[str, Any]) -> None:
+def test_what_is_no_request_is_refused_with_a_reason(event: Any) -> None:
     with pytest.raises(WrongUse, match="API Gateway"):
         asked(event)

@@ -120,7 +120,7 @@ class Worker(Function):
 
     def work(self, event: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Work for at most so many seconds. An event of SQS is only a hint, so none of its messages ever fails."""
-        hints = event.get("Records")
+        hints = event.get("Records") if isinstance(event, Mapping) else None
         scheduled = not hints
         self.run(self._work(seconds, sweeping=scheduled))
         return {} if scheduled else {"batchItemFailures": []}

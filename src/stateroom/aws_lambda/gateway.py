@@ -7,7 +7,6 @@ integrations for HTTP APIs" and "Lambda proxy integrations in API Gateway".
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -47,12 +46,12 @@ class Asked:
 
 def asked(event: Mapping[str, Any]) -> Asked:
     """The request of an event. WrongUse for one of another kind."""
-    context = event.get("requestContext")
+    context = event.get("requestContext") if isinstance(event, Mapping) else None
     if not isinstance(context, Mapping):
         raise WrongUse("this is no event of API Gateway or of a function URL; docs/deploy.md has the template")
     try:
         return _new(event, context) if "http" in context else _old(event, context)
-    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # ValueError: no base64, no UTF-8
         raise WrongUse(f"this event of API Gateway cannot be read ({type(error).__name__})") from None
 
 
@@ -75,7 +74,7 @@ def answered(request: Asked, status: int, headers: Iterable[Header], body: bytes
 
 
 def _new(event: Mapping[str, Any], context: Mapping[str, Any]) -> Asked:
-    pairs = [(name, value) for name, value in event["headers"].items()]
+    pairs = list((event.get("headers") or {}).items())
     if event.get("cookies"):
         pairs.append(("cookie", "; ".join(event["cookies"])))
     path = _without_stage(event["rawPath"], context.get("stage", _DEFAULT))
