@@ -66,6 +66,7 @@ OUTCOMES: dict[str, tuple[list[Reply], str, list[str]]] = {
     "throttled in the stream": ([fails("Half. And", exception="throttlingException"), WHOLE], "Whole.", ["throttled"]),
     "empty then well": ([say(), WHOLE], "Whole.", ["empty"]),
     "always empty": ([say(), say(" \n")], SORRY, ["empty"] * 2),
+    "what is no text": ([say("Good\x00 \ud83d", "\ude00 morning \x1b\udc00")], "Good 😀 morning ", []),
     "max_tokens": ([say("As much as fits", stop="max_tokens")], f"As much as fits\n\n_{LIMIT}_", []),
     "max_tokens without a word": ([say(stop="max_tokens")], LIMIT, []),
     "guardrail": ([say("Bad words. ", "Blocked.", stop="guardrail_intervened")], REFUSED, []),

@@ -3,7 +3,7 @@
 import pytest
 
 from stateroom.bot.endings import ENDINGS, REFUSED, TOO_LONG, WORDS, outcome, reason_of
-from stateroom.bot.limits import plain, refusal_of
+from stateroom.bot.limits import is_control, legible, plain, refusal_of
 from stateroom.bot.model_failures import STATUS, of_status
 from stateroom.bot.model_names import check_region, leaves, parse
 from stateroom.model.errors import ModelError, WrongUse
@@ -75,6 +75,14 @@ def test_too_much_and_what_is_no_text_is_refused(text: str) -> None:
     assert refused is not None
     assert refused.reason == ("prompt_too_long" if len(text) > 4000 else "prompt_control")
     assert text not in refused.says
+
+
+def test_what_a_model_writes_loses_what_is_no_text() -> None:
+    assert legible("a\x00b\x1b[31m\x85 \n\t語👩\u200d👧") == "ab[31m \n\t語👩\u200d👧"
+    assert [legible("a\ud83d"), legible("a\ud83d\ude00"), legible("\ude00a")] == ["a", "a😀", "a"]
+    assert [one for one in map(chr, range(0x3000)) if is_control(one)] == [
+        one for one in map(chr, range(0x3000)) if legible(one) != one
+    ]
 
 
 def test_a_files_name_loses_what_is_no_text() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stateroom.bot import model_clients, model_failures
 from stateroom.bot.config import BotConfig
 from stateroom.bot.endings import TOO_LONG, outcome
+from stateroom.bot.limits import legible
 from stateroom.bot.model_names import OFFLINE, check_region, parse
 from stateroom.bot.responder import Answer, Ask, prompt_of
 from stateroom.model.errors import ModelError, WrongUse
@@ -94,9 +95,10 @@ class Agent:
                 pieces, response = await self._begin(stack, [*past, ModelRequest(parts=parts, instructions=_ROLE)])
                 while (piece := await self._in_time(anext(pieces, None))) is not None:
                     text += piece
-                    yield text
+                    yield legible(text)
         except self._errors as failed:
             raise model_failures.failure_of(failed) from None
+        text = legible(text)
         said = response()
         ended = outcome((said.provider_details or {}).get("finish_reason") or said.finish_reason, text)
         result.text, result.reason, result.more = ended.text, ended.reason, ended.more
