@@ -96,6 +96,8 @@ def test_a_files_name_loses_what_is_no_text() -> None:
         ("anthropic.claude-3-haiku-20240307-v1:0", "eu-central-1", True),
         ("global.anthropic.claude-haiku-4-5-20251001-v1:0", "eu-central-1", False),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "eu-central-1", False),
+        ("xx.anthropic.claude-haiku-9-v1:0", "eu-central-1", False),
+        ("zai.glm-4.7", "eu-central-1", True),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "us-gov-west-1", False),
         ("us-gov.anthropic.claude-haiku-4-5-20251001-v1:0", "us-gov-west-1", True),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "ca-central-1", False),

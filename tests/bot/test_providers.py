@@ -183,5 +183,9 @@ def test_without_credentials_or_a_region_the_model_is_refused_in_one_line(monkey
     with pytest.raises(WrongUse, match="no AWS credentials were found") as refused:
         make(BotConfig(model=f"bedrock:{MODEL}", model_region=REGION))
     assert "\n" not in str(refused.value)
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    with pytest.raises(WrongUse, match=r"profile \(gone\) could not be found; mend AWS_PROFILE"):
+        make(BotConfig(model=f"bedrock:{MODEL}", model_region=REGION))
+    monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-key")
     assert make(BotConfig(model=f"bedrock:{MODEL}", model_region=REGION))

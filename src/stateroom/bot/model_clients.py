@@ -54,8 +54,12 @@ def settings_of(config: BotConfig) -> dict[str, Any]:
 def session_of(config: BotConfig, name: ModelName) -> Any:
     """An AWS session of the model's region. WrongUse without credentials or region."""
     import boto3  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
-    session = boto3.Session(region_name=config.model_region or region_of(name.id))
+    try:
+        session = boto3.Session(region_name=config.model_region or region_of(name.id))
+    except BotoCoreError as failed:  # a profile that is not there, a file that cannot be read
+        raise WrongUse(f"AWS's settings cannot be used: {' '.join(str(failed).split())}; mend AWS_PROFILE") from None
     if session.region_name is None:
         raise WrongUse("no AWS region is known: set STATEROOM_MODEL_REGION, such as eu-central-1")
     return session
@@ -63,7 +67,7 @@ def session_of(config: BotConfig, name: ModelName) -> Any:
 
 def has_credentials(session: Any) -> bool:
     """Whether the platform's chain has any; it may ask the machine's metadata service, a second at most."""
-    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError
 
     try:
         token = session._session.get_auth_token(signing_name="bedrock")  # AWS_BEARER_TOKEN_BEDROCK

@@ -30,6 +30,11 @@ GEOGRAPHIES: Final[dict[str, re.Pattern[str]]] = {
     "au": re.compile(r"ap-southeast-[246]"),
     "global": re.compile(r"(?!)"),
 }
+# Who makes models: where one stands second, a geography stands first, also one that is newer than this table.
+_MAKERS: Final = re.compile(
+    "ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|"
+    "stability|twelvelabs|writer|xai|zai"
+)
 
 
 class ModelName(NamedTuple):
@@ -54,8 +59,8 @@ def parse(name: str) -> ModelName:
 
 def geography(model: str) -> str | None:
     """The geography of a cross-region profile; None for a model of one region."""
-    first = model.partition(".")[0]
-    return first if first in GEOGRAPHIES else None
+    first, _, rest = model.partition(".")
+    return first if first in GEOGRAPHIES or _MAKERS.fullmatch(rest.partition(".")[0]) else None
 
 
 def region_of(model: str) -> str | None:
@@ -70,7 +75,7 @@ def leaves(model: str, region: str) -> str | None:
     if found is not None and found["region"] != region:
         return f"the ARN is of {found['region']}"
     place = geography(model if found is None else found["id"])
-    if place is None or GEOGRAPHIES[place].fullmatch(region):
+    if place is None or (place in GEOGRAPHIES and GEOGRAPHIES[place].fullmatch(region)):
         return None
     return "a global profile answers anywhere" if place == "global" else f"its profile answers in {place}"
 
