@@ -119,6 +119,20 @@ def test_a_store_that_is_there_is_read_and_written() -> None:
 
 
 @pytest.mark.service
+def test_the_store_of_conversations_is_tried_too(tmp_path: Path) -> None:
+    async def make() -> None:
+        async with Store("sqlite:///a.db"):
+            pass
+
+    asyncio.run(make())
+    well = found(run("--json", STATEROOM_STORE="sqlite:///a.db", STATEROOM_THREADS=f"file://{tmp_path}/threads"))
+    assert well["store"]["status"] == "ok"
+    (tmp_path / "in-the-way").write_text("")
+    told = found(run("--json", STATEROOM_STORE="sqlite:///a.db", STATEROOM_THREADS=f"file://{tmp_path}/in-the-way/t"))
+    assert told["store"]["status"] == "wrong"
+    assert "STATEROOM_THREADS" in told["store"]["advice"]
+
+
 def test_a_file_that_is_no_database_is_wrong() -> None:
     Path("notes.db").write_text("not a database, " * 100)
     done = run("--json", STATEROOM_STORE="sqlite:///notes.db", SLACK_SIGNING_SECRET="s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ async def _cut(opened: Opened, told: Callable[[str], None]) -> int:
             f"switched: {done.released} open turns and jobs go on in the target; frozen for {done.frozen_for:.1f} s"
         )
         click.echo(f"start every process with {setting}")
-        back = f"stateroom copy --from {safe(given.found.store)} --unfreeze"
+        back = f"stateroom copy --from {shlex.quote(safe(given.found.store))} --unfreeze"
         note(f"the source stays frozen, and else as it was; the way back: {back}")
     return 0
 

@@ -17,6 +17,7 @@ from stateroom.cli.doctor_finding import Finding, Status
 from stateroom.cli.settings import Settings
 from stateroom.engines.port import Delete
 from stateroom.layers.inbox import INBOX
+from stateroom.layers.threads_entries import THREADS
 from stateroom.model.errors import MigrationNeeded, StateroomError
 from stateroom.model.sealing import Place
 from stateroom.store import Store
@@ -68,10 +69,14 @@ async def store(found: Settings) -> list[Finding]:
             able = opened.engine.capabilities
             await opened.engine.get(INBOX.name, _NOBODY, ["doctor"])
             await opened.engine.commit([Delete(INBOX.name, _NOBODY, "doctor")])
+            if found.threads:  # another store, which is first asked for when it is used
+                await opened.engine.get(THREADS.name, _NOBODY, ["doctor"])
+                await opened.engine.commit([Delete(THREADS.name, _NOBODY, "doctor")])
     except MigrationNeeded as needed:
         return [Finding("store", "wrong", str(needed), "stateroom migrate plan, then apply"), *room]
     except StateroomError as failed:
-        return [Finding("store", "wrong", str(failed), "give --store or STATEROOM_STORE, or mend what it says"), *room]
+        which = "STATEROOM_STORE or STATEROOM_THREADS" if found.threads else "--store or STATEROOM_STORE"
+        return [Finding("store", "wrong", str(failed), f"give {which}, or mend what it says"), *room]
     lost = able.embedded and found.ephemeral
     inbox = (
         []
