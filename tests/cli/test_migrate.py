@@ -147,6 +147,19 @@ def test_from_status_over_plan_and_apply_and_backfill_to_nothing_to_do() -> None
     assert items()["p00001"] == {"id": "p00001", "votes": 0, "name": "POLL 1", "$v": 2}
 
 
+def test_a_folder_remembers_several_datastores_and_forgets_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One item is all that is atomic there, so they are steps; a deploy's commands are the same on every store."""
+    monkeypatch.setenv("STATEROOM_STORE", f"file://{tmp_path}/kept")
+    more = 'class Vote(sr.Datastore, name="votes"):\n    id: str = sr.key()\n'
+    Path("shop_two.py").write_text(OLD + more)
+    for definitions in ("shop_two", "shop_bare"):
+        done = run("apply", "--definitions", definitions)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert run("status", "--definitions", definitions).exit_code == 0
+
+
 def test_what_loses_data_is_refused_in_one_line_and_done_with_permission() -> None:
     fill()
     code, found = told("plan", "--definitions", "shop_bare")

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from stateroom.engines.handle import table_of, tables_of
 from stateroom.engines.port import Delete, Drifting, Engine, Query, Row, Table, changes_table
-from stateroom.engines.steps import fitting
+from stateroom.engines.steps import fitting, together
 from stateroom.expr.tree import Condition, Exists, Path
 from stateroom.layers.catalogue import KNOWN, Versions, everything, known, left_over, record, widened
 from stateroom.layers.migrations_backfill import has, older, refuse_newer
@@ -112,7 +112,7 @@ class Migration:
             records = [
                 one if stage != "pre" else _beside(versions.get(one.name, {}), one) for one in self._given.values()
             ]
-            await self._engine.commit([record(one, self._clock()) for one in records])
+            await together(self._engine, [record(one, self._clock()) for one in records])
         return steps
 
     async def states(self) -> list[State]:
@@ -192,7 +192,7 @@ class Migration:
         """A datastore goes: its rows, what was deleted, its log, and at last what is remembered of it."""
         await self._empty(everything((), {"": versions}))
         keys = [f"{one.name}:{one.version}" for one in versions.values()]
-        await self._engine.commit([Delete(KNOWN.name, EVERYWHERE, key) for key in keys])
+        await together(self._engine, [Delete(KNOWN.name, EVERYWHERE, key) for key in keys])
 
     async def _empty(self, definitions: Sequence[Definition]) -> None:
         tables = [table_of(one) for one in everything(definitions, {})]
