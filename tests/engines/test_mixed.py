@@ -1,11 +1,11 @@
-"""The mixed store: conversations in objects, all else in SQLite or PostgreSQL, as one store to every layer and command.
+"""The mixed store: conversations in objects, all else on another engine, as one store to every layer and command.
 
 The bucket is a folder here where nothing of the bucket's kind matters; SeaweedFS and the bot are in tests/bot.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,24 @@ from click.testing import CliRunner
 from stateroom.cli import main
 from stateroom.engines.mixed import MixedEngine
 from stateroom.engines.objects import ObjectsEngine
-from stateroom.engines.port import Append, Check, Put, Query, Write, Written
+from stateroom.engines.port import Append, Check, Engine, Put, Query, Write, Written
 from stateroom.engines.sqlite import SqliteEngine
+from stateroom.layers.retention import sweep
 from stateroom.layers.threads_entries import ENTRIES, THREADS
+from stateroom.layers.walking import Pace
 from stateroom.model.attributes import Attribute
 from stateroom.model.content import Content
 from stateroom.model.definition import Definition
 from stateroom.model.errors import ConditionFailed, StoreUnavailable
-from stateroom.store import Store
+from stateroom.store import Store, own_tables
+from support import postgres
+from support.dynamodb import drop_table, fresh_table, self_made
 from support.handles import Frozen
 
 pytestmark = pytest.mark.service
 TEAM, OTHER, CHANNEL, TS = "T00000001", "T00000002", "C00000001", "1700000000.000100"
 KEY = "k1:" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+THING = Definition(name="things", key="id", attributes={"id": Attribute("string", required=True)})
 NAMES = frozenset({THREADS.name, ENTRIES.name})
 
 
@@ -35,9 +40,27 @@ def said(text: str) -> list[dict[str, Any]]:
     return [{"kind": "request", "parts": [{"part_kind": "user-prompt", "content": text}]}]
 
 
+MAINS = ("sqlite", "postgresql", "dynamodb")
+SERVERS = {"postgresql": (postgres.fresh_schema, postgres.drop_schema), "dynamodb": (fresh_table, drop_table)}
+
+
+async def migrate(url: str) -> None:
+    async with Store(url, migrating=True) as store:
+        await store.migrate([THING], apply=True)
+
+
 @pytest.fixture
-def urls(tmp_path: Path) -> tuple[str, str]:
-    return f"sqlite:///{tmp_path}/store.db", f"file://{tmp_path}/bucket"
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The store and the bucket; the store's engine is the parameter, else SQLite."""
+    bucket, kind = f"file://{tmp_path}/bucket", getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db", bucket
+        return
+    fresh, drop = SERVERS[kind]
+    url = fresh()
+    asyncio.run(migrate(url))
+    yield url, bucket
+    drop(url)
 
 
 @pytest.fixture
@@ -50,6 +73,7 @@ def objects_of(tmp_path: Path) -> list[str]:
     return [path.relative_to(tmp_path / "bucket").as_posix() for path in (tmp_path / "bucket").rglob("*.json")]
 
 
+@pytest.mark.parametrize("urls", MAINS, indirect=True)
 async def test_conversations_are_in_the_bucket_and_everything_else_is_in_the_store(
     store: Store, urls: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -65,9 +89,6 @@ async def test_conversations_are_in_the_bucket_and_everything_else_is_in_the_sto
         assert await alone.team(TEAM).items(THING).get("a") is not None
     async with Store(urls[1], clock=store.clock) as bucket:
         assert await bucket.team(TEAM).thread(CHANNEL, TS).count() == 2
-
-
-THING = Definition(name="things", key="id", attributes={"id": Attribute("string", required=True)})
 
 
 async def test_threads_are_listed_shown_and_erased_by_team(store: Store) -> None:
@@ -110,11 +131,8 @@ async def test_commands_see_one_store(store: Store, urls: tuple[str, str], tmp_p
     assert words == []
 
 
+@pytest.mark.parametrize("urls", MAINS, indirect=True)
 async def test_what_has_expired_is_swept_from_the_bucket(urls: tuple[str, str], clock: Frozen, tmp_path: Path) -> None:
-    from stateroom.layers.retention import sweep
-    from stateroom.layers.walking import Pace
-    from stateroom.store import own_tables
-
     async with Store(urls[0], threads=urls[1], clock=clock, content=Content.parse("ttl:1h")) as store:
         thread = store.team(TEAM).thread(CHANNEL, TS)
         for n in range(6):
@@ -142,24 +160,34 @@ async def test_words_are_sealed_in_the_bucket(urls: tuple[str, str], tmp_path: P
     assert not any("heron" in text for text in texts)
 
 
-async def engines(tmp_path: Path, clock: Frozen) -> tuple[SqliteEngine, ObjectsEngine, MixedEngine]:
-    main, side = SqliteEngine(f"{tmp_path}/m.db", clock), ObjectsEngine(f"file://{tmp_path}/bucket", clock)
-    mixed = MixedEngine(main, side, NAMES)
-    await mixed.open()
-    from stateroom.store import own_tables
+@pytest.fixture(params=MAINS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path, clock: Frozen) -> Iterator[Engine]:
+    """The one beside the bucket; its tables make themselves."""
+    if request.param == "sqlite":
+        yield SqliteEngine(f"{tmp_path}/m.db", clock)
+        return
+    made: Any = {"postgresql": postgres.self_made, "dynamodb": self_made}[request.param]
+    with made(clock) as found:
+        yield found
 
+
+async def beside(engine: Engine, tmp_path: Path, clock: Frozen) -> MixedEngine:
+    mixed = MixedEngine(engine, ObjectsEngine(f"file://{tmp_path}/bucket", clock), NAMES)
+    await mixed.open()
     await mixed.apply([t for t in own_tables() if t.name in {*NAMES, "sr_leases", "sr_progress"}])
-    return main, side, mixed
+    return mixed
 
 
 def turn(number: int) -> Append:
     return Append(ENTRIES.name, TEAM, f"{CHANNEL}:{TS}", f"Ev{number}", {"n": number})
 
 
-async def test_whoever_was_overtaken_appends_nothing(tmp_path: Path, clock: Frozen) -> None:
-    _, _, mixed = await engines(tmp_path, clock)
+async def test_whoever_was_overtaken_appends_nothing(engine: Engine, tmp_path: Path, clock: Frozen) -> None:
+    mixed = await beside(engine, tmp_path, clock)
+    (held,) = await mixed.commit([Put("sr_leases", TEAM, "lane", {"token": 1})])
+    assert held.row
     await mixed.commit([Put("sr_leases", TEAM, "lane", {"token": 2})])
-    stale = Check("sr_leases", TEAM, "lane", if_version=1)
+    stale = Check("sr_leases", TEAM, "lane", if_version=held.row.version)
     with pytest.raises(ConditionFailed) as refused:
         await mixed.commit([turn(1), Put("sr_progress", TEAM, "done", {}), stale])
     assert refused.value.index == 2
@@ -168,16 +196,16 @@ async def test_whoever_was_overtaken_appends_nothing(tmp_path: Path, clock: Froz
 
 
 async def test_a_process_that_dies_between_bucket_and_store_is_ended_by_the_next_one(
-    tmp_path: Path, clock: Frozen, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, clock: Frozen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    main, _, mixed = await engines(tmp_path, clock)
+    mixed = await beside(engine, tmp_path, clock)
     batch: list[Write] = [turn(1), Put("sr_progress", TEAM, "done", {}, if_version=0)]
 
     async def dead(writes: Sequence[Write]) -> list[Written]:
-        raise StoreUnavailable("sqlite", "io", "the process died", retryable=True)
+        raise StoreUnavailable("store", "io", "the process died", retryable=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(main, "commit", dead)
+        patch.setattr(engine, "commit", dead)
         with pytest.raises(StoreUnavailable) as lost:
             await mixed.commit(batch)
     assert lost.value.maybe_applied
