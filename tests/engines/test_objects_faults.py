@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stateroom.engines import objects_cloud
+from stateroom.engines import objects_bucket, objects_cloud
 from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Append, Delete, Put, Query, Rewrite, Row, Table, Truncate, Update, Write
 from stateroom.model.errors import ConditionFailed, CorruptData, FormatTooNew, StateroomError, StoreUnavailable
@@ -245,6 +245,25 @@ async def test_a_half_open_connection_is_given_up_in_time(
     check = await opened(straight)
     assert len((await check.query(Query("log", TEAM, 10, equals=("s",)))).rows) == 1
     await check.close()
+
+
+async def test_a_server_that_never_answers_is_not_asked_for_minutes(
+    proxy: tuple[Proxy, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between, through, _ = proxy
+    monkeypatch.setattr(objects_cloud, "TIMES", {"timeout": "300ms", "connect_timeout": "300ms"})
+    monkeypatch.setattr(objects_bucket, "LONG", 0.1)
+    engine = await opened(through)
+    await engine.commit([Append("log", TEAM, "s", "t1", {})])
+    between.answers.clear()
+    between.heard.clear()
+    with pytest.raises(StoreUnavailable):
+        await engine.get("items", TEAM, ["a"])
+    with pytest.raises(StoreUnavailable) as lost:
+        await engine.commit([Append("log", TEAM, "s", "t2", {})])
+    assert lost.value.maybe_applied
+    assert [piece[:4] for piece in between.heard] == [b"GET ", b"PUT ", b"GET "]
+    await engine.close()
 
 
 async def test_a_server_that_is_away_is_an_error_that_applied_nothing(proxy: tuple[Proxy, str, str]) -> None:

@@ -17,6 +17,7 @@ from stateroom.model.errors import StateroomError, StoreUnavailable, Throttled
 
 TRIES: Final = 5  # at one request that may be sent again
 PAUSE: Final = 0.05  # seconds before the second one; doubles
+LONG = 25.0  # seconds after which nothing is sent again: five times a request's own limit would be minutes
 T = TypeVar("T")
 
 
@@ -88,9 +89,11 @@ def settled(bucket: Bucket, key: str, data: bytes, tag: str | None) -> str:
     of that could be seen, or where ours may have been replaced since.
     """
     unsure: StateroomError | None = None
+    ends = time.monotonic() + LONG
     for attempt in range(TRIES):
         if attempt:
             time.sleep(pause(attempt))
+        last = attempt == TRIES - 1 or time.monotonic() >= ends
         try:
             return bucket.put(key, data, tag)
         except Lost:
@@ -99,13 +102,13 @@ def settled(bucket: Bucket, key: str, data: bytes, tag: str | None) -> str:
         except StoreUnavailable as error:
             if not error.maybe_applied:
                 error.maybe_applied = unsure is not None
-                if not error.retryable or attempt == TRIES - 1:
+                if not error.retryable or last:
                     raise
                 continue
             unsure = error
         except Throttled as error:
             error.maybe_applied = unsure is not None
-            if attempt == TRIES - 1:
+            if last:
                 raise
             continue
         found = _seen(bucket, key, unsure)
@@ -114,10 +117,9 @@ def settled(bucket: Bucket, key: str, data: bytes, tag: str | None) -> str:
             return found.tag
         if found is not None and tag is None:
             raise Lost(key)  # it can no longer be applied
-        if tag is not None and (found is None or found.tag != tag):
+        if last or (tag is not None and (found is None or found.tag != tag)):
             raise unsure  # ours may have been there, and gone again
-    assert unsure is not None
-    raise unsure
+    raise AssertionError("the last try returns or raises")
 
 
 def _seen(bucket: Bucket, key: str, unsure: StateroomError) -> Found | None:
@@ -129,11 +131,12 @@ def _seen(bucket: Bucket, key: str, unsure: StateroomError) -> Found | None:
 
 def again(call: Callable[[], T]) -> T:
     """What a request that changes nothing gives, asked a few times where that may help."""
+    ends = time.monotonic() + LONG
     for attempt in range(TRIES - 1):
         try:
             return call()
         except StateroomError as error:
-            if not error.retryable:
+            if not error.retryable or time.monotonic() >= ends:
                 raise
         time.sleep(pause(attempt))
     return call()

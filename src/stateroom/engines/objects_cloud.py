@@ -28,7 +28,7 @@ from stateroom.model.errors import StateroomError, StoreUnavailable, Throttled
 if TYPE_CHECKING:
     from obstore import PutMode
 
-SECONDS: Final = 30  # for one request
+SECONDS: Final = 20  # for one request
 REMOVED: Final = 500  # objects that one request removes
 TIMES: Final[Any] = {"timeout": f"{SECONDS}s", "connect_timeout": "5s"}
 _STATUS: Final = re.compile(r"status code: (\d{3})")
