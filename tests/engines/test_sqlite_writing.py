@@ -165,14 +165,21 @@ async def test_closing_finishes_what_is_under_way(tmp_path: Path) -> None:
 
 
 async def test_a_caller_cancelled_before_its_batch_is_started_is_not_written(tmp_path: Path) -> None:
-    async with opened(tmp_path / "s.db", before_commit=Commits(0.03)) as engine:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    async with opened(tmp_path / "s.db", before_commit=hold) as engine:
         engine._writer._pace.quick = False  # type: ignore[union-attr]
         first = asyncio.create_task(engine.commit([Put("t", TEAM, "first", {})]))
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(begun.wait, 20)
         second = asyncio.create_task(engine.commit([Put("t", TEAM, "second", {})]))
         third = asyncio.create_task(engine.commit([Put("t", TEAM, "third", {})]))
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0)  # both wait for their batch
         second.cancel()
+        go_on.set()
         await first
         await third
         rows = await engine.get("t", TEAM, ["first", "second", "third"])
