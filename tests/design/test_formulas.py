@@ -14,8 +14,8 @@ from stateroom.design.document import read_design
 from stateroom.design.facts import SLACK, SOURCES, Facts, table
 from stateroom.design.outputs import outputs
 from stateroom.design.plan import plan
-from stateroom.design.sizes import item_bytes, item_max_bytes, pages, value_bytes
-from stateroom.design.structs import Attr
+from stateroom.design.sizes import item_bytes, item_max_bytes, key_bytes, pages, value_bytes
+from stateroom.design.structs import Attr, Entity
 from stateroom.engines.slack_paging import Tally
 from stateroom.model.attributes import SLACK as TYPE
 from stateroom.model.profiles import size_of
@@ -78,6 +78,14 @@ def test_bytes_of_texts_and_arrays_are_those_that_were_said(text: int, entries: 
     assert item_bytes(attributes, SLACK) == size_of(stored)
     bounded = {**attributes, "t": replace(attributes["t"], max_bytes=text)}
     assert item_max_bytes(bounded, SLACK) == size_of(stored)
+
+
+@FEW
+@given(st.lists(st.sampled_from(["integer", "boolean", f"{TYPE}timestamp", f"{TYPE}user_id"]), min_size=1, max_size=3))
+def test_bytes_of_a_key_are_those_of_its_text(kinds: list[str]) -> None:
+    attributes = {f"a{n}": Attr(f"a{n}", kind) for n, kind in enumerate(kinds)}
+    written = keys.encode([SAMPLES[kind] for kind in kinds])
+    assert key_bytes(Entity("x", tuple(attributes), attributes), SLACK) == len(written)
 
 
 @FEW

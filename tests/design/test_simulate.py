@@ -49,7 +49,7 @@ def off_of(text: str) -> list[object]:
     return [row for row in simulate(found, Options(minutes=2, most=3000, faults=FAULTS)).rows if not row.ok]
 
 
-@settings(SOON, max_examples=40)
+@settings(SOON, max_examples=30)
 @given(designs())
 def test_no_prediction_of_a_generated_design_is_off_by_more_than_a_tenth(text: str) -> None:
     assert off_of(text) == []

@@ -79,10 +79,8 @@ def _plain(kind: str, facts: Facts) -> int:
 
 
 def key_bytes(entity: Entity, facts: Facts) -> int:
-    """Bytes of an average key."""
-    if len(entity.key) == 1:
-        return value_bytes(entity.attributes[entity.key[0]], facts)
-    whole = (f"{SLACK}timestamp", "integer")
+    """Bytes of an average key; whole numbers and yes or no stand in it with all their digits (keys.py)."""
+    whole = (f"{SLACK}timestamp", "integer", "boolean")
     parts = [entity.attributes[part] for part in entity.key]
     return sum(keys.DIGITS if one.type in whole else value_bytes(one, facts) for one in parts) + len(parts) - 1
 
