@@ -23,6 +23,7 @@ from stateroom.design.parts import PREFIX, Access, Plan
 
 RUNS = 5
 MANY_PAGES = 20
+ENOUGH = 6  # runs that came to their end, to see whether they take longer and longer
 FEW = 0.08  # of all calls: where one run of each pattern makes more, the time is too short to tell a rate
 ALL = "(all)"
 
@@ -233,7 +234,8 @@ def _times(rates: Sequence[Access], hour: _Hour, choked: set[str]) -> Iterator[R
     for access in rates:
         took = hour.took.get(access.pattern, [])
         if access.today.worst_ms is None:
-            if choked & set(access.today.calls):
+            ended = len(took) >= ENOUGH or hour.open[access.pattern]  # a run that gave up says nothing of times
+            if choked & set(access.today.calls) and ended:
                 yield Row(access.pattern, "worst_ms", None, None if hour.open[access.pattern] or _grows(took) else 0)
         elif took and access.today.worst_ms == access.today.ms:
             yield Row(access.pattern, "busy_ms", access.today.ms, sorted(ms for _, ms in took)[len(took) // 2])

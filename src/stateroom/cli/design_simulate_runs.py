@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stateroom.cli.design_simulate_clock import now
@@ -218,11 +218,21 @@ class Run:
         if self.pattern.kind == "append":
             return {name: [*self.seen.get(name, []), *self._one_entry(name)] for name in self.pattern.attributes}
         if self.pattern.kind == "update":
-            count = max(1, self.stock.counts[self.entity.name])
-            other = self.stock.item(self.entity.name, (self.number + count // 2) % count)
             own = self.pattern.attributes or tuple(n for n in self.entity.attributes if n not in self.entity.key)
-            return {name: other[name] for name in own if name in other and name != self.key}
+            return next((one for one in self._others(own) if any(self.target.get(n) != one[n] for n in one)), {})
         return {}
+
+    def _others(self, own: Sequence[str]) -> Iterator[Item]:
+        """What other items have there, from far away on; the item's own at last, where there is no other."""
+        count = max(1, self.stock.counts[self.entity.name])
+        for step in range(min(count, 24)):
+            other = self.stock.item(self.entity.name, (self.number + count // 2 + step) % count)
+            yield {name: other[name] for name in own if name in other and name != self.key}
+        yield {name: self._turned(name) for name in own if name in self.target}
+
+    def _turned(self, name: str) -> Any:
+        value = self.target[name]
+        return not value if isinstance(value, bool) else value
 
     def _one_entry(self, name: str) -> list[Any]:
         """One more entry, other than those of other runs."""
