@@ -47,6 +47,7 @@ async def test_each_ordinary_call_is_one_request(engine: Quick) -> None:
         ("GetItem", engine.get("rows", TEAM, ["warm"])),
         ("UpdateItem", engine.commit([Put("rows", TEAM, "a", {"rank": 1})])),
         ("PutItem", engine.commit([Put("rows", TEAM, "b", {"rank": 1}, if_version=0)])),
+        ("UpdateItem", engine.commit([Put("rows", TEAM, "a", {"rank": 1, "n": 1}, condition=attr("rank") == 1)])),
         ("UpdateItem", engine.commit([Update("rows", TEAM, "a", set={"rank": 2}, condition=attr("rank") == 1)])),
         ("UpdateItem", engine.commit([Update("rows", TEAM, "a", add={"n": 2})])),
         ("TransactWriteItems", engine.commit([Append("log", TEAM, "s", "t1", {"n": 1})])),
