@@ -119,7 +119,8 @@ async def opened(url: str) -> Quick:
 
 async def caught(work: Awaitable[object]) -> StateroomError:
     with pytest.raises(StateroomError) as found:
-        await work
+        async with asyncio.timeout(20):
+            await work
     assert WORD not in f"{found.value} {found.value!r}"
     return found.value
 
