@@ -237,7 +237,7 @@ async def storm(site: Site, *, threads: int, messages: int, workers: int, kills:
     """Messages in threads, duplicates, redeliveries, and workers that are killed at random, or cut off."""
     chance = random.Random(20261121)
     site.ingress()
-    running = [site.worker() for _ in range(workers)]
+    running = list(await asyncio.gather(*(asyncio.to_thread(site.worker) for _ in range(workers))))
     if site.network:
         site.network.begin()
     for event in ("app_mention", "message"):
