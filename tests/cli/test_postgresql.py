@@ -192,6 +192,24 @@ def read_role(url: str) -> object:
     return conninfo_to_dict(read_url(url).conninfo)["user"]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("timeout=abc", "?timeout= takes seconds"),
+        ("timeout=nan", "?timeout= takes seconds"),
+        ("timeout=-1", "?timeout= takes seconds"),
+        ("connect_timeout=soon", "?connect_timeout= takes whole seconds"),
+        ("schema=pg_mine", "which are the server's"),
+        ("pooler=yes", "?pooler="),
+        ("nothing=1", "its options are"),
+    ],
+)
+def test_an_option_of_the_url_that_is_wrong_is_named(options: str, words: str) -> None:
+    said = one_line(run(f"postgresql://u:hunter2@127.0.0.1:1/db?{options}", "threads", "export", code=2))
+    assert words in said
+    assert "hunter2" not in said
+
+
 def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
     said = one_line(run("postgresql://u:hunter2@127.0.0.1:1/db", "threads", "export", code=1))
     assert "cannot be reached" in said

@@ -49,14 +49,18 @@ def read_url(url: str) -> Address:
         ports = str(given.get("port", "")).replace(",", "")
         if "@" in parts.path or parts.netloc.count("@") > 1 or parts.fragment or (ports and not ports.isdecimal()):
             raise ValueError  # a password that was cut at a sign of its own, and would be shown
+        if not str(given.get("connect_timeout", "10")).isdecimal():
+            raise WrongUse("?connect_timeout= takes whole seconds")
         conninfo = make_conninfo("", **{**NETWORK, **given})
+    except WrongUse:
+        raise
     except (ValueError, psycopg.Error):
         raise WrongUse(
-            "the PostgreSQL URL cannot be read; it is postgresql://user:password@host:port/database, and each of "
-            "/ ? # [ ] @ % in a password is written as %2F and so on"
+            "the PostgreSQL URL cannot be read; it is postgresql://user:password@host:port/database, each of / ? # "
+            "[ ] @ % in a password is written as %2F and so on; its options are schema, pooler, timeout, libpq's own"
         ) from None
-    if not schema or len(schema.encode()) > 63 or "\0" in schema:
-        raise WrongUse("?schema= takes the name of a schema, 63 bytes at most")
+    if not schema or len(schema.encode()) > 63 or "\0" in schema or schema.startswith("pg_"):
+        raise WrongUse("?schema= takes the name of a schema, 63 bytes at most, and not pg_…, which are the server's")
     if pooler not in POOLERS:
         raise WrongUse("?pooler= is `transaction` (PgBouncer, Supavisor) or `session`")
     where = f"{given.get('host', '')}/{given.get('dbname', '')}"
@@ -64,7 +68,10 @@ def read_url(url: str) -> Address:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 86400:
         raise WrongUse("?timeout= takes seconds, more than 0")
     return seconds
