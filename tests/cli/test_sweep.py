@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from stateroom.cli import main
 from stateroom.engines.port import Put
+from stateroom.model.content import Content
 from stateroom.model.definition import Definition
 from stateroom.store import Store
 from support.retention import OTHER, TEAM, TICKETS, rows_of
@@ -56,6 +57,21 @@ def left() -> list[str]:
             return [row.id for row in await rows_of(store.engine, "tickets")]
 
     return asyncio.run(job())
+
+
+def test_a_folder_is_swept_and_erased_although_it_has_no_indexes(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/kept"
+
+    async def job() -> None:
+        async with Store(url, content=Content("ttl", 1), clock=lambda: 1.7e9) as store:
+            thread = store.team(TEAM).thread("C00000001", "1700000000.000100")
+            await thread.append([{"kind": "request", "parts": []}], turn_id="a")
+
+    asyncio.run(job())
+    swept = run("--json", "--store", url)
+    assert (swept.exit_code, json.loads(swept.stdout)["removed"]) == (0, 1)
+    erased = CliRunner().invoke(main, ["erase", "--team", TEAM, "--yes", "--json", "--store", url])
+    assert (erased.exit_code, json.loads(erased.stdout)["removed"] > 0) == (0, True)
 
 
 def test_it_removes_what_has_expired_without_knowing_the_modules_and_tells_figures() -> None:

@@ -20,6 +20,7 @@ from stateroom.engines import leases
 from stateroom.engines.handle import table_of
 from stateroom.engines.handle_sealing import plainly
 from stateroom.engines.port import Table, changes_table
+from stateroom.engines.steps import fitting
 from stateroom.layers import catalogue
 from stateroom.layers.keys import KEYS
 from stateroom.layers.retention_erase import Erased, Eraser, erase_team, stays, targets
@@ -63,7 +64,7 @@ def erase(
 
     async def job(opened: Store) -> list[Erased]:
         everything = await opened.everything(given)
-        await opened.prepare([table_of(one) for one in everything])
+        await opened.prepare(fitting([table_of(one) for one in everything], opened.engine.capabilities))
         with live("erasing") as told:
 
             def hear(one: Erased) -> None:

@@ -16,6 +16,7 @@ from stateroom.cli.output import json_option, note, print_json, print_table, sto
 from stateroom.cli.progress import live
 from stateroom.engines import leases
 from stateroom.engines.handle import table_of
+from stateroom.engines.steps import fitting
 from stateroom.layers.retention import Sweep, Swept
 from stateroom.layers.retention import sweep as sweep_tables
 from stateroom.layers.walking import BATCH, Pace
@@ -54,7 +55,8 @@ def sweep(
         check_id("team", team)
 
     async def job(opened: Store) -> Sweep:
-        tables = [*(table_of(one) for one in await opened.everything(given)), leases.TABLE]
+        every = [*(table_of(one) for one in await opened.everything(given)), leases.TABLE]
+        tables = fitting(every, opened.engine.capabilities)
         await opened.prepare(tables)
         pace = Pace(opened.clock, ends=None if max_seconds is None else opened.clock() + max_seconds)
         with live("sweeping") as told:
