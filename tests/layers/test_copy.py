@@ -386,6 +386,28 @@ async def test_a_cut_over_that_fails_lets_the_source_go_on(opened: Any, clock: C
     assert (await Inbox(target, clock).due(limit=5))[0] == []
 
 
+async def test_a_cut_over_that_fails_thaws_no_source_that_another_store_has_taken_over(
+    opened: Any, clock: Clock
+) -> None:
+    """It was frozen by a cut-over before: thawed, it and that one's target would both answer."""
+    source, target, other = await opened("sqlite", "memory", "memory")
+    first = await copier_of(source, target, clock)
+    await first.begin()
+    await cut_over(first)
+    second = await copier_of(source, other, clock)
+    run = second.run
+
+    async def broken(**more: Any) -> Copied:
+        done = await run(**more)
+        await other.commit([Delete("tickets", TEAM, "k010")])
+        return done
+
+    second.run = broken  # type: ignore[method-assign]
+    with pytest.raises(CutoverFailed, match="stays frozen"):
+        await cut_over(second)
+    assert await cast(Freezing, source).frozen()
+
+
 async def test_a_cut_over_that_fails_while_it_lets_turns_go_thaws_nothing_and_goes_on(
     opened: Any, clock: Clock
 ) -> None:

@@ -3,7 +3,8 @@
 Rules of this file: nothing acknowledged is lost, since nothing is acknowledged behind the freeze; nothing is answered
 twice, since workers find nothing in the target before the source can no longer be written and every lease there has run
 out. If anything fails before the first is let go, the source is thawed and goes on; from then on both would answer, so
-it stays frozen. A kill leaves it frozen, too: the same command goes on, or `--unfreeze` goes back.
+it stays frozen. A kill leaves it frozen, too: the same command goes on, or `--unfreeze` goes back. A source that was
+frozen before, which another store may have taken over, is thawed by nobody but `--unfreeze`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ PASSES: Final = 6  # behind the freeze two are enough: one that carries and one 
 
 
 class CutoverFailed(StateroomError):
-    """The stores were not the same behind the freeze; the source goes on. `.verdicts` says where they differ."""
+    """The stores were not the same behind the freeze. `.verdicts` says where they differ.
 
-    def __init__(self, verdicts: list[Verdict]) -> None:
+    The source goes on, unless it was frozen before.
+    """
+
+    def __init__(self, verdicts: list[Verdict], *, thawed: bool) -> None:
         names = sorted({one.datastore for one in verdicts if not one.same})
-        super().__init__(f"the target differs in {', '.join(names)}; nothing was switched, the source goes on")
+        then = "the source goes on" if thawed else "the source stays frozen, as it was; `--unfreeze` lets it go on"
+        super().__init__(f"the target differs in {', '.join(names)}; nothing was switched, {then}")
         self.verdicts = verdicts
 
 
@@ -60,6 +65,7 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
     await _until_quiet(source.engine, source.clock, source.wait, quiet)
     told("freezing the source")
     began = source.clock()
+    before = await freezing.frozen()
     try:
         await freezing.freeze(frozen=True)
         await copier.notes.enter(FROZEN)
@@ -70,9 +76,10 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
         told("comparing")
         verdicts = await copier.verify()
         if not copied.settled or copied.failures.count or not all(one.same for one in verdicts):
-            raise CutoverFailed(verdicts)
+            raise CutoverFailed(verdicts, thawed=not before)
     except BaseException:
-        await freezing.freeze(frozen=False)
+        if not before:
+            await freezing.freeze(frozen=False)
         await copier.notes.enter(COPIED)
         raise
     await copier.notes.enter(RELEASING)
