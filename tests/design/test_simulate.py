@@ -55,6 +55,28 @@ def test_no_prediction_of_a_generated_design_is_off_by_more_than_a_tenth(text: s
     assert off_of(text) == []
 
 
+ODD = """
+app: {name: odd}
+entities:
+  lone:
+    key: id
+    attributes: {on: boolean, obj: object, at: timestamp}
+    volume: {initial: 0, per_day: 1}
+    retention: {after: at, days: 36500, mode: soft}
+  many: {key: id, attributes: {on: boolean, rich: rich_text}, volume: {initial: 1000}}
+access_patterns:
+  - {name: none of them, entity: lone, kind: bulk, expected_items: 0, per_minute: 1}
+  - {name: pack, entity: lone, kind: update, attributes: [obj], concurrent: true}
+  - {name: flip, entity: many, kind: update, attributes: [on], concurrent: true}
+  - {name: wrap, entity: many, kind: update, attributes: [rich], concurrent: true}
+"""
+
+
+def test_what_calls_nothing_or_has_one_item_or_is_kept_for_a_century_is_simulated() -> None:
+    rows = simulate(plan(read_design(ODD)), Options(minutes=2, most=3000, faults=FAULTS)).rows
+    assert [row for row in rows if not row.ok] == []
+
+
 @pytest.mark.soak
 @settings(SOON, max_examples=2000)
 @given(designs())

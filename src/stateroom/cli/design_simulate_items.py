@@ -189,7 +189,7 @@ class _Kind:
         since = -days * DAY - 3 * DAY if self.is_due(number) else -DAY / 24
         if attribute.name == self.store.ttl:
             since += days * DAY
-        seconds = self.stock.now + int(since)
+        seconds = max(0, self.stock.now + int(since))  # Slack has no time before 1970
         if attribute.name == self.wide and self.is_due(number):
             return made_time(attribute, seconds, -serial)
         return made_time(attribute, seconds, serial if attribute.name == self.wide else 0)
@@ -225,18 +225,23 @@ def made(attribute: Attr, number: int, size: int, facts: Facts, *, unique: bool 
     if short in _LETTERS:
         return f"{_LETTERS[short]}{number:0{max(size - 1, 2)}d}"
     if kind == "object":
-        return {"v": "x" * max(0, size - 5)}
+        return {"v": _cut(number, size - 5)}
     if short == "rich_text":
-        return {"type": "rich_text", "v": "x" * max(0, size - 19)}
+        return {"type": "rich_text", "v": _cut(number, size - 19)}
     if short == "expanded_rich_text":
-        return {"v": "x" * max(0, size - 5)}
-    return text(number, size) if unique else text(number, size)[:size]
+        return {"v": _cut(number, size - 5)}
+    return text(number, size) if unique else _cut(number, size)
 
 
 def made_entry(attribute: Attr, number: int, facts: Facts) -> Any:
     """One entry of an array."""
     each = Attr("entry", attribute.items or "string", avg_bytes=attribute.avg_bytes)
     return made(each, number, entry_bytes(attribute, facts) - 1, facts, unique=True)
+
+
+def _cut(number: int, size: int) -> str:
+    """A text of that many bytes, as its number has it where there is room."""
+    return text(number, size)[: max(0, size)]
 
 
 def text(number: int, size: int) -> str:

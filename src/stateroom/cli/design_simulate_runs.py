@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stateroom.cli.design_simulate_clock import now
-from stateroom.cli.design_simulate_items import TIMES, Stock, lookup_key, made_entry, made_time
+from stateroom.cli.design_simulate_items import DAY, TIMES, Stock, lookup_key, made_entry, made_time
 from stateroom.cli.design_simulate_slack import Client, Item
 from stateroom.design import keys
 from stateroom.design.entities import AUDIT, CLAIMS, DELETED, EXPIRES, claimed_states, copied, key_attribute, link
@@ -110,7 +110,7 @@ class Run:
         kept = self.entity.retention
         assert kept is not None
         attribute = self.entity.attributes[kept.after]
-        return made_time(attribute, int(now() - kept.days * 86_400 - 86_400), 0)
+        return made_time(attribute, max(DAY, int(now() - kept.days * DAY - DAY)), 0)
 
     def _is_due(self, item: Item) -> bool:
         kept = self.entity.retention
@@ -225,8 +225,9 @@ class Run:
     def _others(self, own: Sequence[str]) -> Iterator[Item]:
         """What other items have there, from far away on; the item's own at last, where there is no other."""
         count = max(1, self.stock.counts[self.entity.name])
-        for step in range(min(count, 24)):
-            other = self.stock.item(self.entity.name, (self.number + count // 2 + step) % count)
+        far = ((self.number + count // 2 + step) % count for step in range(min(count, 24)))
+        for place in (*far, self.number + count):  # the one behind all of them, for who has one alone
+            other = self.stock.item(self.entity.name, place)
             yield {name: other[name] for name in own if name in other and name != self.key}
         yield {name: self._turned(name) for name in own if name in self.target}
 
