@@ -135,7 +135,10 @@ def updates(ran: Ran) -> None:
     old, new = (ran.stock.item(ran.entity.name, n) for n in (1, 2))
     given = {**key_of(ran, 1), **{name: new.get(name) for name in changed}}
     given[changed[0]] = "other" if isinstance(old[changed[0]], str) else 77
-    was = {f"was_{changed[0]}": old[changed[0]]}
+    held = ran.row(ran.entity.name, old)
+    was = {f"was_{name}": held.get(name) for name in changed}
+    for name in changed:  # whichever it is that somebody else has changed
+        assert ran.changed(**given, **{**was, f"was_{name}": "of another"}) == 0
     assert [ran.changed(**given, **was) for _ in range(2)] == [1, 0]
 
 

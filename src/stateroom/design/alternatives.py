@@ -176,7 +176,7 @@ def _write(design: Design, entity: Entity, pattern: Pattern) -> str:
     if pattern.kind in ("update", "append"):
         changed = pattern.attributes or tuple(one for one in entity.attributes if one not in entity.key)
         changes = ", ".join(f"{_name(one)} = :{one}" for one in changed)
-        same = " AND ".join(f"{_name(one)} = :was_{one}" for one in changed[:1])
+        same = " AND ".join(f"{_name(one)} IS NOT DISTINCT FROM :was_{one}" for one in changed)
         return f"UPDATE {name} SET {changes} {here} AND {same}"
     if pattern.kind == "delete" or (pattern.kind == "bulk" and pattern.operation == "delete"):
         return f"DELETE FROM {name} {here}"
