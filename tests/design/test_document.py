@@ -126,3 +126,15 @@ def test_a_design_of_a_manifest_says_what_it_can() -> None:
     definitions = datastores_of({"tickets": {"primary_key": "id", "attributes": {"id": {"type": "string"}}}})
     design = from_definitions(datastores_of(manifest_of(definitions)))
     assert (design.source, [one.name for one in design.entities], design.patterns) == ("definitions", ["tickets"], ())
+
+
+@each("bounds", ["3 AND :m", ":m AND 3", ":a AND :b", ":a AND :a"])
+def test_a_bound_of_the_file_and_one_of_run_time_make_a_range(bounds: str) -> None:
+    for name in ("n", "at"):
+        asked = f'  - {{name: p, entity: a, kind: count, where: "{name} BETWEEN {bounds}"}}\n'
+        assert read_design(BASE + asked).patterns[0].where is not None
+    texts = bounds.replace("3", "'open'")
+    asked = f'  - {{name: p, entity: a, kind: count, where: "state BETWEEN {texts}"}}\n'
+    assert read_design(BASE + asked).patterns[0].where is not None
+    with pytest.raises(DesignInvalid, match="BETWEEN"):
+        read_design(BASE + '  - {name: p, entity: a, kind: count, where: "n BETWEEN 4 AND 3"}\n')

@@ -24,6 +24,8 @@ FUNCTIONS: Final = ("attribute_exists", "attribute_not_exists", "attribute_type"
 WORDS: Final = frozenset(word.lower() for word in (*KEYWORDS.values(), *FUNCTIONS))
 """What an attribute cannot be called and stand in a condition."""
 
+_HIGH: Final = 10**30
+_LAST: Final = "\U0010ffff"
 _NUMBERS: Final = ("integer", "number", f"{SLACK}timestamp")
 
 
@@ -50,7 +52,7 @@ def read_where(text: str, attributes: Mapping[str, Attr], key: str | None) -> Wh
         )
     words, values, parameters = _placeholders(found, attributes)
     try:
-        condition = parse(words, names or None, {**values, **_samples(parameters, attributes)} or None)
+        condition = parse(words, names or None, {**values, **_samples(found, parameters, attributes)} or None)
     except InvalidCondition as error:
         raise BadWhere(f"the condition cannot be read: {error}", "see docs/expressions.md") from None
     equal = dict(_equal(condition, words))
@@ -135,13 +137,23 @@ def _fits(value: Any, about: Attr | None, found: list[str], place: int) -> None:
         raise BadWhere(f"{about.name} never has this value", f"it may be {', '.join(about.values)}")
 
 
-def _samples(parameters: Mapping[str, str], attributes: Mapping[str, Attr]) -> dict[str, Any]:
-    """A value of the right type for each parameter, so that the parser can judge the condition."""
-    kinds = {name: attributes[of].items or attributes[of].type for name, of in parameters.items() if of}
-    sample: dict[str, Any] = dict.fromkeys(parameters, "a")
-    return sample | {
-        name: 1 if kind in _NUMBERS else True if kind == "boolean" else "a" for name, kind in kinds.items()
-    }
+def _samples(
+    found: list[str], parameters: Mapping[str, str], attributes: Mapping[str, Attr]
+) -> dict[str, int | str | bool]:
+    """A value of the right type for each parameter, so that the parser can judge the condition.
+
+    An upper bound is above everything that the file may say, a lower one below it: people give the real ones.
+    """
+    upper = {found[place + 3] for place, token in enumerate(found[:-3]) if token == "BETWEEN"}
+    lower = {found[place + 1] for place, token in enumerate(found[:-3]) if token == "BETWEEN"} - upper
+    sample: dict[str, int | str | bool] = {}
+    for name, of in parameters.items():
+        kind = "string" if not of else attributes[of].items or attributes[of].type
+        if kind in _NUMBERS:
+            sample[name] = _HIGH if name in upper else -_HIGH if name in lower else 1
+        else:
+            sample[name] = True if kind == "boolean" else _LAST if name in upper else "a" if name not in lower else " "
+    return sample
 
 
 def _equal(condition: Condition, words: str) -> Iterator[tuple[str, str]]:
