@@ -1,5 +1,6 @@
 """Each finding has a page, and a design that provokes it; the plain design provokes none of them by itself."""
 
+import re
 from pathlib import Path
 
 from stateroom.design.diff import diff
@@ -101,6 +102,10 @@ PROVOKED: dict[str, str] = {
     "SR-504": text(entity=", retention: {after: at, days: 1}", volume="initial: 1, per_day: 1200000"),
     "SR-505": text(entity=", retention: {after: at, days: 1}"),
     "SR-506": text(attributes=", p: {type: user_id, personal: true}", rest="compliance: {erasure: true}"),
+    "SR-507": text(
+        pattern("kind: bulk, operation: delete, expected_items: 2"),
+        entity=", retention: {after: at, days: 9, legal_hold: true}",
+    ),
     "SR-601": text(volume="initial: 2000"),
     "SR-701": text(pattern("kind: put"), rest="compliance: {audit: true}"),
     "SR-702": text().replace(EXPORT, pattern("kind: get", "out")),
@@ -147,3 +152,76 @@ def test_a_time_below_that_of_one_call_is_told_of_an_external_store_too() -> Non
     (found,) = [one for one in plan(read_design(asked)).findings if one.id == "SR-406"]
     assert "150 ms as one call of the external store" in found.reason
     assert "SR-406" not in ids(asked.replace("max_ms: 100", "max_ms: 200"))
+
+
+def of(id: str, design: str) -> list[str]:
+    return [one.reason for one in plan(read_design(design)).findings if one.id == id]
+
+
+SEALED = "compliance: {encryption: [item.body]}"
+
+
+@each(
+    "fields",
+    [
+        'kind: list, where: "who = :u", expected_items: 1, order: body',
+        "kind: top, expected_items: 1, order: body desc",
+        "kind: aggregate, group_by: body",
+        "kind: aggregate, function: min, attributes: [body]",
+        "kind: unique, attributes: [body]",
+    ],
+)
+def test_whatever_has_to_be_read_by_the_store_may_not_be_encrypted(fields: str) -> None:
+    assert len(of("SR-804", text(pattern(fields), rest=SEALED))) == 1
+    assert not of("SR-804", text(pattern(fields)))
+
+
+def test_reading_and_writing_what_is_encrypted_is_fine() -> None:
+    fields = ("kind: get", "kind: update, attributes: [body]", "kind: aggregate, attributes: [body]")
+    assert not of("SR-804", text(*(pattern(one, f"p{n}") for n, one in enumerate(fields)), rest=SEALED))
+
+
+def test_an_array_whose_entries_are_items_of_their_own_fills_no_item() -> None:
+    log = ", log: {type: array, items: string}"
+    alone = text(pattern("kind: append, attributes: [log], per_minute: 1"), attributes=log)
+    assert of("SR-402", alone)
+    assert not of("SR-402", alone.replace("per_minute: 1", "per_minute: 1, concurrent: true"))
+
+
+def test_an_array_grows_by_the_appends_to_its_own_entity() -> None:
+    log = ", log: {type: array, items: string}"
+    other = "other: {key: id, attributes: {log: {type: array, items: string, max_items: 9}}}"
+    appends = "{name: elsewhere, entity: other, kind: append, attributes: [log], per_minute: 1}"
+    (reason,) = of("SR-402", text(appends, attributes=log, more=other))
+    assert "no pattern says how fast" in reason
+
+
+def test_what_grows_for_another_reason_than_a_lack_of_retention_is_not_told_to_get_one() -> None:
+    grows = "initial: 1, per_day: 5"
+    kept = ", retention: {after: at, days: 9, mode: soft}"
+    assert not of("SR-408", text(entity=kept, volume=grows))
+    found = plan(read_design(text(entity=kept.replace("soft", "soft, legal_hold: true"), volume=grows))).findings
+    (held,) = [one for one in found if one.id == "SR-408"]
+    assert "hold" in held.cure
+
+
+def test_a_soft_sweep_of_what_is_held_removes_nothing() -> None:
+    held = ", retention: {after: at, days: 9, mode: soft, legal_hold: true}"
+    assert not of("SR-507", text(pattern("kind: sweep"), entity=held))
+    assert of("SR-507", text(pattern("kind: sweep"), entity=held.replace("soft", "hard")))
+
+
+def test_a_lookup_names_as_its_writers_those_that_write_it() -> None:
+    patterns = ("kind: put", "kind: append, attributes: [log]", "kind: bulk, expected_items: 9")
+    more = ", log: {type: array, items: string, max_items: 9}"
+    written = text(EQUAL, *(pattern(one, f"w{n}") for n, one in enumerate(patterns)), attributes=more, volume=LARGE)
+    (reason,) = of("SR-307", written)
+    assert reason.endswith("is written by end, w0")
+
+
+@each("app", ["x", "Ünï *| z", "☕"])
+def test_the_store_of_a_region_is_named_as_it_can_be(app: str) -> None:
+    named = text(rest="compliance: {residency: eu}").replace("name: x", f"name: '{app}'")
+    found = plan(read_design(named)).verdicts[0].meets
+    assert re.match(r"dynamodb://eu-central-1/[A-Za-z0-9_.-]+ or ", found)
+    assert "dynamodb://" not in plan(read_design(named.replace("residency: eu", "residency: fr"))).verdicts[0].meets

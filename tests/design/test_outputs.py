@@ -27,6 +27,7 @@ from stateroom.design.parts import Plan
 from stateroom.design.plan import plan
 from stateroom.model.schema import compat
 from stateroom.model.schema.manifest import datastores_of
+from support.tables import each
 
 FOLDER = Path(__file__).parents[2] / "examples" / "designs"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
@@ -71,6 +72,23 @@ def test_the_page_loads_nothing_and_shows_what_is_written_as_text() -> None:
 def test_a_cell_that_a_spreadsheet_would_run_is_marked_as_text() -> None:
     text = (FOLDER / "approvals.yaml").read_text().replace("name: approve,", 'name: "=1+1",')
     assert "'=1+1" in outputs(plan(read_design(text)))["access-patterns.csv"]
+
+
+@each("target", ["slack-hosted", "self-hosted", "mixed"])
+def test_a_design_that_is_only_warned_of_is_built(target: str) -> None:
+    """A state that nothing reaches is a warning, so the Python definitions take it, too."""
+    text = (FOLDER / "approvals.yaml").read_text().replace("slack-hosted", target)
+    text = text.replace("values: [open,", "values: [forgotten, open,")
+    made = plan(read_design(text))
+    assert "SR-303" in {one.id for one in made.findings}
+    assert "forgotten" in outputs(made)["definitions.py"]
+
+
+def test_a_bulk_of_nothing_calls_nothing() -> None:
+    nothing = "  - {name: none of it, entity: request, kind: bulk, expected_items: 0}\n"
+    text = (FOLDER / "approvals.yaml").read_text().replace("compliance:", f"{nothing}compliance:")
+    made = outputs(plan(read_design(text)))["design.md"]
+    assert "| none of it | bulk put on request | none | none |" in made
 
 
 def test_the_same_file_gives_the_same_bytes() -> None:

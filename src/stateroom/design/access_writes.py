@@ -98,15 +98,8 @@ def _lookup_calls(world: World, pattern: Pattern) -> tuple[Call, ...]:
 
 
 def touches(world: World, pattern: Pattern, store: Store) -> int:
-    """How many items of a lookup a write changes: one for a new or deleted item, two where it moves, else none."""
-    cycle = world.design.by_name[pattern.entity].lifecycle
-    if pattern.kind in ("put", "delete"):
-        return 1
-    if pattern.kind == "transition":
-        return 2 if cycle is not None and cycle.attribute in store.of else 0
-    if pattern.kind == "update":
-        return 2 if not pattern.attributes or set(pattern.attributes) & set(store.of) else 0
-    return 0
+    """How many items of a lookup a write changes."""
+    return entities.moves(world.design, pattern, store.of)
 
 
 def claimed(world: World, pattern: Pattern, read: Call, write: Call) -> tuple[Call, ...]:

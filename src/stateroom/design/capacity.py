@@ -24,6 +24,7 @@ from stateroom.design.sizes import (
     kept_days,
     max_bytes,
     pages,
+    removed_by,
     value_bytes,
 )
 from stateroom.design.structs import Attr, Design
@@ -42,7 +43,8 @@ def items_of(design: Design, store: Store, day: float, facts: Facts) -> int:
     """Items of any datastore on a day: those that the compiler adds follow from the rates of their writers."""
     if store.role == "entity":
         return items_on(design.by_name[store.entity or ""], day, facts)
-    daily = sum(per_day(one, facts) for one in design.patterns if one.name in store.writers)
+    writing = [one for one in design.patterns if one.name in store.writers]
+    daily = sum(per_day(one, facts) * (one.expected_items or 0 if one.kind == "bulk" else 1) for one in writing)
     if store.role == "claims":
         return math.ceil(daily * min(day, 1 + facts.ttl_hours / 24))
     if store.role == "state":
@@ -142,9 +144,11 @@ def _arrays(design: Design, store: Store, facts: Facts) -> Iterator[Break]:
     for attribute in store.attributes.values():
         if max_bytes(attribute, facts) is not None:
             continue
-        adding = sum(
-            per_day(p, facts) for p in design.patterns if p.kind == "append" and attribute.name in p.attributes
-        )
+        own = design.of(store.name) if store.role == "entity" else ()
+        appends = [one for one in own if one.kind == "append" and attribute.name in one.attributes]
+        if appends and all(one.concurrent for one in appends):
+            continue  # each entry is an item of its own (access.py)
+        adding = sum(per_day(one, facts) for one in appends if not one.concurrent)
         items = max(1, items_of(design, store, 0, facts))
         each = entry_bytes(attribute, facts)
         free = facts.item_bytes - item_bytes(store.attributes, facts)
@@ -210,9 +214,10 @@ def findings(
     for entity in design.entities:
         if design.source == "definitions" or not entity.volume.known:
             yield finding("SR-409", design, f"entities.{entity.name}", f"{entity.name} has no volume")
-        elif entity.volume.per_day and kept_days(entity, facts) is None:
+        elif entity.volume.per_day and removed_by(entity, facts) == "never":
             reason = f"{entity.name} gets {entity.volume.per_day:g} items a day and loses none"
-            yield finding("SR-408", design, f"entities.{entity.name}", reason)
+            cure = None if entity.retention is None else "have the legal hold's end decided; until then it grows"
+            yield finding("SR-408", design, f"entities.{entity.name}", reason, cure)
 
 
 def _of_sizes(design: Design, one: Capacity) -> Iterator[Finding]:

@@ -6,12 +6,13 @@ and for the model (an inference profile of the same geography).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from stateroom.design.findings import finding
 from stateroom.design.parts import Finding, Store, Verdict
 from stateroom.design.retention import personal
-from stateroom.design.structs import Design
+from stateroom.design.structs import Design, Entity, Pattern
 
 REGIONS: Mapping[str, tuple[str, str]] = {
     "eu": ("eu-central-1", "bedrock:eu."),
@@ -20,6 +21,7 @@ REGIONS: Mapping[str, tuple[str, str]] = {
 }
 """A geography: a region of it for a store, and how the ids of models begin that stay in it."""
 
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")  # as AWS names them
 _SILENT = "Slack's datastore guides and method reference name no region (reference of this project, section 11)"
 _SEALED = "docs/keys.md: sealed with AES-256-GCM before it reaches the engine"
 
@@ -35,9 +37,11 @@ def _residency(design: Design, stores: list[Store]) -> Iterator[Verdict]:
     wanted = design.compliance.residency
     if wanted is None:
         return
-    region, model = REGIONS.get(wanted, (wanted, "a model served in "))
-    store = f"dynamodb://{region}/{design.app.name} or a PostgreSQL in {region}"
-    model = f"STATEROOM_MODEL={model}…" if model.startswith("bedrock") else f"{model}{region}"
+    region, model = REGIONS.get(wanted, (wanted, ""))
+    model = f"STATEROOM_MODEL={model}…" if model else f"a model served in {region}"
+    table = re.sub(r"[^A-Za-z0-9_.-]+", "-", design.app.name).strip("-") or "app"
+    store = f"dynamodb://{region}/{table}" if _REGION.fullmatch(region) else f"a DynamoDB in a region of {region}"
+    store += f" or a PostgreSQL in {region}"
     hosted = [one.name for one in stores if one.home == "slack"]
     meets = f"{store}; {model}"
     if hosted:
@@ -103,9 +107,44 @@ def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) 
             yield finding("SR-803", design, "compliance.audit", one.reason)
     for number, pattern in enumerate(design.patterns):
         sealed = {one.name for one in design.by_name[pattern.entity].attributes.values() if one.encrypted}
-        asked = sorted(sealed & (pattern.where.attributes if pattern.where is not None else frozenset()))
-        if asked:
-            words = f"{pattern.name} asks for {', '.join(asked)}, which is encrypted"
-            yield finding("SR-804", design, f"access_patterns[{number}].where", words)
+        for field, names, verb in _needed(pattern):
+            if found_sealed := sorted(sealed & names):
+                words = f"{pattern.name} {verb} {', '.join(found_sealed)}, which is encrypted"
+                yield finding("SR-804", design, f"access_patterns[{number}].{field}", words)
+    for entity in design.entities:
+        for field, name, verb in _times_and_states(entity):
+            if entity.attributes[name].encrypted:
+                words = f"{entity.name} {verb} {name}, which is encrypted"
+                yield finding("SR-804", design, f"entities.{entity.name}.{field}", words)
     if design.compliance.erasure and not any(personal(one) for one in listed if one.role == "entity"):
         yield finding("SR-805", design, "compliance.erasure", "no attribute is marked personal: true")
+
+
+def _needed(pattern: Pattern) -> Iterator[tuple[str, frozenset[str], str]]:
+    """What the store has to read to serve a pattern: the field that says so, the attributes, and the verb."""
+    if pattern.where is not None:
+        yield "where", pattern.where.attributes, "asks for"
+    for field, name, verb in (
+        ("order", pattern.order, "is ordered by"),
+        ("group_by", pattern.group_by, "is grouped by"),
+        ("on", pattern.on, "joins by"),
+    ):
+        if name is not None:
+            yield field, frozenset({name}), verb
+    counted = pattern.kind == "aggregate" and pattern.function == "count"
+    if pattern.kind in _COMPUTED and not counted:
+        yield "attributes", frozenset(pattern.attributes), _COMPUTED[pattern.kind]
+
+
+_COMPUTED: Mapping[str, str] = {
+    "aggregate": "computes of",
+    "unique": "must find once alone",
+    "increment": "adds to",
+}
+
+
+def _times_and_states(entity: Entity) -> Iterator[tuple[str, str, str]]:
+    if entity.lifecycle is not None:
+        yield "lifecycle", entity.lifecycle.attribute, "has its state in"
+    if entity.retention is not None:
+        yield "retention", entity.retention.after, "ends by"

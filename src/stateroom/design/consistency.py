@@ -5,12 +5,12 @@ Rules of this file: a cure that narrows a race never says that it closes it. Sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from stateroom.design.entities import entries_name
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Finding, Race, StateCheck, Step, Store
-from stateroom.design.structs import Design, Entity, Pattern
+from stateroom.design.structs import Design, Entity, Pattern, walk
 
 RACING = ("transition", "update", "increment", "append", "unique")
 
@@ -144,10 +144,10 @@ def _check(design: Design, entity: Entity) -> StateCheck:
     cycle = entity.lifecycle
     assert cycle is not None
     ways = cycle.transitions
-    reached = _walk(ways, cycle.initial)
+    reached = cycle.reached()
     ends = tuple(state for state, following in ways.items() if not following)
     back = {state: tuple(s for s, following in ways.items() if state in following) for state in ways}
-    finishing = _walk(back, ends)
+    finishing = walk(back, ends)
     done = {(f, one.to) for one in design.of(entity.name) if one.kind == "transition" for f in one.from_}
     missing = [f"{f} -> {t}" for f, following in ways.items() for t in following if (f, t) not in done]
     return StateCheck(
@@ -157,17 +157,6 @@ def _check(design: Design, entity: Entity) -> StateCheck:
         tuple(state for state in ways if ends and state not in finishing and state in reached),
         () if design.source == "definitions" else tuple(missing),
     )
-
-
-def _walk(ways: Mapping[str, tuple[str, ...]], start: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    ahead = list(start)
-    while ahead:
-        state = ahead.pop()
-        if state not in found:
-            found.add(state)
-            ahead += ways.get(state, ())
-    return found
 
 
 def findings(

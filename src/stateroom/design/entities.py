@@ -75,6 +75,21 @@ def writers_of(design: Design, entity: str) -> tuple[str, ...]:
     return tuple(one.name for one in design.of(entity) if one.kind in WRITES and not is_read_bulk(one))
 
 
+def moves(design: Design, pattern: Pattern, of: tuple[str, ...]) -> int:
+    """How many items of a lookup by `of` a pattern changes: one for a new or deleted item, two where it moves.
+
+    None for what many items are written with at once: a lookup learns of these from the nightly rebuild.
+    """
+    cycle = design.by_name[pattern.entity].lifecycle
+    if pattern.kind in ("put", "delete"):
+        return 1
+    if pattern.kind == "transition":
+        return 2 if cycle is not None and cycle.attribute in of else 0
+    if pattern.kind == "update":
+        return 2 if not pattern.attributes or set(pattern.attributes) & set(of) else 0
+    return 0
+
+
 def is_read_bulk(pattern: object) -> bool:
     """Whether a bulk pattern only reads."""
     return getattr(pattern, "kind", "") == "bulk" and getattr(pattern, "operation", "") == "get"
@@ -189,7 +204,8 @@ def lookup_store(
     expected = max(one.expected_items or 1 for one in served)
     names = [one.name for one in served]
     taking = [one.name for one in served if one.kind == "unique"]  # who takes a value puts it there
-    writers = tuple(dict.fromkeys((*writers_of(design, entity.name), *taking)))
+    keeping = [one.name for one in design.of(entity.name) if moves(design, one, of)]
+    writers = tuple(dict.fromkeys((*keeping, *taking)))
     held = {"lookup_key": Attr("lookup_key", "string", avg_bytes=lookup_key_bytes(entity, of, facts), required=True)}
     if many:
         limit = 2 * max(expected, 1)
@@ -338,7 +354,9 @@ def definition_of(store: Store, design: Design, *, indexes: Iterable[tuple[tuple
     cycle = None
     if entity is not None and entity.lifecycle is not None and store.home == "external":
         states = entity.lifecycle
-        cycle = Lifecycle(states.attribute, initial=states.initial, transitions=states.transitions)
+        # Items of a state that nothing leads to (SR-303) are there already or never: refusing them would mend neither.
+        beginning = (*states.initial, *(one for one in states.transitions if one not in states.reached()))
+        cycle = Lifecycle(states.attribute, initial=beginning, transitions=states.transitions)
     attributes = {name: _attribute(one, states_too=cycle is not None) for name, one in store.attributes.items()}
     found = tuple(Index(*names, unique=unique) for names, unique in indexes) if store.home == "external" else ()
     return Definition(store.name, store.key, attributes, ttl=store.ttl, indexes=found, lifecycle=cycle)

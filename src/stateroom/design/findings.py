@@ -284,6 +284,12 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "that was ever written.",
         "give the entity a retention",
     ),
+    "SR-507": Kind(
+        "A pattern that removes what is held",
+        "error",
+        "A legal hold is on, so nothing may be removed for now, and the pattern removes items all the same.",
+        "mark the items instead (mode: soft), or remove the pattern until the hold ends",
+    ),
     # 6xx: evolution
     "SR-601": Kind(
         "A backfill of several runs",
@@ -331,9 +337,10 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "keep the trail in the external store, whose rows are numbered and chained",
     ),
     "SR-804": Kind(
-        "A condition on an encrypted attribute",
+        "An encrypted attribute that the store has to read",
         "error",
-        "Sealed text equals nothing and has no order: the condition would match no item.",
+        "Sealed text equals nothing and has no order: a condition on it matches no item, and nothing can be sorted, "
+        "grouped, added up, kept unique or ended by it.",
         "ask for another attribute, or keep a keyed hash of the value beside it",
     ),
     "SR-805": Kind(

@@ -41,12 +41,14 @@ def _decisions(plan: Plan) -> Table:
         worst = "never ends" if one.today.worst_ms is None else told(one.today.worst_ms)
         served = "external store" if one.home == "external" else f"{one.operation} on {one.datastore}"
         why = one.external.why if one.external is not None else "fits today and in a year"
-        rows.append((one.pattern, served, _calls(one.today), _calls(one.year), worst, why))
+        rows.append((one.pattern, served, _calls(one, one.today), _calls(one, one.year), worst, why))
     return Table(("pattern", "served by", "calls today", "in a year", "worst today", "why"), rows)
 
 
-def _calls(cost: Cost) -> str:
-    return ", ".join(f"{n} {method.removeprefix(PREFIX)}" for method, n in cost.calls.items()) or "1 outside of Slack"
+def _calls(access: Access, cost: Cost) -> str:
+    if access.home == "external":
+        return "1 outside of Slack"
+    return ", ".join(f"{n} {method.removeprefix(PREFIX)}" for method, n in cost.calls.items() if n) or "none"
 
 
 def _findings(plan: Plan) -> Block:

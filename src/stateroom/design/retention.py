@@ -16,7 +16,7 @@ from stateroom.design.facts import Facts, source
 from stateroom.design.findings import finding
 from stateroom.design.parts import PREFIX, Claim, Finding, Retained, Step, Store
 from stateroom.design.sizes import YEAR, batches, item_bytes, items_on, pages, removed_by
-from stateroom.design.structs import Attr, Design, Entity, Where
+from stateroom.design.structs import Attr, Design, Entity, Retention, Where
 from stateroom.design.where import read_where
 
 BULK_DELETE, BULK_PUT = f"{PREFIX}bulkDelete", f"{PREFIX}bulkPut"
@@ -151,6 +151,8 @@ def findings(design: Design, found: Iterable[Retained], stores: Iterable[Store],
             yield finding("SR-502", design, place, f"{one.entity}: {one.due_per_day} items a day are marked and stay")
         if kept is not None and kept.legal_hold and design.compliance.erasure:
             yield finding("SR-503", design, place, f"{one.entity} is held, and the file asks for erasure")
+        if kept is not None and kept.legal_hold:
+            yield from _removing(design, entity, kept)
         if one.how == "ttl" and slack:
             yield finding("SR-501", design, place, f"{one.entity} ends by {one.attribute}")
         if kept is not None and one.how == "sweep" and kept.mode == "hard" and slack:
@@ -166,3 +168,12 @@ def findings(design: Design, found: Iterable[Retained], stores: Iterable[Store],
             yield finding("SR-407", design, place, words)
         if design.compliance.erasure and marked and kept is None:
             yield finding("SR-506", design, f"entities.{one.entity}", f"{one.entity} names people and is kept for ever")
+
+
+def _removing(design: Design, entity: Entity, kept: Retention) -> Iterator[Finding]:
+    """The patterns that remove items of an entity on which a legal hold is. A soft sweep only marks them."""
+    for number, one in enumerate(design.patterns):
+        bulk = one.kind == "bulk" and one.operation == "delete"
+        swept = one.kind == "sweep" and kept.mode == "hard"
+        if one.entity == entity.name and (one.kind == "delete" or bulk or swept):
+            yield finding("SR-507", design, f"access_patterns[{number}]", f"{one.name} removes items of {entity.name}")

@@ -6,7 +6,7 @@ maps a field's path to its line and column, so that a finding can point at the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -48,6 +48,22 @@ class States:
     attribute: str
     transitions: Mapping[str, tuple[str, ...]]
     initial: tuple[str, ...]
+
+    def reached(self) -> frozenset[str]:
+        """The states that items come to from where they begin."""
+        return walk(self.transitions, self.initial)
+
+
+def walk(ways: Mapping[str, tuple[str, ...]], start: Iterable[str]) -> frozenset[str]:
+    """Every state that some transitions lead to, those of the start among them."""
+    found: set[str] = set()
+    ahead = list(start)
+    while ahead:
+        state = ahead.pop()
+        if state not in found:
+            found.add(state)
+            ahead += ways.get(state, ())
+    return frozenset(found)
 
 
 @dataclass(frozen=True)
