@@ -149,6 +149,8 @@ async def test_an_item_is_weighed_as_dynamodb_does(tmp_path: Path) -> None:
         assert not (await answer(client, "estimate_item", item={"text": "x" * 410_000}))["fits"]
         average = await answer(client, "estimate_item", design=DESIGN, entity="request")
         assert next(iter(average["by_attribute"])) == "body"
+        checked = await answer(client, "design_check", design=DESIGN)
+        assert {name: one[2] for name, one in checked["items"].items()}["request"] == average["bytes"]
         assert "There are request" in await refusal(client, "estimate_item", design=DESIGN, entity="nobody")
         assert "either item" in await refusal(client, "estimate_item")
 

@@ -85,6 +85,11 @@ PROVOKED: dict[str, str] = {
     ),
     "SR-306": text(pattern("kind: put, concurrent: true")),
     "SR-307": text(EQUAL, volume=LARGE),
+    "SR-308": text(
+        pattern("kind: increment, attributes: [n], concurrent: true"),
+        pattern("kind: top, order: n desc, expected_items: 3", "best"),
+        attributes=", n: integer",
+    ),
     "SR-401": text(attributes=", big: {type: string, max_bytes: 500000}"),
     "SR-402": text(
         pattern("kind: append, attributes: [log], per_minute: 1"), attributes=", log: {type: array, items: string}"
@@ -225,3 +230,24 @@ def test_the_store_of_a_region_is_named_as_it_can_be(app: str) -> None:
     found = plan(read_design(named)).verdicts[0].meets
     assert re.match(r"dynamodb://eu-central-1/[A-Za-z0-9_.-]+ or ", found)
     assert "dynamodb://" not in plan(read_design(named.replace("residency: eu", "residency: fr"))).verdicts[0].meets
+
+
+def test_what_is_added_in_the_item_itself_may_be_looked_at() -> None:
+    alone = PROVOKED["SR-308"].replace(", concurrent: true", "")
+    assert not of("SR-308", alone)
+    assert not of("SR-308", PROVOKED["SR-308"].replace("name: x", "name: x, target: self-hosted"))
+    assert not of("SR-308", PROVOKED["SR-308"].replace("order: n desc", "order: at desc"))
+
+
+@each("first", [0, 1])
+def test_the_day_on_which_a_tier_is_passed_is_that_of_the_pages(first: int) -> None:
+    """208 items of 5,036 bytes fill a page, so two scans pass 100 calls with the 10,401st item."""
+    fields = "body: {type: string, avg_bytes: 5006}, at: {type: timestamp, required: true}"
+    scans = [f'  - {{name: s{n}, entity: item, kind: count, where: "at > :t", per_minute: 1}}' for n in range(2)]
+    scans = [one.replace("kind: count", "kind: list, expected_items: 5") for one in scans]
+    held = f"  item: {{key: id, attributes: {{{fields}}}, volume: {{initial: {first}, per_day: 40}}}}"
+    grows = plan(read_design("\n".join(["app: {name: x}", "entities:", held, "access_patterns:", *scans])))
+    (capacity, _) = grows.capacity
+    assert capacity.items_per_page == 208
+    (reason,) = [one.reason for one in grows.findings if one.id == "SR-404"]
+    assert reason.endswith(f"passed on day {261 - first}")

@@ -97,10 +97,10 @@ def estimate_item(item: Mapping[str, Any] | None, design: str | None, entity: st
         size = largest = size_of(canonical)
         each = {name: size_of({name: value}) for name, value in canonical.items()}
     elif design is not None and item is None:
-        found = read_design(_short(design, "design")).by_name
-        if entity is None or entity not in found:
-            raise WrongUse(f"which entity? There are {', '.join(found)}")
-        attributes = found[entity].attributes
+        plan = planned(read_design(_short(design, "design")))
+        if entity is None or entity not in plan.design.by_name:
+            raise WrongUse(f"which entity? There are {', '.join(plan.design.by_name)}")
+        attributes = plan.store(entity).attributes  # as it is stored: with its key, and all that the plan adds
         size, largest = item_bytes(attributes, SLACK), item_max_bytes(attributes, SLACK)
         each = {name: item_bytes({name: one}, SLACK) for name, one in attributes.items()}
     else:

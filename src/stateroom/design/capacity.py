@@ -7,7 +7,7 @@ growth has one direction; beyond ten years nothing is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stateroom.design.access import per_day
 from stateroom.design.costs import QUERY
@@ -176,17 +176,17 @@ def _too_slow(design: Design, store: Store, access: Access, facts: Facts) -> Ite
         yield Break(access.pattern, day, Claim(text, day, "days", reason, source("page_bytes", "call_ms")))
 
 
-def tier_day(design: Design, accesses: Iterable[Access], facts: Facts) -> int | None:
-    """The first day on which the queries of all patterns pass their tier."""
-    listed = [one for one in accesses if QUERY in one.today.calls and one.home == "slack"]
-    sizes = {one.entity: one for one in listed}
-    bytes_of = {name: one.today.bytes / one.today.items if one.today.items else 0 for name, one in sizes.items()}
+def tier_day(design: Design, accesses: Iterable[Access], sizes: Mapping[str, int], facts: Facts) -> int | None:
+    """The first day on which the queries of all patterns pass their tier. `sizes`: an item's bytes by datastore."""
+    asked = [
+        (one.per_minute, design.by_name[call.datastore], sizes[call.datastore])
+        for one in accesses
+        for call in one.calls
+        if call.method == QUERY and one.home == "slack"
+    ]
 
     def over(day: int) -> bool:
-        used = 0.0
-        for one in listed:
-            items = items_on(design.by_name[one.entity], day, facts)
-            used += pages(items, math.ceil(bytes_of[one.entity]), facts) * one.per_minute
+        used = sum(rate * pages(items_on(entity, day, facts), size, facts) for rate, entity, size in asked)
         return used > facts.tier(QUERY)
 
     return day_when(over)
@@ -196,12 +196,13 @@ def findings(
     design: Design, found: Iterable[Capacity], accesses: Iterable[Access], uses: Iterable[TierUse], facts: Facts
 ) -> Iterator[Finding]:
     """What is told of sizes and tiers."""
-    listed = list(accesses)
-    for one in found:
+    listed, held = list(accesses), list(found)
+    sizes = {one.datastore: one.item_bytes for one in held}
+    for one in held:
         if one.home == "slack":
             yield from _of_sizes(design, one)
     for use in uses:
-        yield from _of_tier(design, use, listed, facts)
+        yield from _of_tier(design, use, listed, sizes, facts)
     places = {one.name: f"access_patterns[{number}]" for number, one in enumerate(design.patterns)}
     for pattern in design.patterns:
         access = next(one for one in listed if one.pattern == pattern.name)
@@ -233,13 +234,15 @@ def _of_sizes(design: Design, one: Capacity) -> Iterator[Finding]:
             yield finding("SR-402", design, attribute, reason)
 
 
-def _of_tier(design: Design, use: TierUse, accesses: list[Access], facts: Facts) -> Iterator[Finding]:
+def _of_tier(
+    design: Design, use: TierUse, accesses: list[Access], sizes: Mapping[str, int], facts: Facts
+) -> Iterator[Finding]:
     most = ", ".join(f"{name} {calls:g}" for name, calls in sorted(use.by, key=lambda one: -one[1])[:3])
     words = f"{use.method}: {use.today:g} calls in the busiest minute, tier {use.tier} allows {use.allowed} ({most})"
     if use.today > use.allowed:
         yield finding("SR-403", design, "access_patterns", words)
     elif use.year > use.allowed:
-        day = tier_day(design, accesses, facts) if use.method == QUERY else None
+        day = tier_day(design, accesses, sizes, facts) if use.method == QUERY else None
         when = "" if day is None else f", passed on day {day}"
         yield finding("SR-404", design, "access_patterns", f"{words}; {use.year:g} in a year{when}")
     elif use.today > use.allowed * facts.warn_share:

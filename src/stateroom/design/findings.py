@@ -187,6 +187,14 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "Its list of keys is read, changed and put back. Two at once lose one entry until the nightly rebuild.",
         "accept a list that is a day behind in the worst case, or use the external store's index",
     ),
+    "SR-308": Kind(
+        "A pattern that looks at what is kept in entries",
+        "warning",
+        "What several add to at once is kept as one item for each entry, so the attribute of the item itself stays as "
+        "it was put: a condition, an order or a sum over it does not see what was added.",
+        "add up the entries instead, or write their sum into the item by a job; a store that adds in the item (target: "
+        "self-hosted) needs neither",
+    ),
     # 4xx: capacity
     "SR-401": Kind(
         "An item that may be too large",

@@ -12,7 +12,7 @@ from stateroom.design.facts import Facts
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Finding, Store
 from stateroom.design.sizes import key_bytes
-from stateroom.design.structs import Design, Entity
+from stateroom.design.structs import Design, Entity, Pattern
 from stateroom.model.attributes import IN_ARRAYS, SLACK, TYPES
 
 TEAM = f"{SLACK}team_id"
@@ -79,6 +79,13 @@ def _moved(design: Design, homes: Mapping[str, str], accesses: list[Access]) -> 
             yield finding("SR-210", design, f"entities.{entity.name}", f"{entity.name} moves: {why}")
 
 
+def looks_at(pattern: Pattern) -> frozenset[str]:
+    """The attributes of the items that decide what a pattern finds, in which order, and what it computes."""
+    names = {one for one in (pattern.order, pattern.group_by, pattern.on) if one is not None}
+    names |= pattern.where.attributes if pattern.where is not None else frozenset()
+    return frozenset(names | (set(pattern.attributes) if pattern.kind == "aggregate" else set()))
+
+
 REBUILD = "the nightly rebuild alone, since the file has no pattern that does"
 _ASKED = ("in a year", "Slack ", "nothing")
 
@@ -106,6 +113,11 @@ def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Acce
             yield finding("SR-202", design, place, words)
         if access.kind == "list" and pattern.expected_items is None and access.operation != "get":
             yield finding("SR-208", design, place, f"{access.pattern} has no expected_items")
+        if access.home == "slack":
+            for store in stores:
+                if store.role == "entries" and store.entity == access.entity and looks_at(pattern) & set(store.of):
+                    words = f"{access.pattern} looks at {store.of[0]}, whose additions are in {store.name}"
+                    yield finding("SR-308", design, place, words)
     for one in stores:
         if one.role == "lookup":
             words = f"{one.name}: {one.reason.text}, written by {', '.join(one.writers) or REBUILD}"
