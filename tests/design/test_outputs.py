@@ -133,6 +133,24 @@ def test_what_breaks_is_replaced_beside_what_is_there() -> None:
     assert [one.id for one in found.findings] == ["SR-602"]
 
 
+def test_a_mark_of_deletion_is_never_filled_in() -> None:
+    """Its absence says that an item is there: who filled it until none lacks it would delete all."""
+    old = (FOLDER / "approvals.yaml").read_text()
+    found = diff(plan(read_design(old)), plan(read_design(old.replace("mode: hard", "mode: soft"))))
+    (part,) = [one for one in found.parts if "deleted_at" in one.title]
+    assert part.kind == "additive"
+    assert not any("backfill" in line or "count" in line for line in part.commands)
+
+
+def test_another_key_is_a_datastore_beside_the_old_one_and_no_attribute_to_fill() -> None:
+    old = (FOLDER / "approvals.yaml").read_text()
+    new = old.replace("key: request_id", "key: [requester, request_id]")
+    assert new != old
+    found = diff(plan(read_design(old)), plan(read_design(new)))
+    assert [one.title for one in found.parts] == ["Replace the key of request"]
+    assert [one.id for one in found.findings] == ["SR-602"]
+
+
 def test_the_same_design_has_nothing_to_migrate() -> None:
     found = diff(planned("on-call"), planned("on-call"))
     assert (found.changes, found.parts, found.findings) == ((), (), ())

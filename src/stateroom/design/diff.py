@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stateroom.design.entities import definition_of
+from stateroom.design.entities import DELETED, definition_of
 from stateroom.design.evolution import rollout
 from stateroom.design.facts import FORMULA, source
 from stateroom.design.findings import finding
@@ -95,7 +95,13 @@ def _added(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Part]:
             commands = (DEPLOY, *rebuild, DEPLOY)
             yield Part(f"Add the datastore {store.name}", "additive", claim, tuple(_new_store(store)), _LEAVE, commands)
         for change in changes:
-            if change.datastore == store.name and change.kind == "attribute added" and change.attribute is not None:
+            if change.datastore != store.name or change.kind != "attribute added" or change.attribute is None:
+                continue
+            if change.attribute == store.key:
+                continue  # an item cannot be given another key: _rekeyed
+            if store.role == "entity" and change.attribute == DELETED:
+                yield _marked(store)
+            else:
                 yield _filled(old, new, store, change.attribute)
 
 
@@ -107,6 +113,17 @@ def _new_store(store: Store) -> Iterator[Step]:
         yield Step("deploy the readers", "slack deploy", "deploy the readers before it")
     else:
         yield Step(f"deploy the code that writes {store.name}", "slack deploy", "deploy the old code again")
+
+
+def _marked(store: Store) -> Part:
+    """The mark of soft deletion: its absence has a meaning, so a backfill would delete every item."""
+    place, why = f"{store.name}.{DELETED}", "an item that lacks it is there: nothing is filled in"
+    steps = (
+        Step(f"deploy the schema with {DELETED}, declared and not required", "slack deploy", "nothing has changed"),
+        Step(f"deploy readers that ask attribute_not_exists(#{DELETED})", "slack deploy", "deploy the old code again"),
+        Step("deploy the sweep that marks instead of removing", "slack deploy", "deploy the old code again"),
+    )
+    return Part(f"Add {place}", "additive", Claim(f"{place} is new", True, "", why, FORMULA), steps, _LEAVE, (DEPLOY,))
 
 
 def _filled(old: Plan, new: Plan, store: Store, attribute: str) -> Part:
@@ -186,6 +203,8 @@ def _replaced(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Par
             out = f"slack datastore query '{asked}' --to-file {change.datastore}.jsonl"
             forced = DEPLOY.replace("deploy", "deploy --force")
             yield Part(f"Remove {change.place}", "remove", claim, steps, (last,), (DEPLOY, DEPLOY, out, forced))
+        elif change.kind == "primary key changed":
+            yield _rekeyed(change, claim)
         else:
             beside = (
                 Step(
@@ -206,6 +225,22 @@ def _replaced(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Par
                 (still,),
                 (DEPLOY, f"{_START}/backfill.ts)", DEPLOY),
             )
+
+
+def _rekeyed(change: Change, claim: Claim) -> Part:
+    """Another key makes other items, so they go to a datastore beside the old one."""
+    name, other = change.datastore, f"{change.datastore}_2"
+    asked = json.dumps({"datastore": name})
+    steps = (
+        Step(f"add the datastore {other} with the key {change.attribute} beside {name}", "slack deploy"),
+        Step("deploy writers that write both", "slack deploy", "deploy the old code again"),
+        Step(f"export {name}, give each item its new key, and put it into {other} unless it is there", "query, put"),
+        Step("compare the counts: go on only when they are equal", "count", "export and put again"),
+        Step(f"deploy readers of {other}", "slack deploy", "deploy the readers before it"),
+    )
+    commands = (DEPLOY, f"slack datastore query '{asked}' --to-file {name}.jsonl", DEPLOY)
+    back = (Step(f"deploy the readers of {name}: it is still written"),)
+    return Part(f"Replace the key of {name}", "replace", claim, steps, back, commands)
 
 
 def _stored(old: Plan, change: Change) -> bool:
