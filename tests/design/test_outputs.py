@@ -151,6 +151,18 @@ def test_another_key_is_a_datastore_beside_the_old_one_and_no_attribute_to_fill(
     assert [one.id for one in found.findings] == ["SR-602"]
 
 
+def test_what_changes_outside_of_slack_is_told_and_may_break_too() -> None:
+    old = (FOLDER / "approvals.yaml").read_text().replace("slack-hosted", "self-hosted")
+    wider = old.replace("      created_at:", "      urgent: boolean\n      created_at:")
+    other = old.replace("body: {type: string, avg_bytes: 900, max_bytes: 6000}", "body: integer")
+    for new, breaking in ((wider, False), (other, True)):
+        found = diff(plan(read_design(old)), plan(read_design(new)))
+        assert [one.breaking for one in found.changes] == [breaking]
+        assert [one.id for one in found.findings] == ["SR-602"] * breaking
+        assert [one.title for one in found.parts] == ["Change what is kept outside of Slack"]
+        assert found.fills == ()
+
+
 def test_the_same_design_has_nothing_to_migrate() -> None:
     found = diff(planned("on-call"), planned("on-call"))
     assert (found.changes, found.parts, found.findings) == ((), (), ())

@@ -47,14 +47,43 @@ def diff(old: Plan, new: Plan) -> Migration:
     """The migration from one plan to another."""
     before = [definition_of(one, old.design) for one in old.stores if one.home == "slack"]
     after = [definition_of(one, new.design) for one in new.stores if one.home == "slack"]
-    changes = tuple(compare(before, after))
-    parts = (*_added(old, new, changes), *_moved(old, new), *_replaced(old, new, changes))
+    changes, outside = tuple(compare(before, after)), tuple(_outside(old, new))
+    parts = (*_added(old, new, changes), *_moved(old, new), *_replaced(old, new, changes), *_migrated(outside))
     found = [
         finding("SR-602", new.design, _place(new, one), f"{one.place}: {one.kind}; {one.detail}")
-        for one in changes
+        for one in (*changes, *outside)
         if one.breaking
     ]
-    return Migration(changes, parts, tuple(found), tuple(_fills(old, new, changes)))
+    return Migration((*changes, *outside), parts, tuple(found), tuple(_fills(old, new, changes)))
+
+
+def _outside(old: Plan, new: Plan) -> Iterator[Change]:
+    """What changes in the external store, of which `stateroom migrate` has the last word."""
+    homes = ({one.name: one.home for one in of.stores} for of in (old, new))
+    on_slack = {name for of in homes for name, home in of.items() if home == "slack"}
+    before, after = (
+        [definition_of(one, of.design) for one in of.stores if one.name not in on_slack] for of in (old, new)
+    )
+    for change in compare(before, after):
+        detail = "stateroom migrate apply does it"
+        if change.breaking:
+            detail = "stateroom migrate plan says whether rows hold what would be lost; apply refuses it unasked"
+        yield change._replace(detail=detail, code=None)
+
+
+def _migrated(outside: tuple[Change, ...]) -> Iterator[Part]:
+    if not outside:
+        return
+    places = ", ".join(dict.fromkeys(one.place for one in outside))
+    claim = Claim(f"the external store changes at {places}", len(outside), "changes", "the new design says so", FORMULA)
+    steps = (
+        Step("read what would be done, and what it would lose", "stateroom migrate plan"),
+        Step("add what is new", "stateroom migrate apply --stage pre", "run it again"),
+        Step("deploy the code with the new definitions.py", "", "deploy the old code again"),
+        Step("take away what is no longer defined", "stateroom migrate apply --stage post", "run it again"),
+    )
+    back = (Step("until the last step: deploy the code before it. After it: only from a backup"),)
+    yield Part("Change what is kept outside of Slack", "additive", claim, steps, back)
 
 
 def _fills(old: Plan, new: Plan, changes: tuple[Change, ...]) -> Iterator[Fill]:

@@ -183,7 +183,7 @@ def migration(plan: Plan, found: Migration | None) -> list[Block]:
         return [*listed, *_next_attribute(plan)]
     rows = [(one.place, one.kind, "breaks" if one.breaking else "fine", one.detail) for one in found.changes]
     listed += (
-        [Heading(2, "What changes"), Table(("place", "change", "verdict", "what Slack says"), rows)] if rows else []
+        [Heading(2, "What changes"), Table(("place", "change", "verdict", "what its store says"), rows)] if rows else []
     )
     if found.fills:
         filled = [(f"{one.datastore}.{one.attribute}", json.dumps(one.value)) for one in found.fills]
