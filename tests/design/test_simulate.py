@@ -63,11 +63,12 @@ entities:
     attributes: {on: boolean, obj: object, at: timestamp}
     volume: {initial: 0, per_day: 1}
     retention: {after: at, days: 36500, mode: soft}
-  many: {key: id, attributes: {on: boolean, rich: rich_text}, volume: {initial: 1000}}
+  many: {key: id, attributes: {on: boolean, rich: rich_text, label: string}, volume: {initial: 1000}}
 access_patterns:
   - {name: none of them, entity: lone, kind: bulk, expected_items: 0, per_minute: 1}
   - {name: pack, entity: lone, kind: update, attributes: [obj], concurrent: true}
   - {name: flip, entity: many, kind: update, attributes: [on], concurrent: true}
+  - {name: name it, entity: many, kind: unique, attributes: [label], concurrent: true}
   - {name: wrap, entity: many, kind: update, attributes: [rich], concurrent: true}
 """
 

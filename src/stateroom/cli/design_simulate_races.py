@@ -28,10 +28,10 @@ async def races(stage: Stage) -> list[Row]:
     patterns = {one.name: one for one in stage.plan.design.patterns}
     rows: list[Row] = []
     for race in stage.plan.races:
-        if race.pattern in served and patterns[race.pattern].concurrent:
-            rows += await _raced(stage, race, patterns[race.pattern], served[race.pattern])
-        elif race.pattern in served and patterns[race.pattern].kind == "unique":
+        if race.pattern in served and patterns[race.pattern].kind == "unique":
             rows += await _unique(stage, patterns[race.pattern], served[race.pattern])
+        elif race.pattern in served and patterns[race.pattern].concurrent:
+            rows += await _raced(stage, race, patterns[race.pattern], served[race.pattern])
     for access in stage.accesses:
         if patterns[access.pattern].kind == "put" or _entries(stage, access) is not None:
             rows.append(await _repeated(stage, access))
