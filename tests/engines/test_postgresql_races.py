@@ -180,6 +180,17 @@ async def test_callers_that_leave_lose_no_connection_and_hold_up_nobody(engine: 
     assert lines._free + len(lines._idle) == 16
 
 
+async def test_a_connection_that_was_left_in_pipeline_mode_is_lent_to_nobody(engine: PostgresEngine) -> None:
+    """Where a caller leaves in the middle of a group: nothing sent later would be answered before the deadline."""
+    await engine.commit([Put("rows", TEAM, "here", {})])
+    ((lines, _),) = engine._sides.values()
+    async with lines.line() as connection:
+        connection.pgconn.enter_pipeline_mode()
+    (row,) = await asyncio.wait_for(engine.get("rows", TEAM, ["here"]), 10)
+    assert row is not None
+    assert connection.closed
+
+
 async def test_a_row_that_somebody_locks_holds_up_its_own_writers_only(engine: PostgresEngine, url: str) -> None:
     await engine.commit([Put("rows", TEAM, "locked", {"n": 0}), Put("rows", TEAM, "free", {})])
     holder = await raw(url)

@@ -77,7 +77,10 @@ class Lines:
         """Back from who took it."""
         self._out.pop(connection, None)
         self._late.discard(connection)
-        if self._closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:  # or gone: UNKNOWN
+        pgconn = connection.pgconn
+        # Not idle: in a transaction, or gone. A caller that left in the middle of a group may leave the connection in
+        # pipeline mode, in which nothing that is sent later is ever answered.
+        if self._closed or pgconn.transaction_status != TransactionStatus.IDLE or pgconn.pipeline_status:
             self._drop(connection)
             return
         self._idle.append((connection, time.monotonic()))
