@@ -29,18 +29,18 @@ install: $(STAMP) ## make .venv with all extras and the test tools, from the has
 
 # The stamp depends on what decides the content of .venv, so an unchanged tree costs nothing.
 # Byte code is made here, because each test starts processes and some machines keep them from writing it themselves.
-# uv is quicker; where no uv can be had, pip installs the same hashed lock.
+# uv is quicker; where it cannot be had, or knows no index that it can reach, pip installs the same hashed lock.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "Stateroom needs Python 3.11 to 3.13; $(PYTHON) is another. Try: make install PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); then \
-	  set -x; $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock && \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) && ( set -x; \
+	  $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . ); then :; \
 	else \
-	  echo "uv $(UV_VERSION) cannot be had; pip does it, more slowly."; \
+	  echo "uv $(UV_VERSION) does not reach the packages here (it does not read pip's settings); pip does it, more slowly."; \
 	  set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
 	fi
