@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stateroom.bot import worker
 from stateroom.bot.lane import STOPPED
-from stateroom.bot.responder import Answer, Ask, exchange
 from stateroom.emulator.config import SEED_SECRET
 from stateroom.layers.inbox import Inbox, turns
 from stateroom.slack.app_manifest import Choice, app_manifest
@@ -18,45 +16,13 @@ from stateroom.slack.prompts import Prompt
 from stateroom.store import Store
 from support.bot import MENTION, bot, children, envelope, environment, post_async
 from support.local_slack import LocalSlack, eventually
+from support.slow_model import Slow
 
 pytestmark = pytest.mark.service
 TEAM, CHANNEL, DM = "T00000001", "C00000001", "D00000001"
 AGENT = ("mentions", "threads", "direct", "agent")
 PANE = ("mentions", "threads", "direct", "assistant")
 PROMPTS = (Prompt("Help", "What can you do?"),)
-
-
-class Slow:
-    """A model that says one piece, then waits until it is let go."""
-
-    def __init__(self, *pieces: str) -> None:
-        self.pieces = pieces
-        self.go = asyncio.Event()
-        self.asked = 0
-        self.cut = 0
-
-    async def answer(self, ask: Ask, result: Answer) -> AsyncGenerator[str, None]:
-        self.asked += 1
-        try:
-            for piece in self.pieces:
-                yield piece
-            await self.go.wait()
-        except (asyncio.CancelledError, GeneratorExit):
-            self.cut += 1
-            raise
-        result.text = "the whole answer"
-        result.messages = exchange(ask.text, result.text, ask.now, "slow")
-        yield result.text
-
-
-@pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Slow]:
-    def choose(*pieces: str) -> Slow:
-        model = Slow(*pieces)
-        monkeypatch.setattr(worker, "responder_of", lambda _: model)
-        return model
-
-    return choose
 
 
 @pytest.fixture
@@ -191,8 +157,8 @@ async def test_a_stop_heard_by_another_process_survives_the_workers_death(slack:
         first = begin(["worker"], slow, tmp_path / "first.log")
         ts = slack.say(f"{MENTION} hello")
         await eventually(lambda: [m for m in slack.replies(ts) if len(m["text"]) > 20], 20)
+        first.kill()  # before it can hear of the stop by itself, and end its answer with what is there
         await send(ingress.url, stop(ts))
-        first.kill()
         begin(["worker"], environment(slack, store), tmp_path / "second.log")
         (answer,) = await eventually(lambda: [m for m in slack.replies(ts) if not m.get("streaming")], 20)
         assert (answer["text"], await until_done(store)) == (STOPPED["text"], [("done", "stopped")])

@@ -5,7 +5,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,18 +15,25 @@ from stateroom.bot.interactions import HELP, IDLE, STOPPING
 from stateroom.slack.signing import sign
 from support.bot import MENTION, bot
 from support.local_slack import LocalSlack, eventually
+from support.slow_model import Slow
 
 pytestmark = pytest.mark.service
 SECRET = "local-signing-secret"
 USER = {"id": "U00000001"}
 TEAM = {"id": "T00000001"}
+SO_FAR, WHOLE = "So far this", "the whole answer"
 DOORS = ("/slack/interactions", "/slack/commands")
 
 
 @pytest.fixture
-async def url(slack: LocalSlack) -> AsyncIterator[str]:
-    """A bot that speaks slowly enough to be stopped."""
-    async with bot(slack, offline_pace=0.05) as address:
+def model(says: Callable[..., Slow]) -> Slow:
+    return says(f"{SO_FAR} ")
+
+
+@pytest.fixture
+async def url(slack: LocalSlack, model: Slow) -> AsyncIterator[str]:
+    """A bot that says as much as `SO_FAR`, then nothing until its model is let go."""
+    async with bot(slack) as address:
         yield address
 
 
@@ -58,7 +65,7 @@ async def command(url: str, text: str, **more: str) -> dict[str, Any]:
 
 async def streaming(slack: LocalSlack, ts: str) -> dict[str, Any]:
     """The answer while it grows."""
-    return (await eventually(lambda: [m for m in slack.replies(ts) if m.get("streaming") and len(m["text"]) > 60]))[0]
+    return (await eventually(lambda: [m for m in slack.replies(ts) if m.get("streaming") and SO_FAR in m["text"]]))[0]
 
 
 async def ended(slack: LocalSlack, ts: str) -> dict[str, Any]:
@@ -134,19 +141,18 @@ async def test_the_shortcut_on_a_streamed_answer_ends_it_with_what_is_there(slac
     message = {"ts": answer["ts"], "thread_ts": ts}
     stop = {"type": "message_action", "callback_id": "stateroom_stop", "channel": {"id": "C00000001"}}
     assert (await interact(url, **stop, message=message, action_ts=f"{time.time():.6f}"))[0] == 200
-    final = await ended(slack, ts)
-    assert final["text"].startswith("I am running offline")
-    assert not final["text"].endswith("I will still know it.")
+    assert (await ended(slack, ts))["text"].strip() == SO_FAR
 
 
 async def test_the_command_stops_what_is_said_to_the_one_who_asks_and_to_nobody_else(
-    slack: LocalSlack, url: str
+    slack: LocalSlack, url: str, model: Slow
 ) -> None:
     mine = slack.say(f"{MENTION} hello", user="U00000001")
     theirs = slack.say(f"{MENTION} hello", user="U00000002")
     await streaming(slack, mine)
     await streaming(slack, theirs)
     assert (await command(url, "stop"))["text"] == STOPPING
-    assert not (await ended(slack, mine))["text"].endswith("I will still know it.")
-    assert (await ended(slack, theirs))["text"].endswith("I will still know it.")
+    assert (await ended(slack, mine))["text"].strip() == SO_FAR
+    model.go.set()
+    assert (await ended(slack, theirs))["text"] == WHOLE
     assert (await command(url, "stop"))["text"] == IDLE

@@ -68,9 +68,9 @@ async def test_retry_after_a_lost_answer_posts_once(shown: Shown) -> None:
     failed = shown.page.locator(".msg-outgoing.is-failed")
     await expect(failed).to_be_visible()
     await shown.page.unroute(SEND)
-    await shown.page.unroute("**/_sim/state*")
     await failed.get_by_role("button", name="Retry").click()
     await expect(failed).to_have_count(0)
+    await shown.page.unroute("**/_sim/state*")
     await expect(shown.messages).to_have_count(1)
     assert [one["text"] for one in shown.slack.messages()] == ["once"]
 
