@@ -17,6 +17,7 @@ from stateroom.model.errors import StateroomError, StoreUnavailable, Throttled
 
 TRIES: Final = 5  # at one request that may be sent again
 PAUSE: Final = 0.05  # seconds before the second one; doubles
+PATIENCE: Final = 30.0  # seconds in which a write may lose races
 LONG = 25.0  # seconds after which nothing is sent again: five times a request's own limit would be minutes
 T = TypeVar("T")
 
@@ -79,6 +80,25 @@ def mark() -> str:
 def pause(attempt: int) -> float:
     """Seconds to wait before another try: growing, and not the same for everybody."""
     return min(PAUSE * float(2**attempt), 1.0) * (0.5 + random.random())
+
+
+class Race:
+    """A write that others may come before, over and over."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._ends = time.monotonic() + PATIENCE
+        self._lost = 0
+
+    def lost(self, most: float = 0.25, *, first: bool = True) -> None:
+        """Wait for the next try, `most` seconds or less; `first`: behind the first loss, too. StoreUnavailable when it
+        has gone on for too long."""
+        if time.monotonic() > self._ends:
+            detail = "other writers came between too many times; try again"
+            raise StoreUnavailable(self._place, "busy", detail, retryable=True) from None
+        if first or self._lost:
+            time.sleep(min(pause(self._lost - (not first)), most))
+        self._lost += 1
 
 
 def settled(bucket: Bucket, key: str, data: bytes, tag: str | None) -> str:

@@ -8,7 +8,6 @@ for the page behind it, so that a walk lists once.
 from __future__ import annotations
 
 import heapq
-import time
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +18,11 @@ from typing import Any, Final
 
 from stateroom.engines import objects_names as names
 from stateroom.engines.decide import alive, decide
-from stateroom.engines.objects_bucket import Bucket, Found, Lost, again, pause, settled
+from stateroom.engines.objects_bucket import Bucket, Found, Lost, Race, again, settled
 from stateroom.engines.objects_forms import gone_data, read_row, row_data, wrong
 from stateroom.engines.port import Check, Delete, Page, Put, Query, Row, Update, Written
 from stateroom.expr.evaluate import evaluate
-from stateroom.model.errors import StoreUnavailable
 
-PATIENCE: Final = 30.0  # seconds in which a write may lose races
 AHEAD: Final = 64  # objects read at once where a condition leaves out some
 KEPT: Final = 8  # listings kept for the next page
 
@@ -102,7 +99,7 @@ class Items:
     def write(self, write: Put | Update | Delete | Check, now: Callable[[], float]) -> Written:
         """Do it, again and again while others come between. ConditionFailed."""
         key = names.item(write.table, write.team, write.id)
-        ends, attempt = time.monotonic() + PATIENCE, 0
+        race = Race(self._bucket.place)
         if (
             type(write) is Put
             and write.condition is None
@@ -116,11 +113,7 @@ class Items:
             try:
                 return self._tried(write, key, now())
             except Lost:
-                if time.monotonic() > ends:
-                    detail = "other writers came between too many times; try again"
-                    raise StoreUnavailable(self._bucket.place, "busy", detail, retryable=True) from None
-            time.sleep(min(pause(attempt), 0.25))
-            attempt += 1
+                race.lost()
 
     def page(self, query: Query, now: float) -> Page:
         """Rows of one team by id, or all of a walk, or those past their expiry."""

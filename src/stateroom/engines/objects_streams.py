@@ -8,7 +8,6 @@ otherwise: the last number and whose turns there were, never words that somebody
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from stateroom.engines import objects_names as names
 from stateroom.engines.decide import alive
-from stateroom.engines.objects_bucket import Bucket, Found, Lost, again, pause, settled
+from stateroom.engines.objects_bucket import Bucket, Found, Lost, Race, again, settled
 from stateroom.engines.objects_forms import (
     Entry,
     Snapshot,
@@ -30,11 +29,11 @@ from stateroom.engines.objects_forms import (
     read_turns,
     wrong,
 )
-from stateroom.engines.objects_items import PATIENCE, Reader
+from stateroom.engines.objects_items import Reader
 from stateroom.engines.objects_names import Stream
 from stateroom.engines.port import Append, Rewrite, Row, Truncate, Written, log_id
 from stateroom.model.codec import decode, encode
-from stateroom.model.errors import ConditionFailed, StateroomError, StoreUnavailable
+from stateroom.model.errors import ConditionFailed, StateroomError
 
 RECENT: Final = 32  # entries that a snapshot holds, and
 RECENT_BYTES: Final = 256 * 1024  # how large they may be together
@@ -81,7 +80,7 @@ class Streams:
     def append(self, write: Append) -> Written:
         """One put where the end is known. Lost races go on with the next number."""
         stream = Stream(write.table, write.team, write.stream)
-        ends, attempt, lost = time.monotonic() + PATIENCE, 0, 0
+        race, lost = Race(self._bucket.place), 0
         tail, fresh = self._tail(stream), False
         while True:
             known = tail.turns.get(write.turn_id)
@@ -98,14 +97,9 @@ class Streams:
             try:
                 settled(self._bucket, key, entry_data(stream, entry), None)
             except Lost:
-                if time.monotonic() > ends:
-                    detail = "other writers came between too many times; try again"
-                    raise StoreUnavailable(self._bucket.place, "busy", detail, retryable=True) from None
+                race.lost(0.1, first=False)
                 tail = self._overtaken(stream, tail, key, lost)
                 lost += 1
-                if lost > 1:
-                    time.sleep(min(pause(attempt), 0.1))
-                    attempt += 1
                 continue
             return self._appended(stream, tail, entry)
 
@@ -183,21 +177,17 @@ class Streams:
     def rewrite(self, write: Rewrite) -> Written:
         """Replace an entry, after no snapshot can hold the old one any more. ConditionFailed."""
         stream = Stream(write.table, write.team, write.stream)
-        ends, attempt = time.monotonic() + PATIENCE, 0
+        race = Race(self._bucket.place)
         while True:
             try:
                 return self._rewritten(stream, write)
             except Lost:
-                if time.monotonic() > ends:
-                    detail = "other writers came between too many times; try again"
-                    raise StoreUnavailable(self._bucket.place, "busy", detail, retryable=True) from None
-            time.sleep(min(pause(attempt), 0.25))
-            attempt += 1
+                race.lost()
 
     def truncate(self, write: Truncate) -> Written:
         """Erase a stream: close it behind its last entry, move its snapshot on, then remove what it had."""
         stream = Stream(write.table, write.team, write.stream)
-        ends, attempt = time.monotonic() + PATIENCE, 0
+        race = Race(self._bucket.place)
         while True:
             look = self.look(stream, skip=True)
             if look.last == 0:
@@ -207,11 +197,7 @@ class Streams:
             try:
                 settled(self._bucket, key, erased_data(stream, look.last + 1), None)
             except Lost:
-                if time.monotonic() > ends:
-                    detail = "other writers came between too many times; try again"
-                    raise StoreUnavailable(self._bucket.place, "busy", detail, retryable=True) from None
-                time.sleep(min(pause(attempt), 0.25))
-                attempt += 1
+                race.lost()
                 continue
             self._forget(stream)
             self._clear(stream, Look(look.generation + 1, tag=look.tag, snapshot=look.snapshot))

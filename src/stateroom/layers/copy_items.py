@@ -10,9 +10,9 @@ process leaves the target alone where the source is as it was (copy_seen.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from stateroom.engines.port import Delete, Engine, Query, Row, Write
 from stateroom.layers.copy_rows import alive, carried, put_of, same, size_of
@@ -28,6 +28,7 @@ _SAMPLE: Final = 8
 
 Position = tuple[Any, ...] | None
 T = TypeVar("T")
+P = TypeVar("P", bound=tuple[Any, ...])  # a place: what a row is ordered by
 Key = tuple[str, str]  # team, id
 
 
@@ -85,23 +86,33 @@ def key_of(row: Row) -> Key:
     return row.team, row.id
 
 
-class Stretches:
-    """The target's rows of a table in order, handed out up to a place."""
+class Stretches(Generic[P]):
+    """The target's rows of a table in order, handed out up to a place; those up to `behind` were dealt with before."""
 
-    def __init__(self, side: Side, table: str, after: Position) -> None:
-        self._pages = side.pages(table, after)
+    def __init__(
+        self, pages: AsyncGenerator[tuple[list[Row], Position], None], place_of: Callable[[Row], P], behind: P | None
+    ) -> None:
+        self._pages = pages
+        self._place_of = place_of
+        self._behind = behind
         self._rows: list[Row] = []
         self._ended = False
 
-    async def until(self, place: Position) -> list[Row]:
-        """Those not handed out yet, up to that team and id; all, with None."""
+    def skip(self, place: P) -> None:
+        """Those up to there are not asked for."""
+        self._behind = place
+
+    async def until(self, place: P | None) -> list[Row]:
+        """Those not handed out yet, up to there; all, with None."""
         found: list[Row] = []
         while True:
             for number, row in enumerate(self._rows):
-                if place is not None and (row.team, row.id) > place:
+                here = self._place_of(row)
+                if place is not None and here > place:
                     self._rows = self._rows[number:]
                     return found
-                found.append(row)
+                if self._behind is None or here > self._behind:
+                    found.append(row)
             self._rows = []
             if self._ended:
                 return found
@@ -143,7 +154,7 @@ class Step(NamedTuple):
 async def beside(route: Route, after: Position, seen: Seen) -> AsyncGenerator[Step, None]:
     """The walk, where both stores have one order; `seen` is filled if it begins at the beginning."""
     source, table = route.source, route.table
-    there = Stretches(route.target, table, after)
+    there = Stretches(route.target.pages(table, after), key_of, None)
     noted = after is None
     async for rows, position in ahead(source.pages(table, after)):
         if not rows and position is not None:
@@ -162,14 +173,14 @@ async def beside(route: Route, after: Position, seen: Seen) -> AsyncGenerator[St
 async def beside_again(route: Route, seen: Seen) -> AsyncGenerator[Step, None]:
     """The walk behind one that has filled `seen`. No step has a place to go on from."""
     source, table, known = route.source, route.table, Seen()
-    there: Stretches | None = None
+    there: Stretches[Key] | None = None
     start: Position = None
     async for rows, end in stretches(ahead(source.pages(table)), seen.ends, key_of):
         moved = (0, 0)
         digest = digest_of(rows)
         if not seen.same(end, digest):
             now = source.clock()
-            there = there or Stretches(route.target, table, start)
+            there = there or Stretches(route.target.pages(table, start), key_of, None)
             moved = await _settle(route, route.wanted(rows, now), await there.until(end or None), now)
         elif there is not None:
             await there.close()

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from stateroom.engines.port import Append, Rewrite, Row, Truncate, Written
-from stateroom.layers.copy_items import Position, Route, Side, Step, ahead
+from stateroom.layers.copy_items import Position, Route, Step, Stretches, ahead
 from stateroom.layers.copy_rows import same
 from stateroom.layers.copy_seen import LAST, Seen, digest_of, stretches
 from stateroom.layers.copy_write import persist
@@ -28,43 +28,6 @@ def place_of(row: Row) -> Place:
     return row.team, stream_of(row), row.version
 
 
-class Stretches:
-    """The target's entries in order, handed out up to a place; those up to `behind` were dealt with before."""
-
-    def __init__(self, side: Side, table: str, behind: Place | None) -> None:
-        self._pages = side.pages(table)
-        self._behind = behind
-        self._rows: list[Row] = []
-        self._ended = False
-
-    def skip(self, place: Place) -> None:
-        """Those up to there are not asked for."""
-        self._behind = place
-
-    async def until(self, place: Place | None) -> list[Row]:
-        """Those not handed out yet, up to there; all, with None."""
-        found: list[Row] = []
-        while True:
-            for number, row in enumerate(self._rows):
-                if place is not None and place_of(row) > place:
-                    self._rows = self._rows[number:]
-                    return found
-                if self._behind is None or place_of(row) > self._behind:
-                    found.append(row)
-            self._rows = []
-            if self._ended:
-                return found
-            page = await anext(self._pages, None)
-            if page is None:
-                self._ended = True
-            else:
-                self._rows, self._ended = page[0], page[1] is None
-
-    async def close(self) -> None:
-        """Let go of the walk."""
-        await self._pages.aclose()
-
-
 async def streams(
     route: Route, after: Position, behind: Place | None, seen: Seen
 ) -> AsyncGenerator[tuple[Step, Place | None], None]:
@@ -73,7 +36,7 @@ async def streams(
     `seen` is filled if it begins at the beginning.
     """
     source, table = route.source, route.table
-    there = Stretches(route.target, table, behind)
+    there = Stretches(route.target.pages(table), place_of, behind)
     walk, noted = _Walk(route), after is None
     async for rows, position in ahead(source.pages(table, after)):
         if not rows and position is not None:
@@ -91,7 +54,7 @@ async def streams(
 async def streams_again(route: Route, seen: Seen) -> AsyncGenerator[tuple[Step, None], None]:
     """The walk behind one that has filled `seen`. No step has a place to go on from."""
     known, walk = Seen(), _Walk(route)
-    there = Stretches(route.target, route.table, None)
+    there = Stretches(route.target.pages(route.table), place_of, None)
     start: Any = None
     async for rows, end in stretches(ahead(route.source.pages(route.table)), seen.ends, place_of):
         step = Step(len(rows), 0, 0, None)
