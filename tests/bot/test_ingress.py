@@ -1,9 +1,13 @@
 """The door: what is refused, what is acknowledged, and when."""
 
+import asyncio
+import http.client
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
+from stateroom.bot.ingress import PROBES
 from stateroom.slack.signing import sign
 from support.bot import bot, envelope, mention, post_async
 from support.local_slack import LocalSlack
@@ -64,6 +68,25 @@ async def test_what_is_no_object_is_400(slack: LocalSlack, body: bytes) -> None:
 async def test_a_body_over_one_mebibyte_is_413(slack: LocalSlack) -> None:
     async with bot(slack, worker=False) as url:
         assert (await post_async(url, b"x" * (1024 * 1024 + 1)))[0] == 413
+
+
+async def test_a_probe_answers_head_as_get_without_its_body_and_nothing_else_does(slack: LocalSlack) -> None:
+    def asked(connection: http.client.HTTPConnection, method: str, path: str) -> tuple[int, list[str | None], bytes]:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        headers = [answer.getheader(name) for name in ("content-type", "content-length")]
+        return answer.status, headers, answer.read()
+
+    async with bot(slack, worker=False) as url:
+        one = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)  # kept, so that a stray body would be seen
+        for path in sorted(PROBES):
+            status, headers, body = await asyncio.to_thread(asked, one, "GET", path)
+            assert (status, headers[1]) == (200, str(len(body)))
+            assert await asyncio.to_thread(asked, one, "HEAD", path) == (200, headers, b"")
+        assert (await asyncio.to_thread(asked, one, "HEAD", "/slack/events"))[0] == 405
+        assert (await asyncio.to_thread(asked, one, "HEAD", "/nowhere"))[0] == 404
+        assert (await asyncio.to_thread(asked, one, "POST", "/healthz"))[0] == 405
+        one.close()
 
 
 async def test_a_malformed_id_is_refused_and_not_stored(slack: LocalSlack) -> None:

@@ -62,6 +62,7 @@ _YOUNG: Final = 10.0  # seconds since a thread's first message in which its ment
 _OVERTAKEN: Final = 1.0  # seconds that a reply waits for it
 _JSON: Final = b"application/json"
 OK: Final = (200, _JSON, b'{"ok":true}')
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # HEAD is asked of them by monitors and balancers
 _NO_WORDS: Final = (200, b"text/plain", b"")  # a body would be shown to the person, or is refused
 log = logging.getLogger("stateroom.ingress")
 
@@ -138,15 +139,15 @@ class Ingress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        route = self._routes.get(scope["path"])
+        route, head = self._routes.get(scope["path"]), scope["method"] == "HEAD"
         if route is None:
             reply = error(404, "not_found", "there is nothing at this address")
-        elif scope["method"] != route[0]:
+        elif scope["method"] != route[0] and not (head and scope["path"] in PROBES):
             reply = error(405, "method_not_allowed", f"use {route[0]}")
         else:
             reply = await route[1](scope, receive)
         await send({"type": "http.response.start", "status": reply[0], "headers": headers_of(reply)})
-        await send({"type": "http.response.body", "body": reply[2]})
+        await send({"type": "http.response.body", "body": b"" if head else reply[2]})
 
     async def envelope(self, kind: str, payload: bytes) -> Mapping[str, Any] | None:
         """One envelope of a socket: what to answer, once it is durable; None when Slack is to send it again."""
