@@ -355,6 +355,40 @@ def test_two_names_of_one_file_are_one_store(tmp_path: Path) -> None:
     assert "1" in found.out
 
 
+def other_words(url: str, folder: Path) -> str:
+    """Another URL of the same store, which no reading of URLs would take for it."""
+    if url.startswith("postgresql"):
+        return f"{url}&application_name=other"
+    if url.startswith("dynamodb"):
+        return url.replace("127.0.0.1", "localhost")
+    (folder / "link").symlink_to(folder / "objects")
+    return f"file://{folder}/link"
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "dynamodb", "file"])
+async def test_two_urls_of_one_store_are_found_out_and_nothing_is_written(kind: str, tmp_path: Path) -> None:
+    fresh = {"postgresql": fresh_schema, "dynamodb": dynamodb.fresh_table, "file": lambda: f"file://{tmp_path}/objects"}
+    url = fresh[kind]()
+    async with Store(url, migrating=True) as store:
+        if kind != "file":
+            await store.migrate([ITEMS], apply=True)
+        await store.team(TEAM).items(ITEMS).put({"id": "a", "n": 1})
+    other = other_words(url, tmp_path)
+    assert other != url
+    for words in (("--datastore", "shop"), ("--cutover",)) if kind != "file" else (("--datastore", "shop"),):
+        done = await off("copy", "--from", url, "--to", other, *words, folder=tmp_path, code=2)
+        assert "--from and --to are the same store" in done.err
+    dry = await off("copy", "--from", url, "--to", other, "--datastore", "shop", "--dry-run", folder=tmp_path, code=1)
+    assert "refused: the target has rows of shop already" in dry.out
+    async with Store(url, migrating=True) as store:
+        assert await store.team(TEAM).items(ITEMS).get("a") == {"id": "a", "n": 1}
+        assert await store.team(TEAM).items(ITEMS).put({"id": "b", "n": 2}), "it was not frozen"
+        (row,) = (await store.raw.query(Query(leases.TABLE.name, EVERYWHERE, 5))).rows
+        assert (row.id, row.item["holder"]) == ("copy", "")
+    if kind != "file":
+        (drop_schema if kind == "postgresql" else dynamodb.drop_table)(url)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -450,12 +484,13 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
 
 async def test_a_copy_that_has_lost_its_turn_ends_before_it_writes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_alone, "LEASE", 0.3)
-    target = MemoryEngine(time.time)
+    source, target = MemoryEngine(time.time), MemoryEngine(time.time)
+    await source.open()
     await target.open()
     await target.apply([leases.TABLE])
 
     async def overtaken() -> None:
-        async with copy_alone.alone(target, lambda _: None):
+        async with copy_alone.alone(source, target, lambda _: None):
             await target.commit([Update(leases.TABLE.name, EVERYWHERE, "copy", set={"until": 0})])
             assert await leases.acquire(target, time.time, EVERYWHERE, "copy", holder="other", seconds=60)
             await asyncio.sleep(20)
@@ -545,6 +580,11 @@ def test_a_dry_run_writes_nothing_and_names_what_is_lacking(tmp_path: Path) -> N
         (("--to", "postgresql://u:hun@ter@hunter2@127.0.0.1:9/x"), "cannot be read", 2),
         (("--to", "dynamodb://eu-central-1/table?endpoint=127.0.0.1:9"), "?endpoint= is an address", 2),
         (("--from", "file:///not/there", "--to", "sqlite:///b.db"), "no such folder", 1),
+        (("--to", "memory://"), "memory:// is empty in each new process", 2),
+        (("--to", "memory://", "--dry-run"), "memory:// is empty in each new process", 2),
+        (("--from", "memory://", "--to", "sqlite:///b.db"), "name a store that stays", 2),
+        (("--from", "memory://", "--unfreeze"), "name a store that stays", 2),
+        (("--from", "slack://?app_id=A1234", "--to", "slack://?write=1&app_id=A1234"), "same store", 2),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, args: tuple[str, ...], words: str, code: int) -> None:

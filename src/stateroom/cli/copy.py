@@ -10,10 +10,12 @@ import sys
 import click
 
 from stateroom.cli import settings
+from stateroom.cli.copy_alone import SAME
 from stateroom.cli.copy_run import Given, cut, follow, once, plan_only, thaw
 from stateroom.cli.copy_shown import same_place
 from stateroom.cli.definitions import definitions_option
 from stateroom.cli.output import json_option
+from stateroom.cli.stores import check_kept
 from stateroom.model.errors import WrongUse
 
 _SOURCE = "The store to copy. Default: $STATEROOM_STORE, else sqlite:///stateroom.db."
@@ -61,14 +63,16 @@ def copy(*, source: str | None, target: str | None, definitions: str | None, as_
     if len(jobs) > 1:
         raise WrongUse(f"give one of --{' and --'.join(jobs)}".replace("_", "-"))
     found = settings.load(store=source, definitions=definitions)
+    check_kept(found.store)
     if jobs == ["unfreeze"]:
         thaw(found, as_json=as_json)
         return
     if not target:
         raise WrongUse("copy where? Give --to URL")
+    check_kept(target)
     if more["datastores"] and (more["release"] or jobs == ["cutover"]):
         raise WrongUse("--cutover and --release are for whole stores; leave --datastore out")
     if same_place(found.store, target):
-        raise WrongUse("--from and --to are the same store")
+        raise WrongUse(SAME)
     given = Given(found, target, as_json=as_json, **more)  # type: ignore[arg-type]
     sys.exit(_JOBS.get("".join(jobs), once)(given))

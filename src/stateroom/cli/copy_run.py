@@ -36,7 +36,7 @@ from stateroom.layers.copy_state import Notes, Standing
 from stateroom.layers.copy_verify import Verdict
 from stateroom.layers.walking import Pace
 from stateroom.model.definition import TRASH_PREFIX, Definition
-from stateroom.model.errors import MigrationNeeded, MigrationRefused, StateroomError, UnknownDatastore
+from stateroom.model.errors import MigrationNeeded, MigrationRefused, StateroomError, UnknownDatastore, WrongUse
 from stateroom.store import bot_tables, engine_of, held, own_definitions, own_tables
 
 EVERY: Final = 2.0  # seconds between two looks of a copy that follows
@@ -191,9 +191,20 @@ async def _dry(opened: Opened) -> int:
         "calls": sum(calls(one.rows, able) for one in todo),
         "seconds": seconds(todo, able=able, read=read, trip=await _trip(opened.target), rate=given.throttle),
         "steps": [] if able.embedded else steps,
+        "refused": await _refusal(opened.copier),
     }
     show_plan(plan, sizes, lacks, estimate, as_json=given.as_json)
-    return int(any(one.loses for one in lacks) or (bool(steps) and not able.embedded))
+    lacking = any(one.loses for one in lacks) or bool(estimate["steps"])
+    return int(lacking or bool(estimate["refused"]))
+
+
+async def _refusal(copier: Copier) -> str:
+    """Why this target would not be filled; empty where it would."""
+    try:
+        await copier.check()
+    except WrongUse as refused:
+        return str(refused)
+    return ""
 
 
 # --- what they share
@@ -214,7 +225,7 @@ def _held(
         with live("copy") as told:
             async with _opened(given, told) as opened:
                 await _ready(opened)
-                async with alone(opened.target, told):
+                async with alone(opened.source, opened.target, told):
                     await opened.copier.begin(cutting=cutting)
                     code = await _until(stop, job(opened, told))
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import click
 
@@ -38,10 +38,21 @@ def place(url: str) -> str:
 def same_place(one: str, other: str) -> bool:
     """Whether two URLs are one store, as far as they tell, or two names of one file.
 
-    SQLite keeps its journal beside the name: written by the other one, the file would be damaged.
+    SQLite keeps its journal beside the name: written by the other one, the file would be damaged. Of what a URL does
+    not tell copy_alone.py finds out, but for a platform's stores, which keep no lease.
     """
     files = place(one), place(other)
-    return files[0] == files[1] or (all(map(os.path.exists, files)) and os.path.samefile(*files))
+    if files[0] == files[1] or (all(map(os.path.exists, files)) and os.path.samefile(*files)):
+        return True
+    hosted = _hosted(one)
+    return hosted is not None and hosted == _hosted(other)
+
+
+def _hosted(url: str) -> tuple[str, ...] | None:
+    """The app and the workspace of slack://, whose token is the same for both ends."""
+    parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    return tuple(str(options.get(name)) for name in ("app_id", "team", "endpoint")) if parts.scheme == "slack" else None
 
 
 def show_plan(
@@ -63,6 +74,8 @@ def show_plan(
         click.echo(f"{'loses' if one.loses else 'note'}: {one.datastore}: {one.what}")
     for step in estimate["steps"]:
         click.echo(f"to do first: {step}")
+    if estimate["refused"]:
+        click.echo(f"refused: {estimate['refused']}")
     click.echo(
         f"{estimate['rows']} rows, {estimate['bytes']} bytes, {estimate['calls']} calls, about {estimate['seconds']} s"
     )

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from stateroom.cli.settings import Settings
-from stateroom.model.errors import StoreUnavailable
+from stateroom.model.errors import StoreUnavailable, WrongUse
 from stateroom.store import Store
 
 R = TypeVar("R")
@@ -50,6 +50,15 @@ def check_there(url: str) -> None:
         what = "database" if url.startswith(_SQLITE) else "folder"
         detail = f"there is no such {what}; give --store, or set STATEROOM_STORE"
         raise StoreUnavailable(_path(url).name, "missing", detail, retryable=False)
+
+
+def check_kept(url: str) -> None:
+    """WrongUse for a store that is each process's own, and gone with it."""
+    if urlsplit(url).scheme == "memory":
+        raise WrongUse(
+            "memory:// is empty in each new process, so nothing can be copied from or to it; "
+            "name a store that stays, such as sqlite:///state.db"
+        )
 
 
 def is_there(url: str) -> bool:

@@ -77,6 +77,12 @@ class Copier:
         await self.notes.begin()
         if cutting and self.notes.state == RELEASING:
             return
+        await self.check()
+        await self.notes.enter(COPYING)
+
+    async def check(self) -> None:
+        """WrongUse where `begin` would refuse; nothing is written, and the target may lack tables."""
+        await self.notes.begin()
         if self.notes.state == SWITCHED:
             raise WrongUse(
                 "the target is in use since a cut-over from this source; a copy would undo what was done there"
@@ -85,7 +91,6 @@ class Copier:
             raise WrongUse(f"the target has rows of {name} already; give an empty one")
         if await self._in_use():
             raise WrongUse("a bot has been working on the target: a copy would undo what it did; give an empty one")
-        await self.notes.enter(COPYING)
 
     async def run(self, *, passes: int = PASSES) -> Copied:
         """The first pass, and those behind it until one finds nothing to do, or `passes` are over."""

@@ -19,7 +19,7 @@ from stateroom.layers.catalogue import PROGRESS
 from stateroom.layers.copy_write import persist
 from stateroom.layers.walking import EVERYWHERE, Clock, Wait
 from stateroom.model.codec import normalise
-from stateroom.model.errors import WrongUse
+from stateroom.model.errors import StoreUnavailable, WrongUse
 
 COPYING, COPIED, FROZEN, RELEASING, SWITCHED = "copying", "copied", "frozen", "releasing", "switched"
 NAME: Final = "copy"
@@ -66,7 +66,12 @@ class Notes:
         """Learn what there is of a copy. WrongUse where the target is being filled from another source, or in use."""
         if not self.keeps:
             return
-        (row,) = await self._engine.get(PROGRESS.name, EVERYWHERE, [NAME])
+        try:
+            (row,) = await self._engine.get(PROGRESS.name, EVERYWHERE, [NAME])
+        except StoreUnavailable as error:
+            if error.reason != "missing":
+                raise
+            return
         if row is None:
             return
         if row.item.get("source") != self._source:
