@@ -8,12 +8,13 @@ width of characters in UTF-8, so that scripts without spaces count, too.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from stateroom.model.errors import InvalidValue
-from stateroom.model.messages import KINDS, not_messages
+from stateroom.model.messages import not_messages
 
 # Which parts tie a message to an earlier one; a retry that names no tool follows up on a text.
 ROLES: Final = {
@@ -58,51 +59,48 @@ class Chooser:
         self._limit = sys.maxsize if limit is None else limit
         self._tokens_left = max_tokens
         self._newest_first: list[dict[str, Any]] = []
-        self._entry_of: list[int] = []
+        self._ends: list[int] = []  # how many messages there were before each entry
         self._unanswered: set[str] = set()  # returns whose call is further back
         self._spoken = 0  # how many of the newest messages make a window that begins with a person
         self._answered = 0  # the same, beginning with a response
         self._left_out = False
-        self._entries = 0
 
     def add(self, messages: Any) -> bool:
         """Takes the messages of the next older entry, oldest first; whether there is room for more.
 
         They may be whatever JSON was stored, and are checked on the way: InvalidValue for what is no message.
         """
+        if type(messages) is not list:
+            raise not_messages(messages)
+        kept, limit, unanswered, roles = self._newest_first, self._limit, self._unanswered, ROLES
+        budgeted, size = self._tokens_left is not None, len(kept)
+        self._ends.append(size)
         try:
-            return self._add(messages)
+            for message in reversed(messages):
+                kind, parts, follows_up = message["kind"], message["parts"], False
+                asks = kind == "request"
+                if not (asks or kind == "response") or type(parts) is not list:
+                    raise TypeError
+                if size >= limit or (budgeted and not self._affordable(message)):
+                    self._left_out = True
+                    return False
+                kept.append(message)
+                size += 1
+                for part in reversed(parts):
+                    role = roles.get(part.get("part_kind"))
+                    if role:
+                        follows_up |= self._link(role, part)
+                    elif role is None and type(part.get("part_kind", "")) is not str:
+                        raise TypeError
+                if unanswered:
+                    continue
+                if not asks:
+                    self._answered = size
+                elif parts and not follows_up:
+                    self._spoken = size
         except (KeyError, TypeError, AttributeError):
             raise not_messages(messages) from None
-
-    def _add(self, messages: list[dict[str, Any]]) -> bool:
-        if type(messages) is not list:
-            raise TypeError
-        self._entries = entry = self._entries + 1
-        kept, entry_of, limit, roles = self._newest_first, self._entry_of, self._limit, ROLES
-        budgeted = self._tokens_left is not None
-        for message in reversed(messages):
-            kind, parts, follows_up = message["kind"], message["parts"], False
-            if kind not in KINDS or type(parts) is not list:
-                raise TypeError
-            if len(kept) >= limit or (budgeted and not self._affordable(message)):
-                self._left_out = True
-                return False
-            kept.append(message)
-            entry_of.append(entry)
-            for part in reversed(parts):
-                role = roles.get(part.get("part_kind"))
-                if role:
-                    follows_up |= self._link(role, part)
-                elif role is None and type(part.get("part_kind", "")) is not str:
-                    raise TypeError
-            if self._unanswered:
-                continue
-            if kind == "response":
-                self._answered = len(kept)
-            elif parts and not follows_up:
-                self._spoken = len(kept)
-        return len(kept) < limit
+        return size < limit
 
     def window(self, *, more: bool = False) -> Window:
         """The window so far; `more`: there are entries that were not handed in."""
@@ -110,7 +108,7 @@ class Chooser:
         kept = self._newest_first[:size]
         kept.reverse()
         left_out = more or self._left_out or size < len(self._newest_first)
-        return Window(kept, self._entry_of[size - 1] if size else 0, left_out)
+        return Window(kept, bisect_left(self._ends, size), left_out)
 
     def _affordable(self, message: dict[str, Any]) -> bool:
         assert self._tokens_left is not None
