@@ -75,6 +75,11 @@ WRONG_ENTITIES = [
     ("a: {key: id, attributes: {x: string}, lifecycle: {attribute: y, transitions: {o: [p]}}}", "no attribute y"),
     ("a: {key: id, attributes: {x: string, x: string}}", "stands twice"),
     ("a: {key: id, attributes: {x: {type: string, copy_of: a.x}}}", "a cycle, a.x -> a.x"),
+    (
+        "{a: {key: id, attributes: {x: string}}, b: {key: id, attributes: {y: {type: string, copy_of: a.x}}}, "
+        "c: {key: id, attributes: {z: {type: string, copy_of: b.y}}}}",
+        "b.y is itself a copy, and a change of a.x would reach it",
+    ),
     ("a: {key: id, attributes: {x: &x string, y: *x}}", "alias"),
     ("a: {key: id, attributes: {x: !!python/name:os string}}", "tag"),
 ]
@@ -84,6 +89,7 @@ WRONG_ENTITIES = [
 def test_a_wrong_entity_is_refused_at_its_line(text: str, problem: str) -> None:
     with pytest.raises(DesignInvalid) as caught:
         read_design(f"app: {{name: x}}\nentities:\n  {text}\n")
+    assert all(p.step for p in caught.value.problems)
     assert any(problem in p.problem and p.line == 3 for p in caught.value.problems), caught.value.problems
 
 

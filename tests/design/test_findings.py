@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from stateroom.design.diff import diff
 from stateroom.design.document import from_definitions, read_design
-from stateroom.design.findings import FINDINGS
+from stateroom.design.findings import FINDINGS, identified
 from stateroom.design.plan import plan
+from stateroom.model.errors import WrongUse
 from stateroom.model.schema.manifest import datastores_of
 from support.tables import each
 
@@ -131,6 +134,32 @@ def test_each_finding_is_provoked_by_what_it_is_about_and_by_nothing_less(id: st
     assert found[0].severity == FINDINGS[id].severity
     assert all(one.reason and one.cure and one.line for one in found)
     assert id not in ids(text())
+
+
+OBLIGED = {"SR-801": "residency", "SR-802": "encryption", "SR-804": "encryption"}
+OBLIGED |= {"SR-503": "erasure", "SR-805": "erasure", "SR-803": "audit", "SR-806": "audit"}
+
+
+@each("id", PROVOKED)
+@each("target", ["slack-hosted", "self-hosted", "mixed"])
+def test_an_obligation_is_no_go_where_a_finding_about_it_is_an_error_and_only_there(id: str, target: str) -> None:
+    design = re.sub(r"\{name: x(, target: [a-z-]+)?", f"{{name: x, target: {target}", PROVOKED[id], count=1)
+    found = plan(read_design(design))
+    errors = {OBLIGED[one.id] for one in found.findings if one.id in OBLIGED and one.severity == "error"}
+    assert errors == {one.obligation for one in found.verdicts if not one.go}
+
+
+@each("asked", ["SR-301", "sr-301", " Sr-301", "301", "sr301"])
+def test_a_finding_is_found_by_its_id_in_any_case(asked: str) -> None:
+    assert identified(asked) == "SR-301"
+
+
+@each(("asked", "near"), [("SR-310", "SR-30"), ("sr-30", "SR-30"), ("SR-8010", "SR-801"), ("what", "docs/findings")])
+def test_an_id_that_is_not_there_is_told_the_near_ones(asked: str, near: str) -> None:
+    with pytest.raises(WrongUse, match="there is no finding") as caught:
+        identified(asked)
+    assert near in str(caught.value)
+    assert len(str(caught.value)) < 160
 
 
 def test_a_change_that_breaks_is_a_finding_of_the_diff() -> None:

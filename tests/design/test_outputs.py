@@ -95,6 +95,19 @@ def test_the_same_file_gives_the_same_bytes() -> None:
     assert outputs(planned("polls")) == outputs(planned("polls"))
 
 
+@pytest.mark.service
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_file_has_the_word_of_python_where_a_value_should_be(path: Path) -> None:
+    old = path.read_text()
+    head, entities, rest = old.partition("    attributes:\n")
+    before, after = plan(read_design(old)), plan(read_design(f"{head}{entities}      renewed: boolean\n{rest}"))
+    for name, text in {**outputs(before), **outputs(after, diff(before, after))}.items():
+        if name != "definitions.py":  # where these words are Python
+            assert not re.search(r"\b(None|True|NaN|Decimal)\b", text.replace("null ? NaN :", "")), name
+    changes = outputs(after, diff(before, after)).get("typescript/changes.ts", "")
+    assert ('"job": "backfill ' in changes) == bool(after.rollouts)
+
+
 def test_a_new_attribute_is_filled_where_it_is_absent_and_stays_declared_on_the_way_back() -> None:
     old = (FOLDER / "approvals.yaml").read_text()
     new = old.replace("      created_at:", "      urgent: boolean\n      created_at:")

@@ -15,7 +15,7 @@ from stateroom.cli.datastore_where import slack_condition, translate
 from stateroom.design.costs import took
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.facts import SLACK, source
-from stateroom.design.findings import FINDINGS, page
+from stateroom.design.findings import FINDINGS, identified, page
 from stateroom.design.outputs import findings_json, outputs, summary
 from stateroom.design.parts import Plan
 from stateroom.design.plan import plan as planned
@@ -126,9 +126,8 @@ def estimate_item(item: Mapping[str, Any] | None, design: str | None, entity: st
 
 def explain_finding(id: str) -> Answer:
     """What a finding means."""
-    kind = FINDINGS.get(id)
-    if kind is None:
-        raise WrongUse(f"there is no finding {id}; there are {', '.join(FINDINGS)}")
+    id = identified(id)
+    kind = FINDINGS[id]
     return {
         "id": id,
         "title": kind.title,

@@ -1,6 +1,7 @@
 """Compliance: residency, encryption, audit and erasure, each with a verdict: go or no-go, and what meets it.
 
-Rules of this file: what Slack does not document is no-go, never silence. Regions are AWS's names, for a DynamoDB store
+Rules of this file: what Slack does not document is no-go, never silence. A no-go is a finding that is an error, and an
+error about an obligation is a no-go (a test holds both). Regions are AWS's names, for a DynamoDB store
 and for the model (an inference profile of the same geography).
 """
 
@@ -57,9 +58,12 @@ def _encryption(design: Design, stores: list[Store]) -> Iterator[Verdict]:
     homes = {one.name: one.home for one in stores}
     for place in dict.fromkeys((*design.compliance.encryption, *_declared(design))):
         entity = place.partition(".")[0]
+        asking = [words for _, sealed, words in _unreadable(design) if place in sealed]
         if homes[entity] == "slack":
             reason = "Slack's datastores seal no attribute, and a function that seals it itself has to hold the key"
             yield Verdict("encryption", place, False, "target: mixed or self-hosted, STATEROOM_KEYS", reason, _SILENT)
+        elif asking:
+            yield Verdict("encryption", place, False, "asking for something else", "; ".join(asking), _SEALED)
         else:
             yield Verdict("encryption", place, True, "STATEROOM_KEYS", "the attribute is sealed for its place", _SEALED)
 
@@ -87,6 +91,9 @@ def _audit(design: Design, stores: list[Store]) -> Iterator[Verdict]:
 def _erasure(design: Design, stores: list[Store]) -> Iterator[Verdict]:
     if not design.compliance.erasure:
         return
+    if not any(personal(one) for one in stores if one.role == "entity"):
+        reason = "no attribute is marked personal: true, so nothing is erased"
+        yield Verdict("erasure", "app", False, "marking what holds a person's id or words", reason, "the file")
     for one in stores:
         if one.role == "entity" and personal(one):
             held = design.by_name[one.name].retention
@@ -105,19 +112,25 @@ def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) 
             yield finding("SR-802", design, "compliance.encryption", f"{one.place}: {one.reason}")
         if one.obligation == "audit" and any(s.role == "audit" and s.home == "slack" for s in listed):
             yield finding("SR-803", design, "compliance.audit", one.reason)
+        if one.obligation == "erasure" and one.place == "app" and not one.go:
+            yield finding("SR-805", design, "compliance.erasure", one.reason)
+    for place, _, words in _unreadable(design):
+        yield finding("SR-804", design, place, words)
+
+
+def _unreadable(design: Design) -> Iterator[tuple[str, frozenset[str], str]]:
+    """What the store would have to read and cannot: the place, each `entity.attribute`, and the words."""
     for number, pattern in enumerate(design.patterns):
         sealed = {one.name for one in design.by_name[pattern.entity].attributes.values() if one.encrypted}
         for field, names, verb in _needed(pattern):
-            if found_sealed := sorted(sealed & names):
-                words = f"{pattern.name} {verb} {', '.join(found_sealed)}, which is encrypted"
-                yield finding("SR-804", design, f"access_patterns[{number}].{field}", words)
+            if found := sorted(sealed & names):
+                words = f"{pattern.name} {verb} {', '.join(found)}, which is encrypted"
+                yield f"access_patterns[{number}].{field}", frozenset(f"{pattern.entity}.{one}" for one in found), words
     for entity in design.entities:
         for field, name, verb in _times_and_states(entity):
             if entity.attributes[name].encrypted:
                 words = f"{entity.name} {verb} {name}, which is encrypted"
-                yield finding("SR-804", design, f"entities.{entity.name}.{field}", words)
-    if design.compliance.erasure and not any(personal(one) for one in listed if one.role == "entity"):
-        yield finding("SR-805", design, "compliance.erasure", "no attribute is marked personal: true")
+                yield f"entities.{entity.name}.{field}", frozenset({f"{entity.name}.{name}"}), words
 
 
 def _needed(pattern: Pattern) -> Iterator[tuple[str, frozenset[str], str]]:

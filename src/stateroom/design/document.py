@@ -272,11 +272,26 @@ class _Reader:
                     elif known[of].attributes[source].type != attribute.type:
                         self.fault(f"{path}.copy_of", f"{attribute.copy_of} has another type", "use the same type")
                     copies.setdefault(f"{entity.name}.{attribute.name}", set()).add(attribute.copy_of)
-        self.acyclic(copies, "copy_of", "copies of each other have no source", "say which one is the truth")
+        if not self.cycle_in(copies, "copy_of", "copies of each other have no source", "say which one is the truth"):
+            self.chains(copies)
         required = {f"{name}.": {f"{one}." for one in of if one != name} for name, of in needs.items()}
-        self.acyclic(required, "references", "each needs the other first", "let one reference be absent")
+        self.cycle_in(required, "references", "each needs the other first", "let one reference be absent")
 
-    def acyclic(self, graph: Mapping[str, set[str]], what: str, problem: str, step: str) -> None:
+    def chains(self, copies: Mapping[str, set[str]]) -> None:
+        """A copy of a copy: whoever changes the source reaches the first alone, and the next would be days behind."""
+        for copy, (of,) in copies.items():
+            entity, _, attribute = copy.partition(".")
+            source = of
+            while source in copies:
+                (source,) = copies[source]
+            if source != of:
+                owner = source.partition(".")[0]
+                step = f"copy_of: {source}, with an attribute of {entity} that references {owner}"
+                problem = f"{of} is itself a copy, and a change of {source} would reach it and stop there"
+                self.fault(f"entities.{entity}.attributes.{attribute}.copy_of", problem, step)
+
+    def cycle_in(self, graph: Mapping[str, set[str]], what: str, problem: str, step: str) -> bool:
+        """Whether there is a cycle, which is told."""
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
@@ -284,6 +299,8 @@ class _Reader:
             entity, _, attribute = cycle[0].partition(".")
             inner = f".attributes.{attribute}.{what}" if attribute else ".attributes"
             self.fault(f"entities.{entity}{inner}", f"a cycle, {' -> '.join(cycle)}: {problem}", step)
+            return True
+        return False
 
     # Patterns
 

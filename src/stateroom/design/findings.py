@@ -6,12 +6,14 @@ stays reserved. docs/findings/ has a page for each, made from here (`page`), and
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from stateroom.design.parts import Finding, Severity
 from stateroom.design.structs import Design
+from stateroom.model.errors import WrongUse
 
 ORDER: Final[Mapping[Severity, int]] = {"error": 0, "warning": 1, "info": 2}
 
@@ -269,8 +271,9 @@ FINDINGS: Final[Mapping[str, Kind]] = {
     ),
     "SR-503": Kind(
         "A legal hold and the wish to be forgotten",
-        "warning",
-        "While the hold lasts nothing may be removed, so an erasure has to wait, and the person has to be told.",
+        "error",
+        "While the hold lasts nothing may be removed, so the erasure that the file asks for is not met: it waits, "
+        "and the person has to be told.",
         "have the hold's end decided; erase then, in the order of the plan",
     ),
     "SR-504": Kind(
@@ -353,9 +356,9 @@ FINDINGS: Final[Mapping[str, Kind]] = {
     ),
     "SR-805": Kind(
         "Erasure without personal attributes",
-        "warning",
+        "error",
         "The file asks for erasure and no attribute says that it holds a person's id or words, so nothing is erased.",
-        "mark them: personal: true",
+        "mark them: personal: true; or leave erasure out where nothing is kept of people",
     ),
 }
 
@@ -369,6 +372,17 @@ def finding(id: str, design: Design, place: str, reason: str, cure: str | None =
 def sorted_findings(found: list[Finding]) -> tuple[Finding, ...]:
     """The worst first, then by id and place; each once."""
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (ORDER[one.severity], one.id, one.place, one.reason)))
+
+
+def identified(text: str) -> str:
+    """The id that somebody means, in any case, with or without `SR-`. WrongUse, with the nearest, for none."""
+    asked = text.strip().upper()
+    id = asked if asked.startswith("SR-") else f"SR-{asked.removeprefix('SR')}"
+    if id in FINDINGS:
+        return id
+    near = difflib.get_close_matches(id, FINDINGS, n=3, cutoff=0.7)
+    listed = f"did you mean {' or '.join(near)}?" if near else f"ids are SR- and three digits, such as {min(FINDINGS)}."
+    raise WrongUse(f"there is no finding {text[:40]}; {listed} docs/findings/README.md lists all")
 
 
 def page(id: str) -> str:

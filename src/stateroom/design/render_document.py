@@ -6,7 +6,8 @@ a minute reads the first two tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stateroom.design.costs import told
@@ -53,7 +54,7 @@ def _calls(access: Access, cost: Cost) -> str:
 
 def _findings(plan: Plan) -> Block:
     if not plan.findings:
-        return Words("None.")
+        return Words("No findings.")
     rows = [
         (
             one.id,
@@ -106,7 +107,9 @@ def _access(one: Access) -> Iterator[Block]:
     rows = []
     for number, call in enumerate(one.calls, 1):
         asked = (
-            "" if call.expression is None else f"`{call.expression}` names {dict(call.names)} values {_values(call)}"
+            ""
+            if call.expression is None
+            else f"`{call.expression}` names {_json(call.names)} values {_json(_values(call))}"
         )
         by = asked or ", ".join(call.key_of)
         rows.append((number, call.method.removeprefix(PREFIX), call.datastore, call.repeat, by, call.purpose))
@@ -125,6 +128,11 @@ def _access(one: Access) -> Iterator[Block]:
 def _cost(cost: Cost) -> tuple[object, ...]:
     worst = "without end" if cost.worst_ms is None else cost.worst_ms
     return (cost.items, cost.evaluated, cost.pages, cost.total_calls, cost.bytes, cost.ms, worst)
+
+
+def _json(given: Mapping[str, Any]) -> str:
+    """As Slack is sent it, not as Python writes it."""
+    return json.dumps(dict(given), ensure_ascii=False, default=lambda one: int(one) if one == int(one) else float(one))
 
 
 def _values(call: Any) -> dict[str, Any]:

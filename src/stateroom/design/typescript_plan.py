@@ -251,7 +251,7 @@ def changes_module(plan: Plan, fills: Iterable[Fill]) -> str:
     for one in fills:
         given = asdict(one)
         head: dict[str, Any] = {
-            "job": f"backfill {one.datastore} {one.attribute} {one.version}",
+            "job": f"backfill {one.datastore} {one.attribute}{'' if one.version is None else f' {one.version}'}",
             "datastore": one.datastore,
         }
         head |= {"key": keys[one.datastore], "attribute": one.attribute, "version": one.version}
