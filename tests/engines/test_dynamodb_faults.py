@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -25,7 +26,7 @@ from stateroom.model.errors import (
     Unsupported,
 )
 from support.dynamodb import Quick, drop_table, fresh_table, server
-from support.dynamodb_faults import AWAY, FAULT, OVERSIZED, SLOW, Faulty
+from support.dynamodb_faults import AWAY, FAULT, OVERSIZED, REFUSED, SLOW, Faulty
 from support.proxy import Proxy, listening
 
 pytestmark = pytest.mark.service
@@ -198,18 +199,78 @@ async def test_a_hot_key_is_told_and_other_keys_go_on(engine: Quick, direct: Qui
 
 
 @pytest.mark.parametrize("kind", WRITES)
-async def test_a_fault_after_the_write_says_that_it_may_have_been_applied_and_is_not_repeated(
+@pytest.mark.usefixtures("hasty")
+async def test_faults_after_the_write_say_that_it_may_have_been_applied_and_it_is_done_once(
     kind: str, engine: Quick, direct: Quick, faulty: Faulty
 ) -> None:
     action, writes = WRITES[kind]
-    faulty.add(action, FAULT, done=True)
+    faulty.add(action, FAULT, 1000, done=True)
     error = await caught(engine.commit(writes))
     assert isinstance(error, StoreUnavailable)
     assert (error.reason, error.retryable, error.maybe_applied) == ("io", True, True)
-    assert (faulty.asked[action], await times_done(direct, kind)) == (1, 1)
+    requests = 1 if kind == "alone" else dynamodb_line.ATTEMPTS  # which are one, by their token
+    assert (faulty.asked[action], await times_done(direct, kind)) == (requests, 1)
+    faulty.faults.clear()
     if kind == "appended":  # the same turn again is the same turn
         (again,) = await engine.commit(writes)
         assert (again.changed, await times_done(direct, kind)) == (False, 1)
+
+
+IN_PROGRESS = (
+    400,
+    {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionInProgressException",
+        "Message": "Transaction with the same token is in progress",
+    },
+)
+LOST: dict[str, dict[str, Any]] = {
+    "a fault": {"answer": FAULT},
+    "half an answer": {"raw": b'{"It'},
+    "a proxy's page": {"answer": AWAY},
+    "a late answer": {"answer": IN_PROGRESS},
+}
+
+
+@pytest.mark.parametrize("kind", ["together", "appended"])
+@pytest.mark.parametrize("lost", [(name, done) for name in LOST for done in (True, False)], ids=str)
+@pytest.mark.usefixtures("hasty")
+async def test_a_transaction_whose_answer_was_lost_is_asked_for_again_by_its_token_and_done_once(
+    kind: str, lost: tuple[str, bool], engine: Quick, direct: Quick, faulty: Faulty
+) -> None:
+    action, writes = WRITES[kind]
+    faulty.add(action, times=2, done=lost[1], **LOST[lost[0]])
+    written = await engine.commit(writes)
+    assert written[0].changed
+    assert (faulty.asked[action], await times_done(direct, kind)) == (3, 1)
+
+
+@pytest.mark.parametrize("then", [SLOW["throughput"], REFUSED, OVERSIZED["together"]], ids=["slow", "refused", "large"])
+@pytest.mark.usefixtures("hasty")
+async def test_what_dynamodb_refuses_of_a_second_request_says_nothing_of_the_first(
+    then: tuple[int, Any], engine: Quick, direct: Quick, faulty: Faulty
+) -> None:
+    action, writes = WRITES["together"]
+    faulty.add(action, FAULT, done=True)
+    faulty.add(action, then, 1000)
+    error = await caught(engine.commit(writes))
+    assert isinstance(error, StoreUnavailable)
+    assert (error.retryable, error.maybe_applied) == (True, True)
+    assert await times_done(direct, "together") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_transaction_is_asked_for_again_within_the_time_of_one_request(
+    proxy: Proxy, cut_off: Quick, direct: Quick
+) -> None:
+    """A freeze counts on it: behind that time no write is under way of who had not seen it."""
+    await cut_off.get("rows", TEAM, ["a", "b"])
+    proxy.doom(b"POST", "answer")
+    proxy.doom(b"POST", "silence", 20)
+    began = time.monotonic()
+    error = await caught(cut_off.commit(WRITES["together"][1]))
+    assert error.maybe_applied
+    assert time.monotonic() - began < 3
+    assert await times_done(direct, "together") == 1
 
 
 @pytest.mark.parametrize("answer", [b'{"Attributes":{"v"', b"<html>Sign in to the network</html>", b"[]"])
@@ -316,22 +377,22 @@ async def test_an_item_over_384_kib_and_a_commit_over_4_mb_are_refused_before_th
 async def test_what_was_cut_off_under_way_may_have_been_applied_and_says_so(
     proxy: Proxy, cut_off: Quick, direct: Quick
 ) -> None:
+    """But for a transaction, which is known by its token and simply goes on."""
     for fault, applied in (("answer", True), ("short", True), ("ask", False)):
         for kind, (_, writes) in WRITES.items():
             await cut_off.get("rows", TEAM, ["a", "b"])  # else the batch reads first, and reads are sent again
+            await cut_off.commit([Truncate("log", TEAM, "s")])
             await cut_off.commit([Append("log", TEAM, "s", f"{fault}-{kind}", {})])  # and so does an append
-            before = await times_done(direct, kind)
+            before = await number(direct) if kind != "appended" else 0
             proxy.doom(b"POST", fault)
-            error = await caught(cut_off.commit(writes))
-            proxy.doomed.clear()
-            assert isinstance(error, StoreUnavailable)
-            assert (error.reason, error.retryable) == ("io", True)
-            done = await times_done(direct, kind) != before
-            assert error.maybe_applied or not done, (fault, kind)
-            assert done is applied or kind != "alone"
-            if kind == "appended":
-                await cut_off.commit(writes)
-                assert await times_done(direct, kind) == 1
+            if kind == "alone":
+                error = await caught(cut_off.commit(writes))
+                assert isinstance(error, StoreUnavailable)
+                assert (error.reason, error.retryable, error.maybe_applied) == ("io", True, True)
+            else:
+                assert (await cut_off.commit(writes))[0].changed
+            assert not proxy.doomed
+            assert await times_done(direct, kind) == before + (applied or kind != "alone"), (fault, kind)
 
 
 async def test_reads_outlive_a_cut(proxy: Proxy, cut_off: Quick) -> None:

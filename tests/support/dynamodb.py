@@ -29,6 +29,7 @@ from stateroom.engines.dynamodb import DynamoEngine
 from stateroom.store import Store
 
 REGION = "eu-central-1"
+TOKENS = 20_000  # of transactions, remembered
 asked: list[tuple[str, dict[str, Any]]] = []
 """Requests that moto has got, while a test listens (`listening`)."""
 _listening = False
@@ -159,8 +160,35 @@ def quicken() -> None:
         named[:] = [(DynamoType(place["pk"]), DynamoType(place["sk"])) for place in places]
         whole(backend, transact_items)
 
+    remember_tokens()
     setattr(Table, "__deepcopy__", copied)  # noqa: B010
     setattr(DynamoDBBackend, "transact_write_items", quick)  # noqa: B010
+
+
+def remember_tokens() -> None:
+    """A transaction with the token of one that was done is not done again, as on DynamoDB; moto forgets tokens.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    from moto.dynamodb.exceptions import DynamodbException
+    from moto.dynamodb.responses import DynamoHandler, DynamoResult
+
+    slow, had = DynamoHandler.transact_write_items, dict[str, int]()
+
+    def once(handler: Any) -> Any:
+        token = handler.body.get("ClientRequestToken") or secrets.token_hex(16)
+        asked = hash(json.dumps(handler.body["TransactItems"], sort_keys=True, default=str))
+        if token in had:
+            if had[token] != asked:
+                raise DynamodbException("com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException", "")
+            return DynamoResult({})
+        result = slow(handler)
+        had[token] = asked
+        if len(had) > TOKENS:
+            del had[next(iter(had))]
+        return result
+
+    setattr(DynamoHandler, "transact_write_items", once)  # noqa: B010
 
 
 def note(environ: dict[str, Any]) -> None:

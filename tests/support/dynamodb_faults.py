@@ -71,6 +71,18 @@ OVERSIZED = {
         },
     ),
 }
+REFUSED = (
+    400,
+    {
+        "__type": f"{COMMON}TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
+        "[ConditionalCheckFailed, None]",
+        "CancellationReasons": [
+            {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"},
+            {"Code": "None"},
+        ],
+    },
+)
 FAULT = (500, {"__type": f"{COMMON}InternalServerError", "message": "Internal server error"})
 AWAY = (503, {"__type": f"{CORAL}ServiceUnavailableException"})
 

@@ -18,7 +18,8 @@ SLOW: Final = frozenset(
         *("ThrottlingError", "ProvisionedThroughputExceeded"),
     )
 )
-MET: Final = frozenset(("TransactionConflictException", "TransactionInProgressException", "TransactionConflict"))
+MET: Final = frozenset(("TransactionConflictException", "TransactionConflict"))
+IN_PROGRESS: Final = "TransactionInProgressException"  # of the same token
 INVALID: Final = ("ValidationException", "ValidationError")  # of a request, of one row of a transaction
 OVERSIZED: Final = "exceeded the maximum allowed size"
 AGAIN: Final = 1.0  # seconds that somebody who was throttled for long is told to wait
