@@ -164,6 +164,71 @@ def test_another_key_is_a_datastore_beside_the_old_one_and_no_attribute_to_fill(
     assert [one.id for one in found.findings] == ["SR-602"]
 
 
+STATES = "{open: [approved, rejected]}"
+VALUES = "values: [open, approved, rejected]"
+
+
+def kept(ways: str, target: str = "slack-hosted") -> tuple[Plan, str]:
+    """A plan of approvals with a state and ways more; and the design with other ways, which no longer has them."""
+    text = (FOLDER / "approvals.yaml").read_text().replace("slack-hosted", target)
+    more = text.replace(VALUES, VALUES.replace("open,", "open, held,"))
+    return plan(read_design(more.replace(STATES, "{open: [held, approved, rejected]}"))), text.replace(STATES, ways)
+
+
+@each("target", ["slack-hosted", "self-hosted"])
+def test_a_state_that_rows_may_still_hold_is_told_with_its_backfill(target: str) -> None:
+    old, text = kept(STATES, target)
+    new = plan(read_design(text))
+    found = diff(old, new)
+    (change,) = found.changes
+    assert (change.place, change.kind, change.breaking) == ("request.status", "states removed", True)
+    assert "no transition leads out of it" in change.detail
+    (told,) = found.findings
+    assert (told.id, told.place, told.line) == ("SR-603", "entities.request.attributes.status", 8)
+    assert "held" in told.reason
+    (part,) = found.parts
+    assert part.kind == "replace"
+    tool = "slack" if target == "slack-hosted" else "stateroom"
+    count = next(line for line in part.commands if f"{tool} datastore count" in line)
+    assert '"expression": "#a = :v0"' in count
+    assert '":v0": "held"' in count
+    assert ("2400 s" in part.claim.text) == (tool == "slack")  # each of 2,000 items, at half of tier 4
+    assert found.fills == ()  # what people decided is not decided anew by a program
+    assert diff(new, old).findings == ()
+
+
+def test_what_a_row_becomes_is_the_default_of_the_new_design() -> None:
+    old, text = kept(STATES)
+    new = plan(read_design(text.replace("rejected]}", "rejected], default: open}", 1)))
+    found = diff(old, new)
+    (fill,) = found.fills
+    assert (fill.value, fill.only, fill.version) == ("open", ("open", "approved", "rejected"), None)
+    row = '"version": null, "only": ["approved", "open", "rejected"] }, fill: () => ({ "status": "open" })'
+    assert row in outputs(new, found)["typescript/changes.ts"]
+
+
+def test_values_of_what_could_be_anything_are_asked_for_between_those_that_are_left() -> None:
+    old = (FOLDER / "approvals.yaml").read_text().replace("      body:", "      width: string\n      body:")
+    new = old.replace("width: string", "width: {type: string, values: [s, m]}")
+    found = diff(plan(read_design(old)), plan(read_design(new)))
+    assert [one.kind for one in found.changes] == ["values removed"]
+    count = next(line for line in found.parts[0].commands if "count" in line)
+    assert "#a < :v0 OR (#a > :v0 AND #a < :v1) OR #a > :v1" in count
+    assert diff(plan(read_design(new)), plan(read_design(old))).parts == ()
+
+
+@each(("ways", "stuck"), [("{open: [approved], rejected: [approved]}", False), ("{approved: [rejected]}", True)])
+def test_a_transition_that_is_gone_is_told_and_what_waits_for_it(ways: str, *, stuck: bool) -> None:
+    old, text = plan(read_design((FOLDER / "approvals.yaml").read_text())), kept(ways)[1]
+    text = text.replace("kind: transition, from: open, to: rejected", "kind: update, attributes: [body]")
+    text = text.replace("kind: transition, from: open, to: approved", "kind: update, attributes: [approver]")
+    found = diff(old, plan(read_design(text)))
+    assert [(one.kind, one.breaking) for one in found.changes] == [("transitions removed", stuck)]
+    assert [one.id for one in found.findings] == ["SR-604"]
+    assert ("stay there for good" in found.findings[0].reason) == stuck
+    assert any('":v0": "open"' in line for line in found.parts[0].commands)
+
+
 def test_what_changes_outside_of_slack_is_told_and_may_break_too() -> None:
     old = (FOLDER / "approvals.yaml").read_text().replace("slack-hosted", "self-hosted")
     wider = old.replace("      created_at:", "      urgent: boolean\n      created_at:")
@@ -323,15 +388,21 @@ CHANGED = {
     "a lookup": ("expected_items: 5, per_minute: 6, max_ms: 5000", "expected_items: 5, per_minute: 6, max_ms: 400"),
     "a type": ("body: {type: string, avg_bytes: 900, max_bytes: 6000}", "body: rich_text"),
     "a removal": ("      approver: {type: user_id, personal: true}\n", ""),
+    "a value": (
+        "body: {type: string, avg_bytes: 900, max_bytes: 6000}",
+        'body: {type: string, values: ["it\'s $HOME", "`#`"]}',
+    ),
     "the target": ("target: slack-hosted", "target: self-hosted"),
 }
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("change", CHANGED)
+@pytest.mark.parametrize("change", [*CHANGED, "a transition"])
 def test_every_line_of_a_migration_runs(change: str, tmp_path: Path) -> None:
     old = (FOLDER / "approvals.yaml").read_text()
-    new = old.replace(*CHANGED[change])
+    new = old.replace(*CHANGED.get(change, ("{open: [approved, rejected]}", "{open: [approved]}")))
+    if change == "a transition":
+        new = "\n".join(line for line in new.splitlines() if "to: rejected" not in line)
     before, after = plan(read_design(old)), plan(read_design(new))
     files = outputs(before) | outputs(after, diff(before, after)) | {"before.py": outputs(before)["definitions.py"]}
     made = Runbooks(tmp_path, files, "before" if change == "the target" else "definitions")

@@ -283,6 +283,24 @@ await backfill(busy, change, budget());
     assert sorted(item["status"] for item in project.items("request")) == ["approved", "open", "open"]
 
 
+def test_values_that_are_gone_are_replaced_and_nothing_else_is_touched(project: Project) -> None:
+    values = {"a": "open", "b": "held", "c": "zz", "d": "", "e": "Approved", "f": None, "g": "rejected"}
+    items = [{"request_id": id, "status": value, "votes": 3} for id, value in values.items()]
+    project.fill("request", [{name: value for name, value in one.items() if value is not None} for one in items])
+    script = """
+const only = ["rejected", "open", "approved"];
+const one = { ...change, job: "v", attribute: "status", version: null, only, fill: () => ({ status: "open" }) };
+const before = await left(slack, one, budget());
+const report = await backfill(slack, one, budget());
+say([before, report.touched, await left(slack, one, budget())]);
+"""
+    assert project.run(BACKFILL + script, datastore="request") == [4, 4, 0]
+    after = {item["request_id"]: item for item in project.items("request")}
+    filled = dict.fromkeys("abcde", "open") | {"f": None, "g": "rejected"}
+    assert {id: one.get("status") for id, one in after.items()} == filled
+    assert all(one["votes"] == 3 for one in after.values())
+
+
 # Claims
 
 

@@ -1,8 +1,9 @@
 """From an old design to a new one: what changes, what breaks, and the steps with the way back.
 
-Rules of this file: what Slack says to a change is model/schema/compat.py's word. A change that breaks is never a step
-of its own: it becomes something new beside the old, a backfill, a cut-over, and much later a removal. The gate of a
-backfill is the absence of the new attribute (evolution.py says why).
+Rules of this file: what Slack says to a change is model/schema/compat.py's word; what Slack does not see at all is
+narrowing.py's (values, states, transitions). A change that breaks is never a step of its own: it becomes something new
+beside the old, a backfill, a cut-over, and much later a removal. The gate of a backfill is the absence of the new
+attribute (evolution.py says why).
 """
 
 from __future__ import annotations
@@ -10,27 +11,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from stateroom.design import narrowing
 from stateroom.design.entities import DELETED, definition_of
 from stateroom.design.evolution import rollout
 from stateroom.design.facts import FORMULA, source
 from stateroom.design.findings import finding
-from stateroom.design.parts import Claim, Fill, Finding, Plan, Step, Store
+from stateroom.design.narrowing import DEPLOY
+from stateroom.design.parts import Claim, Fill, Finding, Part, Plan, Step, Store
 from stateroom.design.structs import Attr
 from stateroom.model.schema.compat import Change, compare
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a migration, complete in itself: it may be left for the next day after each."""
-
-    title: str
-    kind: Literal["additive", "backfill", "replace", "remove", "move"]
-    claim: Claim
-    steps: tuple[Step, ...]
-    back: tuple[Step, ...]
-    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,13 +39,22 @@ def diff(old: Plan, new: Plan) -> Migration:
     before = [definition_of(one, old.design) for one in old.stores if one.home == "slack"]
     after = [definition_of(one, new.design) for one in new.stores if one.home == "slack"]
     changes, outside = tuple(compare(before, after)), tuple(_outside(old, new))
-    parts = (*_added(old, new, changes), *_moved(old, new), *_replaced(old, new, changes), *_migrated(outside))
+    values, ways = narrowing.narrowed(old, new), narrowing.closed(old, new)
+    parts = (
+        *_added(old, new, changes),
+        *_moved(old, new),
+        *_replaced(old, new, changes),
+        *narrowing.parts(old, new, values, ways),
+        *_migrated(outside),
+    )
     found = [
         finding("SR-602", new.design, _place(new, one), f"{one.place}: {one.kind}; {one.detail}")
         for one in (*changes, *outside)
         if one.breaking
     ]
-    return Migration((*changes, *outside), parts, tuple(found), tuple(_fills(old, new, changes)))
+    found += narrowing.findings(new, values, ways)
+    listed = (*changes, *outside, *narrowing.changes(values, ways))
+    return Migration(listed, parts, tuple(found), (*_fills(old, new, changes), *narrowing.fills(new, values)))
 
 
 def _outside(old: Plan, new: Plan) -> Iterator[Change]:
@@ -172,7 +172,6 @@ def _filled(old: Plan, new: Plan, store: Store, attribute: str) -> Part:
     return Part(f"Add {store.name}.{attribute}", "backfill", took.claims[0], took.steps, took.back, commands)
 
 
-DEPLOY = "(cd typescript && slack deploy)"
 _START = "(cd typescript && slack trigger create --trigger-def triggers"
 _LEAVE = (
     Step(

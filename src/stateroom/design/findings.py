@@ -314,6 +314,21 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "Slack's deploy fails with schema_compatibility_error, or goes on with --force and the data is gone.",
         "add instead of changing: a new attribute or datastore beside the old one, then the steps of migration.md",
     ),
+    "SR-603": Kind(
+        "Values or states that rows may still hold",
+        "error",
+        "The new design does not know a value that the old one allowed. No manifest has values, so Slack keeps rows as "
+        "they are, and the code that comes now meets what it does not expect; an item in a state that is gone never "
+        "leaves it. An external store refuses to write such a row.",
+        "give those items another value first: default says which, and migration.md has the steps with the backfill",
+    ),
+    "SR-604": Kind(
+        "A transition that is no longer allowed",
+        "warning",
+        "Who began before, or presses a button in an older message, asks for it all the same and is refused; where it "
+        "was the only way out of a state, its items stay there.",
+        "deploy the code that offers it no more first; move what waits there while the old lifecycle is still deployed",
+    ),
     # 7xx: failure
     "SR-701": Kind(
         "A run that may stop between two writes",

@@ -329,12 +329,28 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Fill:
-    """What a backfill sets: `attribute` of every item of `datastore` that lacks it, or has it below `version`."""
+    """What a backfill sets: `attribute` of every item of `datastore` that lacks it, or has it below `version`.
+
+    `only`: instead of those, of every item that has another value than these.
+    """
 
     datastore: str
     attribute: str
     value: Any
     version: int | None = None
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a migration, complete in itself: it may be left for the next day after each."""
+
+    title: str
+    kind: Literal["additive", "backfill", "replace", "remove", "move"]
+    claim: Claim
+    steps: tuple[Step, ...]
+    back: tuple[Step, ...]
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

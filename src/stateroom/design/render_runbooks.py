@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from stateroom.design.diff import DEPLOY, Migration
+from stateroom.design.diff import Migration
+from stateroom.design.narrowing import DEPLOY
 from stateroom.design.parts import Plan, Retained, Store
 from stateroom.design.render import Block, Code, Heading, Listed, Table, Words
 from stateroom.design.typescript_plan import jobs_of
@@ -186,14 +187,11 @@ def migration(plan: Plan, found: Migration | None) -> list[Block]:
         [Heading(2, "What changes"), Table(("place", "change", "verdict", "what its store says"), rows)] if rows else []
     )
     if found.fills:
-        filled = [(f"{one.datastore}.{one.attribute}", json.dumps(one.value)) for one in found.fills]
-        listed += [
-            Words(
-                "What the backfill gives to items that lack it (typescript/changes.ts; `default` in the design"
-                " changes it):"
-            ),
-            Table(("attribute", "value"), filled),
+        words = "What the backfill gives to items (typescript/changes.ts; `default` in the design changes it):"
+        filled = [
+            (f"{one.datastore}.{one.attribute}", json.dumps(one.value), _to_whom(one.only)) for one in found.fills
         ]
+        listed += [Words(words), Table(("attribute", "value", "of items that"), filled)]
     for number, one in enumerate(found.parts, 1):
         listed += [Heading(2, f"{number}. {one.title}"), Words(f"{one.claim.text}: {one.claim.reason}.")]
         listed += [Listed([f"{s.do}{f' (`{s.call}`)' if s.call else ''}" for s in one.steps], numbered=True)]
@@ -202,6 +200,10 @@ def migration(plan: Plan, found: Migration | None) -> list[Block]:
     if not rows and not found.parts:
         listed.append(Words("Nothing changes that a datastore would see."))
     return listed
+
+
+def _to_whom(only: tuple[str, ...]) -> str:
+    return f"have another value than {', '.join(only)}" if only else "lack it"
 
 
 def _next_attribute(plan: Plan) -> Iterator[Block]:

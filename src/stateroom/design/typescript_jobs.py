@@ -278,13 +278,17 @@ import { CHANGES } from "./changes.ts";
 import { inTurn, type Report, walk } from "./jobs.ts";
 import { type Budget, BULK, call, getAll, type Item, type Slack } from "./retry.ts";
 
-/** `fill` gives the attributes to set, `attribute` among them. `version`: a whole number that `fill` sets it to. */
+/**
+ * `fill` gives the attributes to set, `attribute` among them. `version`: a whole number that `fill` sets it to. `only`:
+ * the texts that it may be now; then items that have another one are filled, and those that lack it are not.
+ */
 export interface Change {
   job: string;
   datastore: string;
   key: string;
   attribute: string;
   version: number | null;
+  only?: string[];
   fill: (item: Item) => Item;
 }
 
@@ -311,19 +315,32 @@ export function backfill(slack: Slack, one: Change, budget: Budget, restSeconds 
 export async function left(slack: Slack, one: Change, budget: Budget): Promise<number> {
   const { expression, names, values } = gate(one);
   const asked = { datastore: one.datastore, expression, expression_attributes: names };
-  const given = one.version === null ? {} : { expression_values: values() };
+  const given = Object.keys(values()).length === 0 ? {} : { expression_values: values() };
   const answer = await call(slack, "apps.datastore.count", { ...asked, ...given }, budget);
   return Number(answer.count);
 }
 
 function gate(one: Change) {
   const names = { "#a": one.attribute };
+  if (one.only !== undefined) return { ...others(one.only), names };
   if (one.version === null) return { expression: "attribute_not_exists(#a)", names, values: () => ({}) };
   return { expression: "attribute_not_exists(#a) OR #a < :v", names, values: () => ({ ":v": one.version }) };
 }
 
+/** Texts before, between and behind those: no operator that Slack documents says "not equal". */
+function others(only: string[]) {
+  // As DynamoDB orders texts: by their bytes in UTF-8.
+  const bytes = (text: string) => [...new TextEncoder().encode(text)].map((one) => String.fromCharCode(one)).join("");
+  const kept = [...only].sort((a, b) => (bytes(a) < bytes(b) ? -1 : 1));
+  const last = kept.length - 1;
+  const gaps = kept.slice(1).map((_, n) => `(#a > :v${n} AND #a < :v${n + 1})`);
+  const expression = ["#a < :v0", ...gaps, `#a > :v${last}`].join(" OR ");
+  return { expression, values: () => Object.fromEntries(kept.map((value, n) => [`:v${n}`, value])) };
+}
+
 function isFilled(one: Change, item: Item): boolean {
   const there = item[one.attribute];
+  if (one.only !== undefined) return there === undefined || one.only.includes(String(there));
   return there !== undefined && (one.version === null || Number(there) >= one.version);
 }
 """

@@ -250,16 +250,16 @@ def changes_module(plan: Plan, fills: Iterable[Fill]) -> str:
     rows = []
     for one in fills:
         given = asdict(one)
-        head: dict[str, Any] = {
-            "job": f"backfill {one.datastore} {one.attribute}{'' if one.version is None else f' {one.version}'}",
-            "datastore": one.datastore,
-        }
+        what = " values" if one.only else "" if one.version is None else f" {one.version}"
+        head: dict[str, Any] = {"job": f"backfill {one.datastore} {one.attribute}{what}", "datastore": one.datastore}
         head |= {"key": keys[one.datastore], "attribute": one.attribute, "version": one.version}
+        head |= {"only": sorted(one.only, key=str.encode)} if one.only else {}
         rows.append(f"  {{ ...{literal(head)}, fill: () => ({literal({one.attribute: given['value']})}) }},\n")
     names = ", ".join(literal(one.name) for one in plan.stores if one.role == "entity" and one.home == "slack")
     return (
         "// What a backfill gives to items. Deploy the attribute first, declared and not required; then this.\n"
         '// An entry: { job: "its own name", datastore, key, attribute, version: null, fill: (item) => ({ ... }) }\n'
+        "// Values that are gone: `only` lists those that are allowed now, and every item with another one is filled.\n"
         f"// Datastores: {names}\n"
         'import type { Change } from "./backfill.ts";\n\n'
         "export const CHANGES: Change[] = [\n" + "".join(rows) + "];\n"
