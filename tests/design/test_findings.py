@@ -8,6 +8,7 @@ import pytest
 from stateroom.design.diff import diff
 from stateroom.design.document import from_definitions, read_design
 from stateroom.design.findings import FINDINGS, identified
+from stateroom.design.outputs import definitions
 from stateroom.design.plan import plan
 from stateroom.model.errors import WrongUse
 from stateroom.model.schema.manifest import datastores_of
@@ -123,6 +124,7 @@ PROVOKED: dict[str, str] = {
     "SR-804": text(
         pattern('kind: list, where: "body = :b", expected_items: 1'), rest="compliance: {encryption: [item.body]}"
     ),
+    "SR-806": text(pattern("kind: put"), entity=", retention: {after: at, days: 9}", rest="compliance: {audit: true}"),
     "SR-805": text(rest="compliance: {erasure: true}"),
 }
 
@@ -266,6 +268,44 @@ def test_the_store_of_a_region_is_named_as_it_can_be(app: str) -> None:
     found = plan(read_design(named)).verdicts[0].meets
     assert re.match(r"dynamodb://eu-central-1/[A-Za-z0-9_.-]+ or ", found)
     assert "dynamodb://" not in plan(read_design(named.replace("residency: eu", "residency: fr"))).verdicts[0].meets
+
+
+AUDITED = {"rest": "compliance: {audit: true}"}
+
+
+def test_a_sweep_writes_audit_rows_and_a_ttl_says_that_it_cannot() -> None:
+    swept, ended = (
+        plan(read_design(text(pattern("kind: sweep"), entity=f", retention: {{after: at, days: {days}}}", **AUDITED)))
+        for days in (1, 9)
+    )
+    (of_sweep, of_ttl) = (next(one for one in found.verdicts if one.obligation == "audit") for found in (swept, ended))
+    assert "ttl" not in of_sweep.reason
+    assert "item ends by its ttl: Slack removes it by itself" in of_ttl.reason
+    assert not [one for one in swept.findings if one.id == "SR-806"]
+    made = [call.datastore for call in swept.access("p").calls]
+    assert made == ["item", "audit_trail", "item"]
+    assert "p" in swept.store("audit_trail").writers
+
+
+def test_the_daily_sweep_alone_is_audited_and_counted() -> None:
+    """No pattern asks for it, and nothing else changes anything."""
+    quiet = {"state": "state: string", "cycle": "copy_key: false", "volume": "initial: 1, per_day: 100"}
+    kept = text(entity=", retention: {after: at, days: 1}", **AUDITED, **quiet).replace(f"  - {DONE}\n", "")
+    found = plan(read_design(kept))
+    assert found.store("audit_trail").writers == ("the sweep of item",)
+    assert [one.items_year for one in found.capacity if one.datastore == "audit_trail"] == [36500]
+    (of,) = found.retention
+    without = plan(read_design(kept.replace("audit: true", "audit: false"))).retention[0]
+    assert sum(of.calls.values()) == sum(without.calls.values()) + 4
+
+
+@each("target", ["self-hosted", "mixed"])
+def test_what_ends_outside_of_slack_is_in_the_log_of_changes(target: str) -> None:
+    kept = text(pattern("kind: put, concurrent: true"), entity=", retention: {after: at, days: 9}", **AUDITED)
+    found = plan(read_design(kept.replace("name: x", f"name: x, target: {target}")))
+    assert not of("SR-806", kept.replace("name: x", f"name: x, target: {target}"))
+    assert {one.name: one.changes for one in definitions(found)}["item"] is True
+    assert not any(one.changes for one in definitions(plan(read_design(kept))))
 
 
 def test_what_is_added_in_the_item_itself_may_be_looked_at() -> None:

@@ -160,6 +160,10 @@ def test_the_sweep_removes_what_is_due_and_nothing_else(project: Project) -> Non
     assert notes["old"]["body"] == "x"
     assert notes["old"]["deleted_at"] >= now() - 60
     assert {item["of_request_id"] for item in project.items("request_votes_entries")} == {"fresh"}
+    # The design asks for audit: what went has its row.
+    audited = {(row["datastore"], row["item"], row["action"], row["after"]) for row in project.items("audit_trail")}
+    gone = {("request", id, "sweep", "deleted") for id in ("old", "old, too")}
+    assert audited == {*gone, ("note", "old", "sweep", "marked")}
     # It rests until tomorrow, though the trigger comes each hour.
     project.fill("request", [{"request_id": "old", "created_at": old}])
     assert project.run(HANDLER % "sweep") == {"outputs": {"done": True, "touched": 0}}
@@ -195,12 +199,14 @@ say([report, made.filter(([method]) => method.endsWith("query"))]);
 
 
 def test_a_sweep_that_is_killed_is_done_again_and_loses_nothing(project: Project) -> None:
-    for calls in (2, 4):
+    for calls in (2, 3, 4):
         project.clear()
         project.fill("request", [*requests(60, created_at=1), {"request_id": "z", "created_at": now()}])
         dying = "const dying = watched(() => { if (made.length > given.calls) process.exit(9); });"
         project.run(SWEEP + dying + "await sweep(dying, one, budget());", code=9, datastore="request", calls=calls)
-        assert len(project.items("request")) > 1
+        left = {item["request_id"] for item in project.items("request")}
+        assert len(left) > 1
+        assert {row["item"] for row in project.items("audit_trail")} >= {f"R-{n:04d}" for n in range(60)} - left
         report = project.run(SWEEP + "say(await sweep(slack, one, budget()));", datastore="request")
         assert report["done"]
         assert [item["request_id"] for item in project.items("request")] == ["z"]

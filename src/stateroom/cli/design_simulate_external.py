@@ -89,11 +89,11 @@ def needed(plan: Plan, away: Sequence[Access]) -> list[Definition]:
     """The datastores of definitions.py that these accesses look at.
 
     Without lifecycles: states are stored as they come, and are asked for by conditions; what a lifecycle refuses is no
-    part of a prediction.
+    part of a prediction. Without logs of changes, which would be left behind.
     """
     names = {one.entity for one in away} | {n for p in plan.design.patterns for n in p.join}
     moved = tuple(replace(one, home="external") for one in plan.stores if one.role == "entity" and one.name in names)
-    return [replace(one, lifecycle=None) for one in definitions(replace(plan, stores=moved))]
+    return [replace(one, lifecycle=None, changes=False) for one in definitions(replace(plan, stores=moved))]
 
 
 async def _fill(stock: Stock, stores: Stores) -> None:

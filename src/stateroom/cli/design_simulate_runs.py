@@ -151,7 +151,8 @@ class Run:
         first = self.number
         several = [(first + n) % max(1, self.stock.counts[self.entity.name]) for n in range(wanted)]
         if verb == "bulkPut" and store.name == AUDIT:
-            rows = [self._audit_row(store, f"{n}") for n in range(wanted)]
+            changed = len(self.found) if self.pattern.kind == "sweep" else wanted
+            rows = [self._audit_row(store, f"{n}") for n in range(changed)]
             await self.client.many(verb, store.name, "items", rows)
         elif verb == "bulkPut" and self.pattern.kind == "sweep":
             await self.client.many(verb, store.name, "items", [{**one, DELETED: int(now())} for one in self.found])

@@ -20,7 +20,7 @@ from stateroom.design.alternatives import alternative
 from stateroom.design.costs import Work, cost, told, under_load
 from stateroom.design.facts import Facts, source
 from stateroom.design.parts import Access, Claim, Cost, Home, Store
-from stateroom.design.sizes import YEAR, key_bytes
+from stateroom.design.sizes import YEAR, key_bytes, removed_by
 from stateroom.design.structs import Design, Entity, Pattern
 
 
@@ -145,12 +145,26 @@ def _add_own(world: World) -> None:
     claiming = [one for one in patterns if claims(world, one)]
     if claiming:
         world.stores[entities.CLAIMS] = entities.claims_store(claiming, world.design, world.facts)
-    writing = tuple(one.name for one in patterns if one.kind in entities.WRITES and not entities.is_read_bulk(one))
+    writing = tuple(one.name for one in patterns if _changes(world, one))
+    writing += tuple(entities.swept(one) for one in world.design.entities if _swept(world, one))
     if world.design.compliance.audit and writing:
         home: Home = "external" if "external" in world.homes.values() else "slack"
         world.stores[entities.AUDIT] = entities.audit_store(home, writing, world.facts)
     if world.design.source == "design" and any(world.homes[one.name] == "slack" for one in world.design.entities):
         world.stores[entities.STATE] = entities.state_store()
+
+
+def _changes(world: World, pattern: Pattern) -> bool:
+    """Whether a pattern's runs change items. What ends by its time in an external store is in its log of changes."""
+    if pattern.kind == "sweep":
+        return world.homes[pattern.entity] == "slack"
+    return pattern.kind in entities.WRITES and not entities.is_read_bulk(pattern)
+
+
+def _swept(world: World, entity: Entity) -> bool:
+    """Whether the daily sweep, which no pattern asks for, removes items of an entity."""
+    own = any(one.kind == "sweep" and one.where is None for one in world.design.of(entity.name))
+    return world.homes[entity.name] == "slack" and removed_by(entity, world.facts) == "sweep" and not own
 
 
 def at_volumes(

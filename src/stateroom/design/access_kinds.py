@@ -28,6 +28,8 @@ from stateroom.design.parts import Call
 from stateroom.design.sizes import batches, entry_bytes, pages
 from stateroom.design.structs import Pattern
 
+AUDIT_FIRST: Final = "put the audit rows first"
+
 
 def scan(world: World, pattern: Pattern, *, then: tuple[Call, ...] = ()) -> Served:
     """Every page of the entity's datastore, with the condition as a filter."""
@@ -235,7 +237,7 @@ def _bulk(world: World, pattern: Pattern) -> Served:
     audited = pattern.operation != "get" and audit_here(world)
     calls = [Call(method, entity.name, "batches", f"{pattern.operation} {facts.bulk} items at once")]
     if audited:
-        calls.insert(0, Call(BULK_PUT, entities.AUDIT, "batches", "put the audit rows first"))
+        calls.insert(0, Call(BULK_PUT, entities.AUDIT, "batches", AUDIT_FIRST))
 
     def work(day: int) -> Work:
         items = world.items(entity, day)
@@ -256,16 +258,19 @@ def _sweep(world: World, pattern: Pattern) -> Served:
     soft = entity.retention is not None and entity.retention.mode == "soft"
     method = BULK_PUT if soft else BULK_DELETE
     words = "mark as deleted, the whole item" if soft else "delete what is due"
+    audited = audit_here(world)
 
     def work(day: int) -> Work:
         base = read.work(day)
         due = min(asked, base.items)
-        written = due * world.size(entity.name) if soft else 0
-        calls = (*base.calls, (method, batches(due, facts)))
-        return Work(base.items, base.evaluated, base.pages, calls, base.bytes + written)
+        each = (world.size(entity.name) if soft else 0) + (world.size(entities.AUDIT) if audited else 0)
+        rows = ((BULK_PUT, batches(due, facts)),) if audited else ()
+        calls = (*base.calls, *rows, (method, batches(due, facts)))
+        return Work(base.items, base.evaluated, base.pages, calls, base.bytes + due * each)
 
+    trail = (Call(BULK_PUT, entities.AUDIT, "batches", AUDIT_FIRST),) if audited else ()
     last = Call(method, entity.name, "batches", words)
-    return Served("query", entity.name, (*read.calls, last), work)
+    return Served("query", entity.name, (*read.calls, *trail, last), work)
 
 
 def _export(world: World, pattern: Pattern) -> Served:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stateroom.design.access import per_day
 from stateroom.design.costs import QUERY
+from stateroom.design.entities import swept
 from stateroom.design.facts import FORMULA, Facts, source
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Break, Capacity, Claim, Finding, Store, TierUse
@@ -27,7 +28,7 @@ from stateroom.design.sizes import (
     removed_by,
     value_bytes,
 )
-from stateroom.design.structs import Attr, Design
+from stateroom.design.structs import Attr, Design, Entity, Pattern
 
 HORIZON = 3650
 JOBS = 5  # kinds of job, each with one item for an entity at most (typescript_plan.py)
@@ -44,7 +45,7 @@ def items_of(design: Design, store: Store, day: float, facts: Facts) -> int:
     if store.role == "entity":
         return items_on(design.by_name[store.entity or ""], day, facts)
     writing = [one for one in design.patterns if one.name in store.writers]
-    daily = sum(per_day(one, facts) * (one.expected_items or 0 if one.kind == "bulk" else 1) for one in writing)
+    daily = sum(per_day(one, facts) * _rows(one) for one in writing)
     if store.role == "claims":
         return math.ceil(daily * min(day, 1 + facts.ttl_hours / 24))
     if store.role == "state":
@@ -54,7 +55,21 @@ def items_of(design: Design, store: Store, day: float, facts: Facts) -> int:
         listed = store.attributes.get("ids")
         each = listed.avg_items if listed is not None and listed.avg_items else 1
         return math.ceil(items_on(entity, day, facts) / max(each, 1))
+    if store.role == "audit":
+        daily += sum(one.volume.per_day for one in design.entities if _is_swept(design, one, store))
     return math.ceil(daily * day)
+
+
+def _rows(pattern: Pattern) -> int:
+    """Rows that one run writes. A sweep of a retention removes what is due on its day: below."""
+    if pattern.kind == "sweep" and pattern.where is None:
+        return 0
+    return (pattern.expected_items or 0) if pattern.kind in ("bulk", "sweep") else 1
+
+
+def _is_swept(design: Design, entity: Entity, trail: Store) -> bool:
+    plain = [one.name for one in design.of(entity.name) if one.kind == "sweep" and one.where is None]
+    return bool({swept(entity), *plain} & set(trail.writers))
 
 
 def _of(design: Design, store: Store, accesses: list[Access], facts: Facts) -> Capacity:

@@ -77,15 +77,29 @@ def _audit(design: Design, stores: list[Store]) -> Iterator[Verdict]:
     if not design.compliance.audit:
         return
     trail = next((one for one in stores if one.role == "audit"), None)
+    silent = "".join(f"; {words}" for _, words in _silent(design, stores))
     if trail is None:
-        yield Verdict("audit", "app", True, "nothing is written", "no pattern changes anything", "the file")
+        yield Verdict("audit", "app", True, "nothing is written", f"no pattern changes anything{silent}", "the file")
     elif trail.home == "slack":
-        reason = "a row is written before each change; any function of the app may change it later"
+        reason = f"a row is written before each change; any function of the app may change it later{silent}"
         yield Verdict("audit", "app", True, "audit_trail, exported daily", reason, "Slack's scopes: datastore:write")
     else:
-        yield Verdict(
-            "audit", "app", True, "the audit log of the store", "rows are only appended", "docs/guarantees.md"
-        )
+        meets = "audit_trail, and the log of changes of each datastore (changes=True)"
+        reason = f"a row goes into the transaction of its change, and what ends by its time is in the log{silent}"
+        yield Verdict("audit", "app", True, meets, reason, "docs/library.md: Following changes")
+
+
+def _silent(design: Design, stores: list[Store]) -> Iterator[tuple[str, str]]:
+    """The entities of which items go without an audit row, and why nobody writes one."""
+    away = any(one.role == "audit" and one.home == "external" for one in stores)
+    for one in stores:
+        if one.role != "entity" or one.home != "slack":
+            continue  # an external store has what ends in its log of changes
+        kept = design.by_name[one.name].retention
+        if one.ttl is not None:
+            yield one.name, f"{one.name} ends by its ttl: Slack removes it by itself and runs no code that writes a row"
+        elif away and kept is not None and not kept.legal_hold:
+            yield one.name, f"{one.name} is swept on Slack, whose functions do not reach the trail outside of it"
 
 
 def _erasure(design: Design, stores: list[Store]) -> Iterator[Verdict]:
@@ -112,6 +126,10 @@ def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) 
             yield finding("SR-802", design, "compliance.encryption", f"{one.place}: {one.reason}")
         if one.obligation == "audit" and any(s.role == "audit" and s.home == "slack" for s in listed):
             yield finding("SR-803", design, "compliance.audit", one.reason)
+        if one.obligation == "audit":
+            for entity, words in _silent(design, listed):
+                place = f"entities.{entity}.retention" if design.by_name[entity].retention else f"entities.{entity}"
+                yield finding("SR-806", design, place, words)
         if one.obligation == "erasure" and one.place == "app" and not one.go:
             yield finding("SR-805", design, "compliance.erasure", one.reason)
     for place, _, words in _unreadable(design):

@@ -75,6 +75,11 @@ def writers_of(design: Design, entity: str) -> tuple[str, ...]:
     return tuple(one.name for one in design.of(entity) if one.kind in WRITES and not is_read_bulk(one))
 
 
+def swept(entity: Entity) -> str:
+    """The name of the daily sweep of an entity among the writers of the audit trail."""
+    return f"the sweep of {entity.name}"
+
+
 def moves(design: Design, pattern: Pattern, of: tuple[str, ...]) -> int:
     """How many items of a lookup by `of` a pattern changes: one for a new or deleted item, two where it moves.
 
@@ -359,7 +364,9 @@ def definition_of(store: Store, design: Design, *, indexes: Iterable[tuple[tuple
         cycle = Lifecycle(states.attribute, initial=beginning, transitions=states.transitions)
     attributes = {name: _attribute(one, states_too=cycle is not None) for name, one in store.attributes.items()}
     found = tuple(Index(*names, unique=unique) for names, unique in indexes) if store.home == "external" else ()
-    return Definition(store.name, store.key, attributes, ttl=store.ttl, indexes=found, lifecycle=cycle)
+    # The log of changes has what ends by its time as well, which no code of the app would write a row for.
+    logged = entity is not None and design.compliance.audit and store.home == "external"
+    return Definition(store.name, store.key, attributes, ttl=store.ttl, indexes=found, lifecycle=cycle, changes=logged)
 
 
 def _attribute(one: Attr, *, states_too: bool) -> Attribute:

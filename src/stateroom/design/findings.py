@@ -360,7 +360,7 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "An audit trail that its writers can change",
         "warning",
         "Any function with datastore:write can replace or delete an audit row; nothing shows that it happened.",
-        "keep the trail in the external store, whose rows are numbered and chained",
+        "export it daily to where the app cannot write, or keep it in an external store whose role may only insert",
     ),
     "SR-804": Kind(
         "An encrypted attribute that the store has to read",
@@ -374,6 +374,15 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "error",
         "The file asks for erasure and no attribute says that it holds a person's id or words, so nothing is erased.",
         "mark them: personal: true; or leave erasure out where nothing is kept of people",
+    ),
+    "SR-806": Kind(
+        "Items that go without an audit row",
+        "warning",
+        "The file asks for audit, and Slack's time to live removes items by itself: no code runs, so nobody writes a "
+        "row. (A sweep writes one for each item, before it goes.) The trail has the change that made an item, and from "
+        "its time and the retention follows when it ended, up to 48 hours late.",
+        "let the end follow from the retention; or mode: soft, which a sweep marks with a row; or target: mixed, whose "
+        "store has each end in its log of changes",
     ),
 }
 

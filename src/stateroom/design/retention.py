@@ -55,7 +55,10 @@ def _of(design: Design, entity: Entity, stores: list[Store], facts: Facts) -> Re
     calls: dict[str, int] = {}
     if how == "sweep" and store.home == "slack":
         method = BULK_PUT if mode == "soft" else BULK_DELETE
-        calls = {QUERY: pages(items, size, facts), method: batches(due, facts)}
+        audited = any(one.role == "audit" and one.home == "slack" for one in stores)
+        rows = {BULK_PUT: batches(due, facts)} if audited else {}
+        calls = {QUERY: pages(items, size, facts), **rows}
+        calls[method] = calls.get(method, 0) + batches(due, facts)
     seconds = job_seconds(calls, facts) if calls else 0
     runs = job_runs(seconds, facts) if calls else 0
     each = facts.bulk * max(1, math.floor(facts.tier(BULK_DELETE) * facts.sweep_share * facts.warn_share))

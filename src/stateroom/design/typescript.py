@@ -79,7 +79,7 @@ def _code(of: Tables) -> dict[str, str]:
         files |= {**_FOR_JOB[job], **files_of(ALL[job])}
     if of.claims:
         files["claim.ts"] = typescript_claim.CLAIM
-    if of.claims or "rebuild" in of.jobs:
+    if of.claims or {"rebuild", "sweep"} & set(of.jobs):
         files["keys.ts"] = typescript_claim.KEYS
     return files
 

@@ -153,9 +153,13 @@ SWEEP: Final = r"""// Removes what is kept long enough. Made by `stateroom desig
 //
 // What stays open: an item that is changed so that it is no longer due, in the moment between the page and the delete,
 // is deleted all the same; there is no conditional delete.
+//
+// Where the design asks for audit, each item gets its row before it goes, so that a crash leaves a row without a
+// removal, never a removal without a row. Entries go with their owner, whose row stands for them.
 
 import { inTurn, type Report, walk } from "./jobs.ts";
-import { ORPHANS, SWEEPS } from "./plan.ts";
+import { keyOf } from "./keys.ts";
+import { AUDIT, ORPHANS, SWEEPS } from "./plan.ts";
 import { type Budget, BULK, call, deleteAll, getAll, getOne, type Item, putAll, type Slack } from "./retry.ts";
 
 export type Unit = "seconds" | "date" | "message_ts";
@@ -208,6 +212,7 @@ export function sweep(slack: Slack, one: Sweep, budget: Budget, restSeconds?: nu
     for (let from = 0; from < due.length; from += BULK) {
       const batch = due.slice(from, from + BULK);
       if (one.deleted === null) {
+        await audit(slack, one, batch, progress.startedAt, budget);
         await deleteAll(slack, one.datastore, batch, budget);
         progress.touched += batch.length;
       } else {
@@ -238,8 +243,20 @@ async function mark(slack: Slack, one: Sweep, deleted: string, ids: string[], st
   const fresh = await getAll(slack, one.datastore, ids, budget);
   const due = fresh.filter((item) => isDue(one, item, startedAt));
   const at = Math.floor(budget.clock.now() / 1_000);
+  await audit(slack, one, due.map((item) => String(item[one.key])), startedAt, budget);
   await putAll(slack, one.datastore, due.map((item) => ({ ...item, [deleted]: at })), budget);
   return due.length;
+}
+
+/** A row for each item that goes now; a walk that does a page again writes the same rows again. */
+async function audit(slack: Slack, one: Sweep, ids: string[], startedAt: number, budget: Budget): Promise<void> {
+  if (AUDIT === null) return;
+  const at = Math.floor(budget.clock.now() / 1_000), after = one.deleted === null ? "deleted" : "marked";
+  const rows = ids.map((item) => {
+    const audit_id = keyOf([one.job, startedAt, item]);
+    return { audit_id, datastore: one.datastore, item, action: "sweep", at, before: "kept", after };
+  });
+  await putAll(slack, AUDIT, rows, budget);
 }
 
 /**

@@ -228,10 +228,11 @@ def plan_module(of: Tables) -> str:
         f"/** Steps of each workflow: runs of a function that one hour may take. */\n{_const('STEPS', of.steps)}"
     )
     parts += [_list(name, f"{kind}[]", rows) for name, kind, _, rows in typed]
+    if of.claims or "sweep" in of.jobs:
+        parts.append(f"export const AUDIT: string | null = {literal(AUDIT if of.audit else None)};\n")
     if of.claims:
         shape = "{ datastore: string; key: string; attribute: string; transitions: Record<string, string[]> }[]"
         parts.append(f"export const CLAIMS = {literal(CLAIMS)};\n")
-        parts.append(f"export const AUDIT: string | null = {literal(AUDIT if of.audit else None)};\n")
         parts.append(_list("LIFECYCLES", shape, of.lifecycles))
     return "".join(parts)
 
@@ -259,7 +260,7 @@ def changes_module(plan: Plan, fills: Iterable[Fill]) -> str:
     return (
         "// What a backfill gives to items. Deploy the attribute first, declared and not required; then this.\n"
         '// An entry: { job: "its own name", datastore, key, attribute, version: null, fill: (item) => ({ ... }) }\n'
-        "// Values that are gone: `only` lists those that are allowed now, and every item with another one is filled.\n"
+        "// Values that are gone: only: [...] lists what is allowed now; every item with another one is filled.\n"
         f"// Datastores: {names}\n"
         'import type { Change } from "./backfill.ts";\n\n'
         "export const CHANGES: Change[] = [\n" + "".join(rows) + "];\n"
