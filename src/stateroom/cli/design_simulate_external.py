@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from stateroom.cli.design_simulate_items import Stock
 from stateroom.cli.design_simulate_races import TRIALS
 from stateroom.cli.design_simulate_rows import Row
 from stateroom.cli.design_simulate_runs import targets
 from stateroom.cli.design_simulate_verbs import MOST, Served, Stores, lost, naively, run, safely, taken_by
+from stateroom.design.alternatives import index_of
 from stateroom.design.outputs import definitions
 from stateroom.design.parts import Access, Plan
 from stateroom.engines import port
@@ -49,6 +50,10 @@ class Counting:
     async def apply(self, tables: Sequence[port.Table], *, dry_run: bool = False) -> list[str]:
         return await self.inner.apply(tables, dry_run=dry_run)
 
+    async def drift(self, tables: Sequence[port.Table]) -> list[str]:
+        """Asked only where the engine declares `drifts`."""
+        return await cast("port.Drifting", self.inner).drift(tables)
+
     async def get(self, table: str, team: str, ids: Sequence[str]) -> list[port.Row | None]:
         self.asked += 1
         return await self.inner.get(table, team, ids)
@@ -72,6 +77,7 @@ async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
         return float(stock.now - ALIVE)
 
     given, engine = needed(plan, away), Counting(engine_of(url, clock))
+    _able(plan, away, given, engine.capabilities)
     async with Store(url, engine=engine, clock=clock, keys=KEYS, migrating=True) as store:
         await store.migrate(given, apply=True)
         stores = {one.name: store.team(TEAM).items(one) for one in given}
@@ -83,6 +89,16 @@ async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
             return await _all(plan, stock, stores, engine, away)
         finally:
             await _clear(stores)
+
+
+def _able(plan: Plan, away: Sequence[Access], given: Sequence[Definition], able: port.Capabilities) -> None:
+    """WrongUse where patterns need an index and the engine keeps none: the plan's one call would be a walk over all."""
+    indexed = {one.name for one in given if one.indexes}
+    names = {one.pattern for one in away}
+    asking = [p.name for p in plan.design.patterns if p.name in names and p.entity in indexed and index_of(p)]
+    if asking and not able.indexes:
+        step = "give --store one that does: memory://, sqlite:///, postgresql:// or dynamodb:// (docs/engines.md)"
+        raise WrongUse(f"{able.name} keeps no indexes, and {', '.join(asking)} need one; {step}")
 
 
 def needed(plan: Plan, away: Sequence[Access]) -> list[Definition]:
