@@ -8,11 +8,14 @@ UV_VERSION := 0.13.8
 # What is deployed: deploy/Dockerfile and deploy/aws/template.yaml take it from deploy/requirements.lock.
 DEPLOYED      := bot bedrock anthropic openai postgres dynamodb objects keys
 LAMBDA        ?= build/lambda
+LAMBDA_LOCK   ?= deploy/requirements.lock
 LAMBDA_PYTHON ?= 3.13
+LAMBDA_TAGS   := manylinux1 manylinux2010 manylinux2014 $(patsubst %,manylinux_2_%,$(shell seq 5 28))
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
+UV      ?= $(BIN)/uv
 PYTEST  := $(BIN)/python -m pytest
 
 # Byte code of the tests is kept, so that collecting them costs a quarter; it lies in folders that git ignores.
@@ -96,12 +99,21 @@ lock: install ## make requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 $(DEPLOYED:%=--extra %) --constraint requirements.lock \
 	  --generate-hashes --no-emit-index-url --no-header pyproject.toml deploy/build.in -o deploy/requirements.lock
 
-# Wheels for Lambda's machine, whatever this one is.
+# Wheels for Lambda's machine, whatever this one is: by uv, or by pip where uv cannot be had, as in `install`. pip is told
+# each tag of a platform that glibc 2.28 runs; it reads the lock's markers for this machine, and they are so that Linux
+# and macOS read them alike (tests/deploy).
 lambda: install ## make build/lambda, what deploy/aws/template.yaml deploys
 	rm -rf $(LAMBDA)
-	$(BIN)/uv pip install --quiet --target $(LAMBDA) --python-platform x86_64-manylinux_2_28 \
-	  --python-version $(LAMBDA_PYTHON) --only-binary :all: --require-hashes -r deploy/requirements.lock
-	$(BIN)/uv pip install --quiet --target $(LAMBDA) --no-deps .
+	@if ( set -x; $(UV) pip install --quiet --target $(LAMBDA) --python-platform x86_64-manylinux_2_28 \
+	  --python-version $(LAMBDA_PYTHON) --only-binary :all: --require-hashes -r $(LAMBDA_LOCK) && \
+	  $(UV) pip install --quiet --target $(LAMBDA) --no-deps . ); then :; \
+	else \
+	  echo "uv $(UV_VERSION) does not reach the packages here (it does not read pip's settings); pip does it, more slowly."; \
+	  set -x; rm -rf $(LAMBDA) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --target $(LAMBDA) \
+	  $(LAMBDA_TAGS:%=--platform %_x86_64) --python-version $(LAMBDA_PYTHON) --implementation cp \
+	  --only-binary :all: --require-hashes -r $(LAMBDA_LOCK) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --target $(LAMBDA) --no-deps .; \
+	fi
 
 clean: ## remove .venv and all caches; keeps your databases
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts build dist

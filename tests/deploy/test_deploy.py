@@ -7,6 +7,7 @@ Docker, Cloud Run and CloudFormation themselves take them (cfn-lint alone judges
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from stateroom.cli.settings import SETTINGS
 from stateroom.emulator.config import SEED_SECRET
@@ -160,14 +162,51 @@ def test_the_template_is_valid_and_its_table_and_policy_are_those_that_migrate_p
     assert ours["Queue"]["Properties"]["VisibilityTimeout"] >= ours["Worker"]["Properties"]["Timeout"]
 
 
+def made_by(tool: str, folder: Path, python: str, *given: str) -> list[str]:
+    """`make lambda` into a folder; the distributions that are in it."""
+    venv = ROOT / ".venv" if (ROOT / ".venv").exists() else Path(sys.prefix)
+    made = ["make", "-o", "install", "lambda", f"LAMBDA={folder}", f"LAMBDA_PYTHON={python}", f"VENV={venv}", *given]
+    subprocess.run([*made, *([] if tool == "uv" else ["UV=false"])], check=True, cwd=ROOT, capture_output=True)
+    return sorted(one.name for one in folder.glob("*.dist-info"))
+
+
+def test_where_uv_cannot_be_had_pip_makes_the_same_functions_folder_for_the_same_machine(tmp_path: Path) -> None:
+    """Of a part of the lock: a wheel for any machine, and two for one Python and one glibc each."""
+    blocks = re.split(r"\n(?=\S)", (DEPLOY / "requirements.lock").read_text())
+    chosen = [one for one in blocks if one.startswith(("certifi==", "msgspec==", "multidict=="))]
+    lock = tmp_path / "part.lock"
+    lock.write_text("\n".join(chosen))
+    folder = tmp_path / "pip"
+    other = "3.13" if sys.version_info[:2] != (3, 13) else "3.12"
+    found = made_by("pip", folder, other, f"LAMBDA_LOCK={lock}")
+    assert len(found) == len(chosen) + 1 == 4
+    assert made_by("uv", tmp_path / "uv", other, f"LAMBDA_LOCK={lock}") == found
+    tag = f"cpython-{other.replace('.', '')}-x86_64-linux-gnu"
+    libraries = [one.name for one in folder.rglob("*.cpython-*.so")]
+    assert libraries
+    assert all(tag in name for name in libraries)
+    assert not list(folder.rglob("*.pyc")), "another Python's byte code is of no use, and a third of the limit"
+
+
+def test_the_deployed_lock_asks_for_the_same_on_every_machine_that_makes_the_functions_folder() -> None:
+    """pip reads the markers for the machine it runs on."""
+    requirements = [line.rstrip("\\ ") for line in (DEPLOY / "requirements.lock").read_text().splitlines()]
+    markers = [Requirement(line).marker for line in requirements if line and line[0].isalpha() and " ; " in line]
+    assert markers
+    for marker in markers:
+        assert marker is not None
+        machines = [
+            {"sys_platform": system, "python_version": version, "python_full_version": f"{version}.1"}
+            for system in ("linux", "darwin")
+            for version in ("3.11", "3.12", "3.13")
+        ]
+        assert len({marker.evaluate(dict(one)) for one in machines}) == 1, marker
+
+
 def test_the_functions_folder_is_below_lambdas_limit_and_takes_a_signed_event_by_itself(tmp_path: Path) -> None:
     """`make lambda` for the Python that is here; then the template's handler, from that folder and nothing else."""
     folder = tmp_path / "lambda"
-    version = f"LAMBDA_PYTHON={sys.version_info.major}.{sys.version_info.minor}"
-    made = ["make", "-o", "install", "lambda", f"LAMBDA={folder}", version]
-    venv = ROOT / ".venv"
-    made += [f"VENV={venv if venv.exists() else sys.prefix}"]
-    subprocess.run(made, check=True, cwd=ROOT, capture_output=True)
+    made_by("uv", folder, f"{sys.version_info.major}.{sys.version_info.minor}")
     size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
     assert size < 240 << 20  # AWS: 250 MB unzipped
     url = dynamodb.fresh_table()
