@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from stateroom.cli import main
 from stateroom.cli.emulator_watch import watch_turns
+from stateroom.engines import leases
 from stateroom.layers.inbox import Inbox
 from stateroom.slack.events import Message
 from stateroom.store import Store
@@ -112,6 +113,40 @@ def test_a_failed_turn_is_received_again_and_a_done_one_is_not() -> None:
     result = run("retry", "C01:1700000001.000100", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"] == "no_such_turn"
+
+
+async def found_by_workers() -> set[str]:
+    async with Store(URL) as store:
+        return {f"{row.team} {row.id}" for row in (await Inbox(store.engine, store.clock).due(limit=10))[0]}
+
+
+def test_what_is_held_is_found_by_no_worker_until_it_is_retried_or_released() -> None:
+    before = asyncio.run(found_by_workers())
+    assert len(before) == 2
+    assert lines(run("hold", "--json")) == [{"held": 2}]
+    assert asyncio.run(found_by_workers()) == set()
+    assert lines(run("hold", "--json")) == [{"held": 0}]
+    assert {(t["team"], t["id"], t["state"]) for t in lines(run("list", "--held", "--json"))} == {
+        ("T01", "C01:1700000000.000100", "received"),
+        ("T02", "C01:1700000000.000100", "received"),
+    }
+    assert len(lines(run("list", "--held", "--limit", "1", "--json"))) == 1
+    assert lines(run("list", "--held", "--state", "answering", "--json")) == []
+    assert run("retry", "C01:1700000000.000100", "--team", "T02").exit_code == 0
+    assert asyncio.run(found_by_workers()) == {"T02 C01:1700000000.000100"}
+    assert "released: 1 turns and jobs" in run("release").stdout
+    assert asyncio.run(found_by_workers()) == before
+    assert lines(run("list", "--held", "--json")) == []
+
+
+async def test_nothing_is_put_aside_under_a_worker_that_is_answering() -> None:
+    async with Store(URL) as store:
+        await store.prepare([leases.TABLE])
+        lease = await leases.acquire(store.raw, store.clock, "T01", "lane:C01:1", holder="w", seconds=60)
+        assert lease is not None
+    result = await asyncio.to_thread(run, "hold")
+    assert (result.exit_code, "stop it" in result.stderr) == (2, True)
+    assert len(await found_by_workers()) == 2
 
 
 async def finish(turn_id: str) -> None:

@@ -12,9 +12,10 @@ import click
 
 from stateroom.cli import settings, stores
 from stateroom.cli.output import json_option, moment, print_json, print_table, store_option
-from stateroom.layers import inbox
+from stateroom.layers import copy_hold, inbox
+from stateroom.layers.copy_cutover import live_leases
 from stateroom.model.errors import ConditionFailed, StateroomError, WrongUse
-from stateroom.store import Store
+from stateroom.store import Store, held
 
 STATES: Final = (*inbox.OPEN, *inbox.CLOSED)
 MANY: Final = 1_000_000
@@ -36,12 +37,15 @@ def turns() -> None:
 @turns.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only turns in this state.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--held", "aside", is_flag=True, help="Those that no worker finds, in a copy or after `turns hold`.")
 @json_option
 @store_option
-def list_turns(*, state: str | None, limit: int, as_json: bool, store: str | None) -> None:
+def list_turns(*, state: str | None, limit: int, aside: bool, as_json: bool, store: str | None) -> None:
     """Open turns by the time they are due, then closed ones, newest first."""
 
     async def job(opened: Store) -> list[Turn]:
+        if aside:
+            return await _held(opened, state, limit)
         return await inbox.turns(opened.engine, state=state, limit=limit)
 
     found = stores.use(settings.load(store=store), job)
@@ -85,6 +89,54 @@ def retry(*, id: str, team: str | None, as_json: bool, store: str | None) -> Non
         return done
 
     tell(stores.use(settings.load(store=store), job), as_json=as_json)
+
+
+@turns.command()
+@json_option
+@store_option
+def hold(*, as_json: bool, store: str | None) -> None:
+    """Put all open turns and jobs aside, so that no worker answers or runs them.
+
+    For a backup that was put in a store's place: what was open in it has been answered since. Run it before the bot
+    starts; messages that come from then on are answered. `turns list --held` shows what was put aside, `turns retry ID
+    --team T` answers one of them, `turns release` lets all of them go on.
+    """
+
+    async def job(opened: Store) -> int:
+        if await live_leases(opened.raw, opened.clock()):
+            raise WrongUse("a worker is answering from this store; stop it, and wait half a minute")
+        return await copy_hold.hold(opened.raw, held())
+
+    _told("held", stores.use(settings.load(store=store), job), as_json=as_json)
+
+
+@turns.command()
+@json_option
+@store_option
+def release(*, as_json: bool, store: str | None) -> None:
+    """Let workers find all turns and jobs that were put aside."""
+
+    async def job(opened: Store) -> int:
+        return await copy_hold.release(opened.raw, held())
+
+    _told("released", stores.use(settings.load(store=store), job), as_json=as_json)
+
+
+def _told(done: str, count: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({done: count})
+    else:
+        click.echo(f"{done}: {count} turns and jobs")
+
+
+async def _held(opened: Store, state: str | None, limit: int) -> list[Turn]:
+    """Those that are put aside, in the order of their workspaces and ids."""
+    found: list[Turn] = []
+    async for rows in copy_hold.waiting(opened.raw, inbox.INBOX.name):
+        found += [inbox.describe(one) for one in rows if state in (None, one.item["state"])]
+        if len(found) >= limit:
+            break
+    return found[:limit]
 
 
 async def find(opened: Store, turn_id: str, team: str | None) -> Turn:

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from stateroom.engines import leases
-from stateroom.engines.port import CHANGES, Query, Row, Update, changes_table
-from stateroom.expr.builder import attr
+from stateroom.engines.port import CHANGES, Query, changes_table
+from stateroom.layers.copy_hold import release
 from stateroom.layers.copy_items import Route, Side, Step, asked, beside, beside_again, changed
 from stateroom.layers.copy_logs import streams, streams_again
 from stateroom.layers.copy_plan import Plan, Size, Work
-from stateroom.layers.copy_rows import HELD, Held, alive, release_of, size_of
+from stateroom.layers.copy_rows import Held, alive, size_of
 from stateroom.layers.copy_seen import Seen
 from stateroom.layers.copy_state import COPIED, COPYING, RELEASING, SWITCHED, Notes, Standing
 from stateroom.layers.copy_verify import Verdict, verify
 from stateroom.layers.copy_write import Failures, Sink, persist
-from stateroom.layers.walking import Pace, pages_if_any, settle
+from stateroom.layers.walking import Pace, pages_if_any
 from stateroom.model.errors import StoreUnavailable, WrongUse
 
 PASSES: Final = 5  # over what keeps changing, before a copy says that it has done what it can
@@ -125,12 +124,7 @@ class Copier:
 
     async def release(self) -> int:
         """Let workers find the rows that wait; how many there were."""
-        released = 0
-        for name in self._held:
-            query = Query(name, None, 100, condition=attr(HELD).exists(), whole=True)
-            async for rows, _ in pages_if_any(self.target.engine, query):
-                done, _ = await settle(self.target.engine, rows, partial(_released, name))
-                released += len(done)
+        released = await release(self.target.engine, self._held)
         await self.notes.enter(SWITCHED)
         return released
 
@@ -275,7 +269,3 @@ class Copier:
             if any(row.id.startswith("lane:") for row in rows):
                 return True
         return False
-
-
-def _released(table: str, row: Row) -> Update | None:
-    return release_of(table, row) if HELD in row.item else None
