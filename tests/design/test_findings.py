@@ -94,6 +94,7 @@ PROVOKED: dict[str, str] = {
         pattern("kind: top, order: n desc, expected_items: 3", "best"),
         attributes=", n: integer",
     ),
+    "SR-309": text(EQUAL, pattern("kind: bulk, expected_items: 60", "load"), volume=LARGE),
     "SR-401": text(attributes=", big: {type: string, max_bytes: 500000}"),
     "SR-402": text(
         pattern("kind: append, attributes: [log], per_minute: 1"), attributes=", log: {type: array, items: string}"
@@ -260,6 +261,26 @@ def test_a_lookup_names_as_its_writers_those_that_write_it() -> None:
     written = text(EQUAL, *(pattern(one, f"w{n}") for n, one in enumerate(patterns)), attributes=more, volume=LARGE)
     (reason,) = of("SR-307", written)
     assert reason.endswith("is written by end, w0")
+
+
+@each(("fields", "told"), [
+    ("operation: put", "item_by_who_state does not list what is put"),
+    ("operation: delete", "item_by_who_state goes on naming what is deleted"),
+    ("operation: get", None),
+])  # fmt: skip
+def test_a_bulk_write_says_which_lookup_learns_of_it_later(fields: str, told: str | None) -> None:
+    reasons = of("SR-309", text(EQUAL, pattern(f"kind: bulk, {fields}, expected_items: 9", "load"), volume=LARGE))
+    assert [told in one for one in reasons if told] == [True] * (told is not None)
+    assert not of("SR-309", text(pattern(f"kind: bulk, {fields}, expected_items: 9"), volume=LARGE))
+
+
+def test_a_bulk_write_says_which_copies_follow_later() -> None:
+    fields = "ref: {type: string, references: item}, b: {type: string, copy_of: item.body}"
+    load, other = pattern("kind: bulk, expected_items: 9"), f"other: {{key: id, attributes: {{{fields}}}}}"
+    (reason,) = of("SR-309", text(load, more=other))
+    assert "b of other follow with the daily job copies" in reason
+    assert not of("SR-309", text(load, more=other, app=", target: self-hosted"))
+    assert not of("SR-309", text(load, more=other.replace(", references: item", "")))  # no job could: SR-105 says so
 
 
 @each("app", ["x", "Ünï *| z", "☕"])

@@ -530,6 +530,30 @@ def test_a_rebuild_finds_lost_entries_and_drops_wrong_ones(project: Project) -> 
     assert found == {"U00000000": ["R-0", "R-2", "R-4"], "U00000001": ["R-1", "R-3", "R-5"]}
 
 
+def test_what_was_written_in_bulk_is_listed_at_once_and_copies_follow_without_a_rest(project: Project) -> None:
+    items = [
+        {"request_id": f"R-{n}", "status": "open", "requester": f"U0000000{n % 2}", "team": "t"} for n in range(30)
+    ]
+    project.fill("request_by_requester", [{"lookup_key": "U00000001", "ids": ["R-1", "old"]}])
+    project.fill("team", [{"team_id": "t", "title": "new"}])
+    script = """
+import { listNow } from "./out/rebuild.js";
+import { copiesAll } from "./out/copies.js";
+await retry.putAll(slack, "request", given.items, budget());
+const first = await listNow(slack, "request", given.items, budget());
+const again = await listNow(slack, "request", given.items, budget());
+const brought = [];
+for (const rest of [undefined, undefined, 0]) brought.push((await copiesAll(slack, budget(), rest))[0].touched);
+say([first, again, brought]);
+"""
+    first, again, brought = project.run(script, items=items)
+    assert (first, again) == (2, 0)
+    assert brought == [30, 0, 0]  # the second one rested; the third one looked, and everything was right
+    found = {one["lookup_key"]: one["ids"] for one in project.items("request_by_requester")}
+    assert sorted(found["U00000000"]) == sorted(f"R-{n}" for n in range(0, 30, 2))
+    assert sorted(found["U00000001"]) == sorted([*(f"R-{n}" for n in range(1, 30, 2)), "old"])
+
+
 def test_copies_are_brought_over_where_they_differ_and_nothing_else_is_touched(project: Project) -> None:
     project.fill("team", [{"team_id": "t1", "title": "new"}, {"team_id": "t2", "title": "same"}])
     held = [("R-1", "t1", "old"), ("R-2", "t2", "same"), ("R-3", "gone", "kept"), ("R-4", "t1", None)]

@@ -197,6 +197,14 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "add up the entries instead, or write their sum into the item by a job; a store that adds in the item (target: "
         "self-hosted) needs neither",
     ),
+    "SR-309": Kind(
+        "A bulk write that lookups and copies learn of later",
+        "warning",
+        "A call of 25 items keeps no lookup and no copy right: who reads by the lookup misses what is new, a value "
+        "that went stays taken, and copies are as they were, until the daily jobs have been there.",
+        "right after the bulk write call what the project has for it: listNow(client, datastore, items, budget) of "
+        "rebuild.ts for lookups, copiesAll(client, budget, 0) of copies.ts for copies; the daily jobs mend the rest",
+    ),
     # 4xx: capacity
     "SR-401": Kind(
         "An item that may be too large",

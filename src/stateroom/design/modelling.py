@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from stateroom.design.entities import link
+from stateroom.design.entities import is_read_bulk, link
 from stateroom.design.facts import Facts
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Finding, Store
@@ -86,6 +86,21 @@ def looks_at(pattern: Pattern) -> frozenset[str]:
     return frozenset(names | (set(pattern.attributes) if pattern.kind == "aggregate" else set()))
 
 
+def _behind(design: Design, stores: Iterable[Store], pattern: Pattern) -> Iterator[str]:
+    """What a bulk write does not keep right, and until when."""
+    if pattern.kind != "bulk" or is_read_bulk(pattern):
+        return
+    put = pattern.operation == "put"
+    for one in stores:
+        if one.role == "lookup" and one.entity == pattern.entity:
+            words = "does not list what is put" if put else "goes on naming what is deleted"
+            yield f"{one.name} {words} until the daily rebuild"
+        if put and one.role == "entity" and one.home == "slack":
+            of = [n for n, a in one.attributes.items() if (a.copy_of or "").partition(".")[0] == pattern.entity]
+            if of and one.name != pattern.entity and link(design.by_name[one.name], pattern.entity):
+                yield f"{', '.join(of)} of {one.name} follow with the daily job copies"
+
+
 REBUILD = "the nightly rebuild alone, since the file has no pattern that does"
 _ASKED = ("in a year", "Slack ", "nothing")
 
@@ -114,6 +129,8 @@ def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Acce
         if access.kind == "list" and pattern.expected_items is None and access.operation != "get":
             yield finding("SR-208", design, place, f"{access.pattern} has no expected_items")
         if access.home == "slack":
+            if behind := "; ".join(_behind(design, stores, pattern)):
+                yield finding("SR-309", design, place, f"{access.pattern}: {behind}")
             for store in stores:
                 if store.role == "entries" and store.entity == access.entity and looks_at(pattern) & set(store.of):
                     words = f"{access.pattern} looks at {store.of[0]}, whose additions are in {store.name}"

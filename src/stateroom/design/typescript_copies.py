@@ -28,8 +28,9 @@ export interface Copied {
   of: [string, string][];
 }
 
-export function copiesAll(slack: Slack, budget: Budget): Promise<Report[]> {
-  return inTurn(budget, COPIES.map((one) => () => bringOver(slack, one, budget)));
+/** `restSeconds` 0: also where the last walk has just ended, as right after a bulk write of yours. */
+export function copiesAll(slack: Slack, budget: Budget, restSeconds?: number): Promise<Report[]> {
+  return inTurn(budget, COPIES.map((one) => () => bringOver(slack, one, budget, restSeconds)));
 }
 
 export function bringOver(slack: Slack, one: Copied, budget: Budget, restSeconds?: number): Promise<Report> {

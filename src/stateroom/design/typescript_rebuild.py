@@ -80,25 +80,41 @@ export function prune(slack: Slack, one: Lookup, budget: Budget, restSeconds?: n
 /** Entries with the ids of all items. */
 export function fill(slack: Slack, one: Lookup, budget: Budget, restSeconds?: number): Promise<Report> {
   return walk(slack, { job: `${one.job} 2`, datastore: one.items, restSeconds }, budget, async (items, progress) => {
-    const wanted = new Map<string, string[]>();
-    for (const item of items) {
-      const key = lookupKey(one, item);
-      if (key !== null) wanted.set(key, [...(wanted.get(key) ?? []), String(item[one.itemsKey])]);
-    }
-    const there = new Map<string, string[]>();
-    for (const entry of await getAll(slack, one.datastore, [...wanted.keys()], budget)) {
-      there.set(String(entry[one.key]), listed(one, entry));
-    }
-    const changed: Item[] = [];
-    for (const [key, ids] of wanted) {
-      const known = there.get(key) ?? [];
-      const missing = ids.filter((id) => !known.includes(id));
-      if (missing.length > 0 && (one.many || known.length === 0)) {
-        changed.push(entryOf(one, key, [...known, ...missing], budget));
-      }
-    }
-    await putAll(slack, one.datastore, changed, budget);
-    progress.touched += changed.length;
+    progress.touched += await add(slack, one, items, budget);
   });
+}
+
+/**
+ * Right after a bulk write of yours: the lookups of a datastore name these items at once, not from the next rebuild on.
+ * Answers how many entries were changed. Ids that moved on stay listed until then; who reads by a lookup drops them.
+ */
+export async function listNow(slack: Slack, datastore: string, items: Item[], budget: Budget): Promise<number> {
+  let changed = 0;
+  for (const one of LOOKUPS.filter((lookup) => lookup.items === datastore)) {
+    changed += await add(slack, one, items, budget);
+  }
+  return changed;
+}
+
+async function add(slack: Slack, one: Lookup, items: Item[], budget: Budget): Promise<number> {
+  const wanted = new Map<string, string[]>();
+  for (const item of items) {
+    const key = lookupKey(one, item);
+    if (key !== null) wanted.set(key, [...(wanted.get(key) ?? []), String(item[one.itemsKey])]);
+  }
+  const there = new Map<string, string[]>();
+  for (const entry of await getAll(slack, one.datastore, [...wanted.keys()], budget)) {
+    there.set(String(entry[one.key]), listed(one, entry));
+  }
+  const changed: Item[] = [];
+  for (const [key, ids] of wanted) {
+    const known = there.get(key) ?? [];
+    const missing = ids.filter((id) => !known.includes(id));
+    if (missing.length > 0 && (one.many || known.length === 0)) {
+      changed.push(entryOf(one, key, [...known, ...missing], budget));
+    }
+  }
+  await putAll(slack, one.datastore, changed, budget);
+  return changed.length;
 }
 """
