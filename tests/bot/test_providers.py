@@ -42,7 +42,7 @@ def stream(request: pytest.FixtureRequest) -> bool:
 
 def agent(stub: Provider, name: str, stream: bool, **more: Any) -> Agent:
     url = stub.url if name == "anthropic" else f"{stub.url}/v1"
-    given: dict[str, Any] = {"model_url": url, "model_stream": stream, "model_first_seconds": 1.0}
+    given: dict[str, Any] = {"model_url": url, "model_stream": stream, "model_first_seconds": 30.0}
     return Agent(BotConfig(model=f"{name}:some-model", **{**given, **more}))
 
 
@@ -99,8 +99,9 @@ async def test_each_failure_is_one_request_and_one_reason(
 ) -> None:
     said, reason, retryable, after = case
     stub.then(said)
+    patience = 1.0 if reason == "timeout" else 30.0
     with pytest.raises(ModelError) as failed:
-        await ask(agent(stub, name, stream))
+        await ask(agent(stub, name, stream, model_first_seconds=patience))
     assert (failed.value.reason, failed.value.retryable, failed.value.retry_after) == (reason, retryable, after)
     assert len(stub.asked) == 1
 
