@@ -380,6 +380,11 @@ async def test_two_urls_of_one_store_are_found_out_and_nothing_is_written(kind: 
         assert "--from and --to are the same store" in done.err
     dry = await off("copy", "--from", url, "--to", other, "--datastore", "shop", "--dry-run", folder=tmp_path, code=1)
     assert "refused: the target has rows of shop already" in dry.out
+    told = {
+        "dynamodb": "cut-over: its freeze takes 30 s",
+        "file": "cut-over: there is none from file: stop what writes",
+    }
+    assert told.get(kind, "datastore") in dry.out.replace("Datastore", "datastore")
     async with Store(url, migrating=True) as store:
         assert await store.team(TEAM).items(ITEMS).get("a") == {"id": "a", "n": 1}
         assert await store.team(TEAM).items(ITEMS).put({"id": "b", "n": 2}), "it was not frozen"
@@ -541,6 +546,8 @@ async def test_hosted_items_come_out_and_go_in(tmp_path: Path) -> None:
         assert done.lines[-1]["same"] is True
         rows = await engine.get("shop", TEAM, ["k007", "k008", "k100"])
         assert [row is not None for row in rows] == [False, True, True]
+        cut = await asyncio.to_thread(copy, reading, f"sqlite:///{tmp_path}/cut.db", "--cutover", code=1)
+        assert "a cut-over: stop what writes there, then copy with --verify" in cut.out + cut.err
         whole = await asyncio.to_thread(copy, file, url, code=1)
         assert "cannot hold" in whole.out or "holds users' datastores alone" in whole.out
         assert token not in done.out + done.err + whole.out + whole.err

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import pytest
 
-from stateroom.engines import dynamodb_line
+from stateroom.engines import dynamodb, dynamodb_line
 from stateroom.engines.port import Append, Put, Query, Table, TableIndex, Truncate, Update, Write
 from stateroom.expr.builder import attr
 from stateroom.model.errors import (
@@ -26,7 +26,7 @@ from stateroom.model.errors import (
     Unsupported,
 )
 from support.dynamodb import Quick, drop_table, fresh_table, server
-from support.dynamodb_faults import AWAY, FAULT, OVERSIZED, REFUSED, SLOW, Faulty
+from support.dynamodb_faults import AWAY, CONFLICT, FAULT, OVERSIZED, REFUSED, SLOW, Faulty
 from support.proxy import Proxy, listening
 
 pytestmark = pytest.mark.service
@@ -369,6 +369,24 @@ async def test_an_item_over_384_kib_and_a_commit_over_4_mb_are_refused_before_th
     assert not faulty.asked["TransactWriteItems"] + faulty.asked["PutItem"] + faulty.asked["UpdateItem"]
     assert await direct.get("rows", TEAM, ["none", "m0"]) == [None, None]
     await engine.commit(many[:8])
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_commit_that_others_keep_coming_between_sees_a_freeze(
+    engine: Quick, direct: Quick, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb, "LOOK", 0.01)
+    monkeypatch.setattr(dynamodb, "ATTEMPTS", 1_000_000)
+    faulty.add("TransactWriteItems", CONFLICT, 1_000_000)
+    trying = asyncio.ensure_future(caught(engine.commit(WRITES["together"][1])))
+    while faulty.asked["TransactWriteItems"] < 3:
+        await asyncio.sleep(0.01)
+    await direct.freeze(frozen=True)
+    error = await trying
+    assert isinstance(error, StoreUnavailable)
+    assert (error.reason, error.retryable, error.maybe_applied) == ("frozen", True, False)
+    await direct.freeze(frozen=False)
+    assert await times_done(direct, "together") == 0
 
 
 # --- The network.

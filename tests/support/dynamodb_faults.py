@@ -83,6 +83,18 @@ REFUSED = (
         ],
     },
 )
+CONFLICT = (
+    400,
+    {
+        "__type": f"{COMMON}TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
+        "[TransactionConflict, None]",
+        "CancellationReasons": [
+            {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"},
+            {"Code": "None"},
+        ],
+    },
+)
 FAULT = (500, {"__type": f"{COMMON}InternalServerError", "message": "Internal server error"})
 AWAY = (503, {"__type": f"{CORAL}ServiceUnavailableException"})
 

@@ -29,7 +29,7 @@ from stateroom.engines.port import Engine, Hosted
 from stateroom.engines.steps import fitting
 from stateroom.layers import catalogue
 from stateroom.layers.copy import Copied, Copier
-from stateroom.layers.copy_cutover import CutoverFailed, cut_over, unfreeze
+from stateroom.layers.copy_cutover import CutoverFailed, cut_over, freezing_of, unfreeze
 from stateroom.layers.copy_items import Side
 from stateroom.layers.copy_plan import Lack, Plan, Size, calls, foreign, plan_of, seconds, too_large
 from stateroom.layers.copy_state import Notes, Standing
@@ -192,10 +192,21 @@ async def _dry(opened: Opened) -> int:
         "seconds": seconds(todo, able=able, read=read, trip=await _trip(opened.target), rate=given.throttle),
         "steps": [] if able.embedded else steps,
         "refused": await _refusal(opened.copier),
+        "cutover": _cutover(opened.source),
     }
     show_plan(plan, sizes, lacks, estimate, as_json=given.as_json)
     lacking = any(one.loses for one in lacks) or bool(estimate["steps"])
     return int(lacking or bool(estimate["refused"]))
+
+
+def _cutover(source: Engine) -> str:
+    """What is to be known of a cut-over from there; empty where there is nothing."""
+    able = source.capabilities
+    if not able.freezes:
+        return f"there is none from {able.name}: stop what writes there, then copy with --verify"
+    if able.freeze_seconds:
+        return f"its freeze takes {able.freeze_seconds:.0f} s, until every process has seen it"
+    return ""
 
 
 async def _refusal(copier: Copier) -> str:
@@ -224,6 +235,8 @@ def _held(
         nonlocal code
         with live("copy") as told:
             async with _opened(given, told) as opened:
+                if cutting:
+                    freezing_of(opened.source)
                 await _ready(opened)
                 async with alone(opened.source, opened.target, told):
                     await opened.copier.begin(cutting=cutting)

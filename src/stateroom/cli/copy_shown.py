@@ -76,6 +76,8 @@ def show_plan(
         click.echo(f"to do first: {step}")
     if estimate["refused"]:
         click.echo(f"refused: {estimate['refused']}")
+    if estimate["cutover"]:
+        click.echo(f"cut-over: {estimate['cutover']}")
     click.echo(
         f"{estimate['rows']} rows, {estimate['bytes']} bytes, {estimate['calls']} calls, about {estimate['seconds']} s"
     )

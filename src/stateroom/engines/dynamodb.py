@@ -71,6 +71,7 @@ from stateroom.model.errors import (
 LOG: Final = (Append, Rewrite, Truncate)
 ATTEMPTS: Final = 40  # at a batch that others come between of
 LOOK: Final = 5.0  # seconds after which a writer looks at the catalogue again
+FREEZE: Final = LOOK + 25.0  # seconds after which no write is under way any more of who had not seen a freeze
 REMOVED: Final = 25  # rows that one request removes
 _HOW: Final = "write the store as dynamodb://region/table, with ?endpoint=URL for another address, ?queue=URL for SQS"
 _TABLE: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -93,9 +94,10 @@ class DynamoEngine:
         embedded=False,
         drifts=True,
         freezes=True,
+        freeze_seconds=FREEZE,
         names_in_order=False,  # a map of DynamoDB's has no order
     )
-    patience = LOOK + 25.0  # seconds after which no write is under way any more of who had not seen a freeze
+    patience = FREEZE
     settle = 3 * LOOK  # seconds that `apply` gives the others to see a new index
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
@@ -206,13 +208,12 @@ class DynamoEngine:
         self._ready()
         if not writes:
             return []
-        if time.monotonic() - self._looked > LOOK:
-            await self._learn()
-        if self._frozen:
-            raise StoreUnavailable(self._place, "frozen", FROZEN, retryable=True)
+        await self._look()
         for write in writes:
             await self._checked(write)
         for attempt in range(ATTEMPTS):
+            if attempt:
+                await self._look()  # others may have come between for long, and a freeze counts the time from a look
             alone = await self._alone(writes[0]) if len(writes) == 1 else None
             done = await self._together(writes) if alone is None else [alone]
             if done is not None:
@@ -222,6 +223,13 @@ class DynamoEngine:
             await asyncio.sleep(pause(attempt))  # somebody came between; whoever needs one request is not overtaken
         detail = "other writers came between too many times; try again"
         raise StoreUnavailable(self._place, "busy", detail, retryable=True)
+
+    async def _look(self) -> None:
+        """See what others have changed, if the last look is old. StoreUnavailable where the store is frozen."""
+        if time.monotonic() - self._looked > LOOK:
+            await self._learn()
+        if self._frozen:
+            raise StoreUnavailable(self._place, "frozen", FROZEN, retryable=True)
 
     async def listen(self, table: str, heard: Callable[[], None]) -> None:
         """See `Waking`. Unsupported where the URL names no queue."""

@@ -55,6 +55,7 @@ class Capabilities:
     hosted: bool = False  # another platform's own datastores (`Hosted`)
     drifts: bool = False  # can tell how its server differs from what the code needs (`Drifting`)
     freezes: bool = False  # can refuse every write for a while (`Freezing`)
+    freeze_seconds: float = 0.0  # that this takes at the least, where each process must see it first
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,7 @@ class Switched:
 async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str], None] = lambda _: None) -> Switched:
     """Carry everything over and switch. Unsupported where the source cannot be frozen; CutoverFailed."""
     source = copier.source
-    if not source.engine.capabilities.freezes:
-        raise Unsupported(source.engine.capabilities.name, "freezing: stop what writes there, then copy with --verify")
-    freezing = cast(Freezing, source.engine)
+    freezing = freezing_of(source.engine)
     if copier.notes.state == RELEASING:
         if await freezing.frozen():
             return Switched(Copied(settled=True), released=await copier.release())
@@ -63,7 +61,8 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
     await copier.run()
     told("waiting for a quiet moment")
     await _until_quiet(source.engine, source.clock, source.wait, quiet)
-    told("freezing the source")
+    takes = source.engine.capabilities.freeze_seconds
+    told(f"freezing the source, {takes:.0f} s until every process has seen it" if takes else "freezing the source")
     began = source.clock()
     before = await freezing.frozen()
     try:
@@ -85,6 +84,13 @@ async def cut_over(copier: Copier, *, quiet: float = QUIET, told: Callable[[str]
     await copier.notes.enter(RELEASING)
     released = await copier.release()
     return Switched(copied, verdicts, released, source.clock() - began)
+
+
+def freezing_of(engine: Engine) -> Freezing:
+    """The engine, which a cut-over freezes. Unsupported."""
+    if not engine.capabilities.freezes:
+        raise Unsupported(engine.capabilities.name, "a cut-over: stop what writes there, then copy with --verify")
+    return cast(Freezing, engine)
 
 
 async def live_leases(engine: Engine, now: float) -> list[Row]:
