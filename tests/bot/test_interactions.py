@@ -154,5 +154,5 @@ async def test_the_command_stops_what_is_said_to_the_one_who_asks_and_to_nobody_
     assert (await command(url, "stop"))["text"] == STOPPING
     assert (await ended(slack, mine))["text"].strip() == SO_FAR
     model.go.set()
-    assert (await ended(slack, theirs))["text"] == WHOLE
+    await eventually(lambda: [m["text"] for m in slack.replies(theirs)] == [WHOLE])
     assert (await command(url, "stop"))["text"] == IDLE

@@ -439,6 +439,21 @@ def _ended(writer: subprocess.Popen[str]) -> list[str]:
     return out.splitlines()
 
 
+async def inbox_of(store: Store) -> dict[str, Any]:
+    """The turns in the inbox, each by the `ts` of its message."""
+    found = await store.raw.query(Query(INBOX.name, TEAM, 50))
+    return {row.id.partition(":")[2]: row.item for row in found.rows}
+
+
+async def until_done(url: str, ts: str) -> None:
+    """Wait until a turn is done, which it is some time after its answer is there to be read."""
+    ends = time.monotonic() + 60
+    async with Store(url) as store:
+        while (state := (await inbox_of(store)).get(ts, {}).get("state")) != "done":
+            assert time.monotonic() < ends, state
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("way", "target"),
     [("copied", "postgresql"), ("restored", "sqlite"), ("in-place", "sqlite")],
@@ -452,9 +467,10 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
     source = f"sqlite:///{tmp_path}/source.db"
     bot = bots.serve(source, STATEROOM_OFFLINE_PACE="0.1", STATEROOM_LEASE_SECONDS="8")
     ts = bots.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: bots.answers(ts), 60)
+    await until_done(source, ts)
     running = bots.slack.say(f"{MENTION} {WORD} slowly")
     await eventually(lambda: bots.slack.replies(running), 60)
+    bot.pause()  # however long the copy takes
     if way != "copied":
         source = target if way == "in-place" else f"sqlite:///{tmp_path}/backup.db"
         with (
@@ -465,6 +481,7 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
     else:
         await off("copy", "--from", source, "--to", target, "--migrate", folder=tmp_path)
     assert not bots.answers(running), "it was being answered all the while"
+    bot.resume()
     await eventually(lambda: bots.answers(running), 60)
     bot.process.terminate()
     bot.process.wait(12)
@@ -480,17 +497,15 @@ async def test_a_copied_or_restored_inbox_answers_nothing_again_and_new_messages
         assert (await post_async(other.url, body))[0] == 200
     fresh = bots.slack.say(f"{MENTION} {WORD} fresh", thread_ts=running)
     await eventually(lambda: bots.answers(running, 2), 60)
+    await until_done(target, fresh)
     assert len(bots.slack.replies(ts)) == 1
     assert len(bots.slack.replies(running)) == 2
     assert len(bots.slack.calls("chat.startStream")) == calls + 1, "only the new message was answered"
-    ends, rows = time.monotonic() + 60, dict[str, dict[str, Any]]()
-    async with Store(target) as store:  # Slack shows an answer before its turn is done
-        while time.monotonic() < ends and rows.get(f"{CHANNEL}:{fresh}", {}).get("state") != "done":
-            rows = {row.id: row.item for row in (await store.raw.query(Query(INBOX.name, TEAM, 50))).rows}
-            await asyncio.sleep(0.05)
-    assert rows[f"{CHANNEL}:{ts}"]["state"] == "done"
-    assert "held" in rows[f"{CHANNEL}:{running}"]
-    assert rows[f"{CHANNEL}:{fresh}"]["state"] == "done"
+    async with Store(target) as store:
+        rows = await inbox_of(store)
+    assert rows[ts]["state"] == "done"
+    assert "held" in rows[running]
+    assert rows[fresh]["state"] == "done"
 
 
 async def test_a_copy_that_has_lost_its_turn_ends_before_it_writes_on(monkeypatch: pytest.MonkeyPatch) -> None:

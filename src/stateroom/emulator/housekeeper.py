@@ -68,15 +68,19 @@ class Housekeeper:
     async def _look_after_bots(self) -> None:
         while not self._workspace.closing.is_set():
             if self._workspace.feed.readers > 0:
-                await self._look()
+                await self.look()
             await self._pause(bots.LOOK_SECONDS)
 
-    async def _look(self) -> None:
-        more = self._process()
-        for app in list(self._workspace.world.apps.values()):
-            by_http = self._workspace.lines.transport(app) == HTTP
-            if by_http and app.event_url is not None and urlsplit(app.event_url).hostname is not None:
-                self._workspace.set_online(app.app_id, await bots.listens(app.event_url), **more)
+    async def look(self) -> None:
+        """One look at the bots, for the page."""
+        by_http = [
+            (app.app_id, app.event_url)
+            for app in self._workspace.world.apps.values()
+            if self._workspace.lines.transport(app) == HTTP and app.event_url and urlsplit(app.event_url).hostname
+        ]
+        more = self._process() if by_http else {}  # told once: not before there is an app to tell it of
+        for app_id, address in by_http:
+            self._workspace.set_online(app_id, await bots.listens(address), **more)
 
     def _process(self) -> dict[str, object]:
         """The bot's pid and how often it came back, when that changed."""
