@@ -1,8 +1,9 @@
 """The statement of a page, and the page that its rows make.
 
 Rules of this file: pure; who holds a connection sends the statements. A page is found by one statement that knows
-order, bounds, expiry and condition. `evaluate` decides on each row all the same (invariant 4), and when it passes over
-some the next statement goes on behind the last row that was read.
+order, bounds, expiry and condition. `evaluate` decides on each row all the same (invariant 4), unless all that is asked
+is that texts which have an index are equal; when it passes over some, the next statement goes on behind the last row
+that was read.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Read(NamedTuple):
     order: list[str]
     by: TableIndex | None
     kind: str  # "key", "index", "log", "expired" or "whole": what a position is made of
+    said: bool = False  # the statement finds what the condition asks for and nothing else
 
     def statement(self, after: Sequence[Any] | None, limit: int) -> tuple[str, list[Any]]:
         """The rows behind the position `after`, `limit` of them."""
@@ -100,14 +102,15 @@ def read_of(layout: Layout, query: Query, now: float) -> Read:
     values: list[Any] = [now]
     if query.team is not None:
         sql, values = f"{sql} AND team = %s", [*values, query.team]
+    said = False
     if query.condition is not None:
-        sql, values = _hinted(layout, sql, values, query.condition)
+        sql, values, said = _hinted(layout, sql, values, query.condition)
     if index is None:
         sql, values = _bounded(sql, values, query, "id")
-        return Read(layout, query, sql, values, ["id"], None, "key")
+        return Read(layout, query, sql, values, ["id"], None, "key", said)
     sql, values = _indexed(layout, sql, values, query, index)
     order = [*order_of(layout.schema, index), *(["team"] if query.team is None else []), "id"]
-    return Read(layout, query, sql, values, order, index, "index")
+    return Read(layout, query, sql, values, order, index, "index", said)
 
 
 def _log(layout: Layout, query: Query, now: float) -> Read:
@@ -185,8 +188,10 @@ def _narrowed(sql: str, values: list[Any], query: Query, item: str) -> tuple[str
     return f"{sql} AND ({clause.sql})", [*values, *clause.values]
 
 
-def _hinted(layout: Layout, sql: str, values: list[Any], condition: Condition) -> tuple[str, list[Any]]:
-    """The parts that all must hold, and what the indexes need to see of them. Equal texts need no clause beside it."""
+def _hinted(layout: Layout, sql: str, values: list[Any], condition: Condition) -> tuple[str, list[Any], bool]:
+    """The parts that all must hold, and what the indexes need to see of them. Equal texts need no clause beside it;
+    whether there is nothing but those."""
+    all_said = True
     for part in _parts(condition):
         said = False
         for attribute, term, given in _hints(part):
@@ -196,8 +201,8 @@ def _hinted(layout: Layout, sql: str, values: list[Any], condition: Condition) -
                 said = term == _SAME
         if not said:
             clause = clause_of(part)
-            sql, values = f"{sql} AND ({clause.sql})", [*values, *clause.values]
-    return sql, values
+            sql, values, all_said = f"{sql} AND ({clause.sql})", [*values, *clause.values], False
+    return sql, values, all_said
 
 
 def _parts(condition: Condition) -> Iterator[Condition]:
@@ -252,7 +257,7 @@ class Gathering:
         self.rows: list[Row] = []
         self.position: tuple[Any, ...] | None = None
         self.after: tuple[Any, ...] | None = read.query.after
-        self._test = None if read.query.condition is None else compile(read.query.condition)
+        self._test = None if read.query.condition is None or read.said else compile(read.query.condition)
 
     def take(self, part: Sequence[Sequence[Any]], asked: int) -> Page | None:
         """The page, when these rows complete it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -144,11 +144,11 @@ class Definition:
             item, _ = self.upgrade(item)
         return self.visible(item) if self.model is None else self.model.load(item)
 
-    def load_all(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """`load` of many, which costs less each."""
+    def load_all(self, items: list[dict[str, Any]]) -> list[Any]:
+        """`load` of many, which costs less each. The items become the user's: those that may stay as they are do."""
         version, model = self.version, self.model
-        if model is None and version == 1 and all(map(self._declared.issuperset, items)):  # so none has a version
-            return list(map(dict, items))
+        if model is None and version == 1 and self._declared.issuperset(set().union(*items)):  # so none has a version
+            return items
         current = [i if i.get(VERSION, 1) == version else self.upgrade(i)[0] for i in items]
         found: list[Any] = [self.visible(i) for i in current] if model is None else model.load_all(current)
         return found
