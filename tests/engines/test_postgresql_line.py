@@ -25,7 +25,10 @@ VALUES: list[tuple[str, Any]] = [
     *(("boolean", truth) for truth in (True, False)),
     *(("text", None), ("float8", None), ("text[]", [])),
     ("text[]", TEXTS),
-    ("bigint[]", [1, 2]),
+    *(("bigint[]", numbers) for numbers in ([1, 2], [2**62, None], [None])),
+    *(("float8[]", numbers) for numbers in ([0.1, None], [None, None])),
+    ("text[]", ["a", None, "NULL"]),
+    ("numeric[]", [Decimal("1.50")]),  # as above
 ]
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from stateroom.engines import leases
 from stateroom.engines.port import Append as Add
 from stateroom.engines.port import Check, Delete, Put, Query, Rewrite, Table, TableIndex, Truncate, Update
 from stateroom.engines.postgresql import PostgresEngine
+from stateroom.engines.postgresql_line import Line, Statement
 from stateroom.engines.postgresql_url import read_url
 from stateroom.expr.builder import attr
 from stateroom.model.errors import ConditionFailed, InvalidValue, StateroomError, UniqueViolation
@@ -189,6 +192,62 @@ async def test_a_connection_that_was_left_in_pipeline_mode_is_lent_to_nobody(eng
     (row,) = await asyncio.wait_for(engine.get("rows", TEAM, ["here"]), 10)
     assert row is not None
     assert connection.closed
+
+
+async def test_puts_that_go_together_are_each_answered_for_themselves(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    plain = Line.ask_all
+
+    async def watched(self: Line, begin: Sequence[str], statements: Sequence[Statement], end: str) -> list[list[Any]]:
+        asked.extend(sql for sql, _ in statements)
+        return await plain(self, begin, statements, end)
+
+    monkeypatch.setattr(Line, "ask_all", watched)
+    names = ['a"b', "c\\d", "e,f", "{g}", "NULL", " ", "é", "東", "😀", "'", "%s", "$1"]
+    far = time.time() + 1000
+    (there,) = await engine.commit([Put("rows", TEAM, "there", {"n": 1})])
+    await engine.commit([Put("rows", "T2", "there", {"n": 2}, expires_at=1.0)])
+    free = attr("n").not_exists()
+    done = await asyncio.gather(
+        *(
+            engine.commit([Put("rows", TEAM, name, {"n": name, "d": Decimal("1.5")}, far, guard=free)])
+            for name in names
+        ),
+        *(engine.commit([Put("rows", TEAM, name, {}, guard=free)]) for name in ("there", "free", "T2")),
+        *(engine.commit([Put("rows", team, "there", {"n": team}, keep=True)]) for team in (TEAM, "T2", "T3")),
+        *(engine.commit([Put("rows", TEAM, "again", {"n": n})]) for n in range(4)),
+        return_exceptions=True,
+    )
+    assert len([sql for sql in asked if "ROWS FROM" in sql]) >= 3
+    assert len(asked) < len(done) - 12
+    rows = await engine.get("rows", TEAM, [*names, "there", "free", "again"])
+    for name, result, row in zip(names, done, rows, strict=False):
+        assert not isinstance(result, BaseException)
+        assert (result[0].row, result[0].changed) == (row, True)
+        assert row is not None
+        assert (row.id, row.item, row.expires_at) == (name, {"n": name, "d": Decimal("1.5")}, far)
+    refused, free_one, _, kept, late, new, *again = done[len(names) :]
+    assert isinstance(refused, ConditionFailed)
+    assert [one[0].changed for one in (free_one, kept, late, new)] == [True, False, True, True]  # type: ignore[index]
+    assert rows[-3] == there.row
+    versions = [one[0].row.version for one in again]  # type: ignore[index, union-attr]
+    assert versions == list(range(versions[0], versions[0] + 4))
+    assert rows[-1] is not None
+    assert rows[-1].item == {"n": 3}
+
+
+async def test_one_of_those_that_go_together_is_refused_and_harms_nobody(engine: PostgresEngine) -> None:
+    await engine.commit([Put("rows", TEAM, "holder", {"email": "e"})])
+    done = await asyncio.gather(
+        *(engine.commit([Put("rows", TEAM, f"k{n}", {"email": "e" if n == 7 else f"e{n}"})]) for n in range(16)),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in done if isinstance(one, BaseException)] == [UniqueViolation]
+    assert isinstance(done[7], UniqueViolation)
+    rows = await engine.get("rows", TEAM, [f"k{n}" for n in range(16)])
+    assert [row is None for row in rows] == [n == 7 for n in range(16)]
 
 
 async def test_a_row_that_somebody_locks_holds_up_its_own_writers_only(engine: PostgresEngine, url: str) -> None:

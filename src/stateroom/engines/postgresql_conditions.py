@@ -41,6 +41,7 @@ class Clause(NamedTuple):
 
     sql: str
     values: list[Any]
+    when_missing: bool  # whether it holds of a row that is not there
 
 
 KNOWN: Final = 256  # most callers give one tree again and again, and guards are the same always
@@ -53,7 +54,7 @@ def clause_of(condition: Condition, item: str = "item") -> Clause:
     if known is not None:
         return known[1]
     writer = _Writer(item)
-    clause = Clause(writer.condition(condition), writer.values)
+    clause = Clause(writer.condition(condition), writer.values, evaluate(condition, {}))
     if len(_known) >= KNOWN:
         _known.clear()
     _known[id(condition), item] = (condition, clause)

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, cast
 
 import psycopg
 
 from stateroom.engines.postgresql_errors import is_lost
 from stateroom.engines.postgresql_lines import BEGIN, Lines, settle
 from stateroom.engines.postgresql_lone import Lone
+from stateroom.engines.postgresql_many import parts_of
 
 GROUP: Final = 128  # statements a transaction
 AT_ONCE: Final = 2  # groups under way
 STUCK: Final = 0.25  # seconds without a step after which one more may go
 MOST: Final = 12  # groups under way with those that are stuck; fewer than connections, so that reading goes on
+CROWD: Final = 8  # who wait together, of whom a half may go
 _LOCKS: Final = "SET LOCAL lock_timeout = '250ms'"
 
 Waiting = tuple[Lone, "asyncio.Future[Sequence[Any] | None]"]
@@ -37,6 +40,7 @@ class Door:
         self._direct = 0  # that went without a task, because nobody else was about
         self._crowd = 1  # how many the last group was
         self._steps = 0
+        self._out = 0  # groups
         self._timer: asyncio.TimerHandle | None = None
 
     async def join(self, lone: Lone) -> Sequence[Any] | None:
@@ -74,7 +78,7 @@ class Door:
     def _start(self) -> None:
         task = asyncio.ensure_future(self._work())
         self._going.add(task)
-        task.add_done_callback(self._going.discard)
+        task.add_done_callback(self._going.discard)  # also of one that never began
 
     def _watch(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(STUCK, self._look, self._steps)
@@ -88,19 +92,34 @@ class Door:
             self._watch()
 
     async def _work(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            self._steps += 1
-            live = [one for one in group if not one[1].done()]
-            self._crowd = len(group)
-            try:
-                if len(live) == 1:
-                    await self._single(*live[0])
-                elif live:
-                    await self._group(sorted(live, key=lambda one: one[0].key))
-            finally:
-                for _, future in live:
-                    future.cancel()  # only after an error of ours: nobody shall wait for ever
+        try:
+            while self._waiting:
+                await self._next()
+        finally:  # not later: those who were answered come again before the task is known to have ended
+            self._going.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _next(self) -> None:
+        share = self._share()
+        group, self._waiting = self._waiting[:share], self._waiting[share:]
+        self._steps += 1
+        live = [one for one in group if not one[1].done()]
+        self._crowd = len(group)
+        self._out += 1
+        try:
+            if len(live) == 1:
+                await self._single(*live[0])
+            elif live:
+                await self._group(sorted(live, key=lambda one: one[0].key))
+        finally:
+            self._out -= 1
+            for _, future in live:
+                future.cancel()  # only after an error of ours: nobody shall wait for ever
+
+    def _share(self) -> int:
+        """How many of those that wait go now: half of a crowd when no other group is out, so that the server has one
+        half in hand while this process makes the other."""
+        many = len(self._waiting)
+        return min(GROUP, many if many < CROWD or self._out else many // 2)
 
     async def _single(self, lone: Lone, future: asyncio.Future[Sequence[Any] | None]) -> None:
         try:
@@ -114,10 +133,11 @@ class Door:
                 future.set_result(found[0] if found else None)
 
     async def _group(self, group: list[Waiting]) -> None:
+        parts = parts_of([lone for lone, _ in group])
         try:
             async with self._lines.line() as connection:
                 try:
-                    asked = [(lone.sql, lone.values) for lone, _ in group]
+                    asked = [(part.sql, part.values) for part in parts]
                     found = await connection.ask_all((BEGIN, _LOCKS), asked, "COMMIT")
                 finally:
                     await settle(connection)
@@ -130,9 +150,10 @@ class Door:
             # One of them is at fault, or must wait: each shall say for itself.
             await asyncio.gather(*(self._single(lone, future) for lone, future in group))
         else:
-            for (_, future), rows in zip(group, found, strict=True):
+            shares = chain.from_iterable(part.shares(rows) for part, rows in zip(parts, found, strict=True))
+            for (_, future), share in zip(group, shares, strict=True):
                 if not future.done():
-                    future.set_result(rows[0] if rows else None)
+                    future.set_result(share)
 
 
 def _fail(future: asyncio.Future[Sequence[Any] | None], error: psycopg.Error) -> None:

@@ -185,18 +185,33 @@ def _str(value: str) -> bytes:
 
 
 def _list(values: Sequence[Any]) -> bytes:
-    """An array of texts."""
-    if not all(type(value) is str for value in values):
-        raise KeyError
-    quoted = [_str(value).replace(b"\\", b"\\\\").replace(b'"', b'\\"') for value in values]
-    return b'{"' + b'","'.join(quoted) + b'"}' if quoted else b"{}"
+    """An array of texts or numbers, some of which may be missing."""
+    return b"{" + b",".join([_IN_LISTS[type(value)](value) for value in values]) + b"}"
+
+
+def _quoted(value: str) -> bytes:
+    return b'"' + _str(value).replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _int(value: int) -> bytes:
+    return b"%d" % value
+
+
+def _float(value: float) -> bytes:
+    return repr(value).encode()
 
 
 _TEXTS: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
     str: _str,
-    int: lambda value: b"%d" % value,
-    float: lambda value: repr(value).encode(),
+    int: _int,
+    float: _float,
     bool: lambda value: b"t" if value else b"f",
     type(None): lambda _: None,
     list: _list,
+}
+_IN_LISTS: Final[Mapping[type, Callable[[Any], bytes]]] = {
+    str: _quoted,
+    int: _int,
+    float: _float,
+    type(None): lambda _: b"NULL",
 }

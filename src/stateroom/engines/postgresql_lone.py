@@ -12,15 +12,23 @@ from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import next_version
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written, log_id
-from stateroom.engines.postgresql_conditions import clause_of, quoted
+from stateroom.engines.postgresql_conditions import Clause, clause_of, quoted
 from stateroom.engines.postgresql_tables import INDEXED, ITEM_LIMIT, Layout
-from stateroom.expr.evaluate import evaluate
-from stateroom.expr.tree import Condition
 from stateroom.model.codec import decode, encode
 
 # Sent when the transaction commits, once for all that are alike in it; in RETURNING: only if a row was written.
 TELL: Final = "pg_notify(%s, %s)"
+WIDTH: Final = 5  # values of a put that are its row's: team, id, version, expiry, item; the next one is the time
+SMALL: Final = 64 * 1024  # characters of an item that may go together with others
 WHOLE: Final = 10**18  # whole numbers below it add up to one that is exact and plain in JSON
+
+
+class Many(NamedTuple):
+    """Puts for which this is the same may be one statement: `sql` takes the first WIDTH of their values as arrays (the
+    items as one of JSON), then the time, as often as they do, then what is `given`."""
+
+    sql: str
+    given: Sequence[Any]
 
 
 class Lone(NamedTuple):
@@ -30,6 +38,7 @@ class Lone(NamedTuple):
     values: Sequence[Any]
     read: Callable[[Sequence[Any]], Written]
     key: tuple[str, ...]  # the order in which statements of one transaction go, so that no two wait for each other
+    many: Many | None = None  # how it goes together with others
 
 
 def lone_of(layout: Layout, write: Write, text: str | None, now: float) -> Lone | None:
@@ -41,45 +50,48 @@ def lone_of(layout: Layout, write: Write, text: str | None, now: float) -> Lone 
 
 
 def _put(layout: Layout, write: Put, text: str | None, now: float) -> Lone | None:
-    version = next_version(None, now)
-    row = (write.team, write.id, version, write.expires_at, text)
-    values: tuple[Any, ...]
-    asked = _asked(write.condition, write.guard)
+    asked = [clause_of(one, "t.item") for one in (write.condition, write.guard) if one is not None]
+    given: Sequence[Any] = ()
+    times: tuple[float, ...] = (now, now)
     if write.keep or write.if_version == 0:
         if asked:
             return None
-        sql, values = f"{layout.upsert} WHERE {layout.dead}", (*row, now, now)
-    elif write.if_version is not None or not all(evaluate(one, {}) for one in asked):
+        where = f" WHERE {layout.dead}"
+    elif write.if_version is not None or not all(one.when_missing for one in asked):
         return _over(layout, write, text, now)  # who is not there cannot be what is asked for
+    elif asked:
+        clause, given = _all(asked)
+        where = f" WHERE {layout.dead} OR ({clause})"
     else:
-        sql, values = layout.upsert, (*row, now)
-        if asked:
-            where, given = _clauses(asked)
-            sql, values = f"{sql} WHERE {layout.dead} OR ({where})", (*values, now, *given)
-
-    def read(found: Sequence[Any]) -> Written:
-        return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
-
-    return _telling(Lone(f"{sql} RETURNING version", values, read, _key(layout, write)), layout, write)
+        where, times = "", (now,)
+    tell, told_to = _telling(layout, write)
+    tail, given = f"{where} RETURNING version{tell}", (*given, *told_to)
+    row = (write.team, write.id, next_version(None, now), write.expires_at, text)
+    many = Many(f"{layout.upserts}{tail}, t.team, t.id", given) if len(text or "") <= SMALL else None
+    return Lone(f"{layout.upsert}{tail}", (*row, *times, *given), _reader(write), _key(layout, write), many)
 
 
 def _over(layout: Layout, write: Put, text: str | None, now: float) -> Lone:
     where, given = _there(layout, write, now)
     if write.passes:
         where = f" WHERE (t.team, t.id) IN (SELECT t.team, t.id FROM {layout.sql} AS t{where} FOR UPDATE SKIP LOCKED)"
+    tell, told_to = _telling(layout, write)
+    values = (write.expires_at, text, *given, *told_to)
+    return Lone(f"{layout.over}{where} RETURNING version{tell}", values, _reader(write), _key(layout, write))
 
+
+def _reader(write: Put) -> Callable[[Sequence[Any]], Written]:
     def read(found: Sequence[Any]) -> Written:
         return Written(Row(write.id, dict(write.item), found[0], write.expires_at, write.team), True)
 
-    values = (write.expires_at, text, *given)
-    return _telling(Lone(f"{layout.over}{where} RETURNING version", values, read, _key(layout, write)), layout, write)
+    return read
 
 
-def _telling(lone: Lone, layout: Layout, write: Put) -> Lone:
-    """The same, which wakes whoever listens."""
+def _telling(layout: Layout, write: Put) -> tuple[str, Sequence[Any]]:
+    """What a put gives back beside its version, to wake whoever listens."""
     if not write.wake:
-        return lone
-    return lone._replace(sql=f"{lone.sql}, {TELL}", values=(*lone.values, *told(layout)))
+        return "", ()
+    return f", {TELL}", told(layout)
 
 
 def told(layout: Layout) -> tuple[str, str]:
@@ -143,12 +155,7 @@ def _append(layout: Layout, write: Append, text: str | None, now: float) -> Lone
     return Lone(layout.append, values, read, (layout.name, write.team, write.stream))
 
 
-def _asked(*conditions: Condition | None) -> list[Condition]:
-    return [one for one in conditions if one is not None]
-
-
-def _clauses(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
-    clauses = [clause_of(one, "t.item") for one in conditions]
+def _all(clauses: Sequence[Clause]) -> tuple[str, list[Any]]:
     return " AND ".join([f"({c.sql})" for c in clauses]), [value for c in clauses for value in c.values]
 
 
@@ -158,9 +165,9 @@ def _there(layout: Layout, write: Put | Update | Delete, now: float) -> tuple[st
     if write.if_version is not None:
         sql, values = f"{sql} AND t.version = %s", [*values, write.if_version]
     guard = None if isinstance(write, Delete) else write.guard
-    asked = _asked(write.condition, guard)
+    asked = [clause_of(one, "t.item") for one in (write.condition, guard) if one is not None]
     if asked:
-        where, given = _clauses(asked)
+        where, given = _all(asked)
         sql, values = f"{sql} AND {where}", [*values, *given]
     return sql, values
 

@@ -111,9 +111,16 @@ class Layout:
         )
         # A row past its expiry is absent: it begins anew, with the version of a new row.
         begun = f"CASE WHEN {alive} THEN t.version + 1 ELSE excluded.version END"
-        self.upsert = (
-            f"INSERT INTO {self.sql} AS t (team, id, version, expires, item) VALUES (%s, %s, %s, %s, %s::jsonb) "
+        into = f"INSERT INTO {self.sql} AS t (team, id, version, expires, item)"
+        over = (
             f"ON CONFLICT (team, id) DO UPDATE SET version = {begun}, expires = excluded.expires, item = excluded.item"
+        )
+        self.upsert = f"{into} VALUES (%s, %s, %s, %s, %s::jsonb) {over}"
+        # Of any number of rows, each another one, in the order in which they are given: so they are locked.
+        columns = "unnest(%s::text[]), unnest(%s::text[]), unnest(%s::bigint[]), unnest(%s::double precision[])"
+        self.upserts = (
+            f"{into} SELECT a, b, c, d, e FROM ROWS FROM ({columns}, jsonb_array_elements(%s::jsonb)) "
+            f"WITH ORDINALITY AS k (a, b, c, d, e, n) ORDER BY n {over}"
         )
         self.alive = alive
         self.dead = "(t.expires IS NOT NULL AND t.expires <= %s)"
@@ -153,7 +160,7 @@ class Layout:
         pairs = "SELECT * FROM unnest(%s::text[], %s::text[])"
         self.begin = (
             f"INSERT INTO {self.streams} (team, stream, last) SELECT a, b, 0 FROM unnest(%s::text[], %s::text[]) "
-            "AS k (a, b) ORDER BY a, b ON CONFLICT DO NOTHING"
+            'AS k (a, b) ORDER BY a COLLATE "C", b COLLATE "C" ON CONFLICT DO NOTHING'
         )
         self.lock = (
             f"SELECT team, stream, stream_no, last FROM {self.streams} WHERE (team, stream) IN ({pairs}) "
