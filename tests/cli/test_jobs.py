@@ -63,3 +63,16 @@ async def test_a_failed_job_is_to_be_run_again() -> None:
 async def test_what_runs_or_is_not_there_is_not_run_again(job: str) -> None:
     refused = await asyncio.to_thread(run, "retry", job)
     assert refused.exit_code == 1
+
+
+async def test_a_job_that_is_held_is_listed_and_run_again_when_that_is_asked() -> None:
+    held = await asyncio.to_thread(CliRunner().invoke, main, ["turns", "hold", "--json"])
+    assert json.loads(held.stdout) == {"held": 1}
+    assert ("T01", "app:Ev1") not in await asyncio.to_thread(states)
+    (job,) = (await asyncio.to_thread(run, "list", "--held", "--json")).stdout.splitlines()
+    assert (json.loads(job)["id"], json.loads(job)["state"]) == ("app:Ev1", "running")
+    assert not (await asyncio.to_thread(run, "list", "--held", "--state", "waiting", "--json")).stdout
+    done = await asyncio.to_thread(run, "retry", "app:Ev1", "--json")
+    assert json.loads(done.stdout)["state"] == "waiting"
+    assert (await asyncio.to_thread(states))["T01", "app:Ev1"] == "waiting"
+    assert not (await asyncio.to_thread(run, "list", "--held", "--json")).stdout

@@ -132,6 +132,7 @@ def test_what_is_held_is_found_by_no_worker_until_it_is_retried_or_released() ->
     }
     assert len(lines(run("list", "--held", "--limit", "1", "--json"))) == 1
     assert lines(run("list", "--held", "--state", "answering", "--json")) == []
+    assert "give --team T01" in run("retry", "C01:1700000000.000100").stderr
     assert run("retry", "C01:1700000000.000100", "--team", "T02").exit_code == 0
     assert asyncio.run(found_by_workers()) == {"T02 C01:1700000000.000100"}
     assert "released: 1 turns and jobs" in run("release").stdout

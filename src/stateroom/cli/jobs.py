@@ -11,6 +11,7 @@ import click
 
 from stateroom.cli import settings, stores
 from stateroom.cli.output import json_option, moment, print_json, print_table, store_option
+from stateroom.layers import copy_hold
 from stateroom.layers import jobs as layer
 from stateroom.model.errors import ConditionFailed, StateroomError, WrongUse
 from stateroom.store import Store
@@ -31,12 +32,15 @@ def jobs() -> None:
 @jobs.command("list")
 @click.option("--state", type=click.Choice((*layer.OPEN, *layer.CLOSED)), help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--held", "aside", is_flag=True, help="Those that no app finds, in a copy or after `turns hold`.")
 @json_option
 @store_option
-def list_jobs(*, state: str | None, limit: int, as_json: bool, store: str | None) -> None:
+def list_jobs(*, state: str | None, limit: int, aside: bool, as_json: bool, store: str | None) -> None:
     """Open jobs by the time they are due, then closed ones, newest first."""
 
     async def work(opened: Store) -> list[Job]:
+        if aside:
+            return [job for job in await _held(opened) if state in (None, job["state"])][:limit]
         return await layer.listed(opened.engine, state=state, limit=limit)
 
     found = stores.use(settings.load(store=store), work)
@@ -72,9 +76,14 @@ def retry(*, id: str, team: str | None, as_json: bool, store: str | None) -> Non
         print_table(("", ""), [("Id", done["id"]), ("Team", done["team"]), ("State", done["state"])])
 
 
+async def _held(opened: Store) -> list[Job]:
+    """Those that are put aside."""
+    return [layer.describe(one) async for rows in copy_hold.waiting(opened.raw, layer.JOBS.name) for one in rows]
+
+
 async def find(opened: Store, job_id: str, team: str | None) -> Job:
     """The job of that id; NoSuchJob, or WrongUse when several workspaces have it."""
-    every = await layer.listed(opened.engine, limit=MANY)
+    every = [*await layer.listed(opened.engine, limit=MANY), *await _held(opened)]
     found = [job for job in every if job["id"] == job_id and team in (None, job["team"])]
     if not found:
         raise NoSuchJob("there is no such job; `stateroom jobs list` shows those there are")

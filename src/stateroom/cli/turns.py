@@ -98,8 +98,8 @@ def hold(*, as_json: bool, store: str | None) -> None:
     """Put all open turns and jobs aside, so that no worker answers or runs them.
 
     For a backup that was put in a store's place: what was open in it has been answered since. Run it before the bot
-    starts; messages that come from then on are answered. `turns list --held` shows what was put aside, `turns retry ID
-    --team T` answers one of them, `turns release` lets all of them go on.
+    starts; messages that come from then on are answered. `turns list --held` shows what was put aside, `turns retry ID`
+    answers one of them, `turns release` lets all of them go on.
     """
 
     async def job(opened: Store) -> int:
@@ -145,7 +145,8 @@ async def find(opened: Store, turn_id: str, team: str | None) -> Turn:
         stored = await inbox.Inbox(opened.engine, opened.clock).get(opened.team(team).id, turn_id)
         found = [] if stored is None else [inbox.describe(stored)]
     else:
-        found = [turn for turn in await inbox.turns(opened.engine, limit=MANY) if turn["id"] == turn_id]
+        every = [*await inbox.turns(opened.engine, limit=MANY), *await _held(opened, None, MANY)]
+        found = [turn for turn in every if turn["id"] == turn_id]
     if not found:
         raise NoSuchTurn("there is no such turn; `stateroom turns list` shows those there are")
     if len(found) > 1:

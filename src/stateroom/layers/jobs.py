@@ -366,7 +366,9 @@ async def listed(engine: Engine, *, state: str | None = None, limit: int = 100) 
 async def retry(engine: Engine, clock: Callable[[], float], team: str, job: str) -> dict[str, Any] | None:
     """Run a failed job again, or a waiting one now; None when there is nothing to try again."""
     (row,) = await engine.get(JOBS.name, team, [job])
-    if row is None or row.item["state"] not in ("waiting", "failed") or "body" not in row.item:
+    if row is None or "body" not in row.item:
+        return None
+    if row.item["state"] not in ("waiting", "failed") and "held" not in row.item:
         return None
     # Whoever asks for it wants it run, also when Slack was never told.
     body = {"state": "waiting", "due_at": _moment(clock()), "attempts": 0, "claims": 1, "acked": True}
