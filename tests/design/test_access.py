@@ -169,3 +169,27 @@ def test_what_is_joined_lives_in_one_place() -> None:
     other = COPIES.replace("TARGET", "mixed").replace("to: done}", "to: done, concurrent: true}")
     assert [plan(read_design(other)).home(one) for one in ("team", "task")] == ["slack", "external"]
     assert [plan(read_design(other + joined)).home(one) for one in ("team", "task")] == ["external", "external"]
+
+
+def test_a_lookup_that_cannot_serve_its_pattern_is_not_paid_for_by_every_write() -> None:
+    listed = "name: p, entity: item, kind: list, where: \"who = :u AND state = 'open'\", expected_items: 30"
+    text = "app: {name: x}\nentities:\n  item: {key: id, attributes: {state: {type: string, values: [open, done]}, "
+    text += "who: user_id}, volume: {initial: 90000}}\naccess_patterns:\n  - {name: new, entity: item, kind: put}\n"
+    fits, not_even_so = (plan(read_design(f"{text}  - {{{listed}, max_ms: {ms}}}\n")) for ms in (1500, 200))
+    assert len(fits.access("new").calls) == 3
+    assert not_even_so.access("p").home == "external"
+    assert methods(not_even_so.access("new")) == ["put item"]
+    assert "item_by_who_state" not in {one.name for one in not_even_so.stores}
+
+
+def test_datastores_that_only_an_external_store_would_write_are_not_made() -> None:
+    text = "app: {name: x}\nentities: {item: {key: id, attributes: {n: integer, b: string}, volume: {initial: 5}}}\n"
+    text += "access_patterns:\n"
+    for name, fields in (("up", "kind: increment, attributes: [n]"), ("claim", "kind: update, attributes: [b]")):
+        text += f"  - {{name: {name}, entity: item, {fields}, concurrent: true, per_minute: R}}\n"
+    text += "  - {name: small, entity: item, kind: delete}\ncompliance: {audit: true}\n"
+    few, many = (plan(read_design(text.replace("R", rate))) for rate in ("2", "900"))
+    assert {one.role for one in few.stores} == {"entity", "entries", "claims", "audit", "state"}
+    assert {one.role for one in many.stores} == {"entity", "audit", "state"}
+    assert few.store("audit_trail").writers == ("up", "claim", "small")
+    assert many.store("audit_trail").writers == ("small",)

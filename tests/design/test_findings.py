@@ -283,6 +283,25 @@ def test_a_bulk_write_says_which_copies_follow_later() -> None:
     assert not of("SR-309", text(load, more=other.replace(", references: item", "")))  # no job could: SR-105 says so
 
 
+def test_an_item_that_is_too_large_is_told_beside_an_array_without_an_end() -> None:
+    fields = ", big: {type: string, max_bytes: 300000}, ids: {type: array, items: user_id, max_items: 20000}"
+    (reason,) = of("SR-401", text(attributes=f"{fields}, log: {{type: array, items: string}}"))
+    assert "540," in reason
+    assert "above all because of big" in reason
+
+
+def test_a_workspace_in_the_key_may_be_a_string_as_slack_documents_no_type_for_it() -> None:
+    rest = {"entity": ", isolation: workspace", "app": ", workspaces: 2"}
+    apart = text(key="[team_id, id]", attributes=", team_id: string", **rest)
+    assert not ids(apart) & {"SR-104", "SR-107"}
+    assert "SR-104" in ids(apart.replace("team_id", "id_of"))
+
+
+def test_a_write_that_slack_cannot_serve_is_told_to_take_its_entity_along() -> None:
+    cures = {one.id: one.cure for one in plan(read_design(text(pattern("kind: put, per_minute: 150")))).findings}
+    assert "the whole entity move" in cures["SR-201"]
+
+
 @each("app", ["x", "Ünï *| z", "☕"])
 def test_the_store_of_a_region_is_named_as_it_can_be(app: str) -> None:
     named = text(rest="compliance: {residency: eu}").replace("name: x", f"name: '{app}'")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stateroom.design import keys
-from stateroom.design.costs import ready_ms, took
+from stateroom.design.costs import ready_ms, told, took
 from stateroom.design.document import read_design
 from stateroom.design.facts import SLACK, SOURCES, Facts, table
 from stateroom.design.outputs import outputs
@@ -206,3 +206,9 @@ def test_an_array_that_grows_names_the_day_on_which_it_is_full() -> None:
     free = SLACK.item_bytes - (2 + 40) - (3 + 3)
     assert days == [math.ceil(free / (rate / 10 * 100)) for rate in (100, 200)]
     assert value_bytes(Attr("log", "array", items="string", avg_bytes=99, avg_items=0), SLACK) == 3
+
+
+def test_a_long_time_is_told_in_hours_and_days() -> None:
+    seconds = [0.15, 9.9, 12.34, 2400, 7200, 144_000, 2_400_000]
+    found = [told(round(one * 1000)) for one in seconds]
+    assert found == ["150 ms", "9900 ms", "12.3 s", "2,400 s", "2.0 h", "40.0 h", "27.8 days"]

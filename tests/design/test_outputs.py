@@ -192,7 +192,7 @@ def test_a_state_that_rows_may_still_hold_is_told_with_its_backfill(target: str)
     count = next(line for line in part.commands if f"{tool} datastore count" in line)
     assert '"expression": "#a = :v0"' in count
     assert '":v0": "held"' in count
-    assert ("2400 s" in part.claim.text) == (tool == "slack")  # each of 2,000 items, at half of tier 4
+    assert ("2,400 s" in part.claim.text) == (tool == "slack")  # each of 2,000 items, at half of tier 4
     assert found.fills == ()  # what people decided is not decided anew by a program
     assert diff(new, old).findings == ()
 

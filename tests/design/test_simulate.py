@@ -201,3 +201,46 @@ def test_objects_serve_what_needs_no_index_and_are_refused_for_the_rest(tmp_path
     assert code == 2
     assert "file keeps no indexes, and my tickets" in str(rows)
     assert "sqlite:///" in str(rows)
+
+
+ODD_OUTSIDE = """
+app: {name: rooms, target: self-hosted}
+entities:
+  booking:
+    key: id
+    attributes: {room: {type: string, avg_bytes: 9}, day: date, slot: {type: string, values: [am, pm]}, body: string}
+    volume: {initial: 400, per_day: 40}
+    retention: {after: day, days: 30}
+access_patterns:
+  - {name: once, entity: booking, kind: unique, attributes: [room, day, slot], concurrent: true}
+  - {name: of a room, entity: booking, kind: list, where: "room = :r", expected_items: 20}
+  - {name: words, entity: booking, kind: search, where: "contains(body, :w)", expected_items: 3}
+compliance: {encryption: [booking.body]}
+"""
+
+
+def test_what_may_be_there_once_may_end_by_its_time_and_what_is_sealed_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "design.yaml"
+    file.write_text(ODD_OUTSIDE)
+    code, rows, told = simulated(file)
+    assert (code, [row for row in rows if not row["ok"]]) == (0, []), told
+    assert {row["pattern"] for row in rows} == {"once", "of a room"}
+    assert "not run: words asks for body, which is encrypted (SR-804)" in told
+
+
+FORGETS = """
+app: {name: forgets}
+entities:
+  event: {key: id, attributes: {who: user_id, at: {type: timestamp, required: true}},
+          volume: {initial: 300, per_day: 40}, retention: {after: at, days: 1}}
+access_patterns:
+  - {name: forget, entity: event, kind: sweep, where: "who = :who", per_day: 1}
+  - {name: sweep, entity: event, kind: sweep, per_day: 1}
+compliance: {audit: true}
+"""
+
+
+def test_a_sweep_with_its_audit_rows_costs_what_is_predicted() -> None:
+    rows = simulate(plan(read_design(FORGETS)), Options(minutes=2, faults=FAULTS)).rows
+    assert [row for row in rows if not row.ok] == []
+    assert {row.predicted for row in rows if row.metric == "calls bulkPut"} == {2}

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from stateroom.cli.design_simulate_clock import START, run
-from stateroom.cli.design_simulate_external import external
+from stateroom.cli.design_simulate_external import external, unreadable
 from stateroom.cli.design_simulate_faults import faults
 from stateroom.cli.design_simulate_items import Stock
 from stateroom.cli.design_simulate_measure import Stage, alone, behind_a_minute, together
@@ -43,10 +43,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Simulated:
-    """All rows, and how many items were loaded of how many that the file states, by place and entity."""
+    """All rows; items loaded of those that the file states, by place and entity; and what cannot be run."""
 
     rows: tuple[Row, ...]
     loaded: Mapping[str, tuple[int, int]]
+    left_out: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -76,7 +77,9 @@ def simulate(plan: Plan, options: Options, tell: Tell = lambda _: None) -> Simul
         else:
             tell("what Slack does not serve, on the engine of --store")
             rows += asyncio.run(external(plan, stock, options.store))
-    return Simulated(tuple(rows), loaded)
+    away = {one.pattern for one in plan.accesses if one.home == "external"}
+    left_out = tuple(reason for name, reason in unreadable(plan).items() if name in away)
+    return Simulated(tuple(rows), loaded, left_out)
 
 
 def show_simulated(found: Simulated, *, as_json: bool) -> None:
@@ -92,6 +95,8 @@ def show_simulated(found: Simulated, *, as_json: bool) -> None:
     for place, (items, stated) in found.loaded.items():
         part = "" if items >= stated else f", 1 of {stated / items:.1f} that the file states: predicted for these"
         note(f"stateroom: {printable(place)}: {items:,} items{part}")
+    for reason in found.left_out:
+        note(f"stateroom: not run: {printable(reason)} (SR-804)")
     off = sum(not row.ok for row in found.rows)
     note(f"stateroom: {len(found.rows)} predictions, {off} off by more than 10 %")
 

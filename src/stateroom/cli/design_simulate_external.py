@@ -69,7 +69,7 @@ class Counting:
 
 async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
     """Rows of every pattern that is not Slack's. WrongUse where the store has such items already."""
-    away = [one for one in plan.accesses if one.home == "external"]
+    away = [one for one in plan.accesses if one.home == "external" and one.pattern not in unreadable(plan)]
     if not away:
         return []
 
@@ -89,6 +89,13 @@ async def external(plan: Plan, stock: Stock, url: str) -> list[Row]:
             return await _all(plan, stock, stores, engine, away)
         finally:
             await _clear(stores)
+
+
+def unreadable(plan: Plan) -> dict[str, str]:
+    """The patterns that ask for what is encrypted, with what the finding says: no store can run them."""
+    said = {one.place.partition(".")[0]: one.reason for one in plan.findings if one.id == "SR-804"}
+    places = {f"access_patterns[{number}]": one.name for number, one in enumerate(plan.design.patterns)}
+    return {places[place]: reason for place, reason in said.items() if place in places}
 
 
 def _able(plan: Plan, away: Sequence[Access], given: Sequence[Definition], able: port.Capabilities) -> None:

@@ -109,6 +109,8 @@ class _Kind:
         self.groups = self._groups()
         free = [one for one in entity.key if one not in self.groups and one not in self.listed]
         self.wide = (free or list(entity.key))[-1]
+        asked = [one for one in stock.plan.design.of(entity.name) if one.kind == "unique"]
+        self.alone = {name for one in asked for name in one.attributes}  # no two items may have the same of these
         self.due = self._due()
 
     def _groups(self) -> dict[str, _Group]:
@@ -119,6 +121,8 @@ class _Kind:
         patterns = [one for one in self.stock.plan.design.of(self.entity.name) if one.where is not None]
         for pattern in sorted(patterns, key=self._before):
             where, expected = pattern.where, pattern.expected_items or 1
+            if pattern.kind == "sweep" and pattern.expected_items is None:  # as the plan has it: as many as of a day
+                expected = math.ceil(self.entity.volume.per_day) or 1
             assert where is not None
             fixed = [name for name in where.equal if name in self.listed]
             size = expected * math.prod(len(self.listed[name]) for name in fixed)
@@ -190,9 +194,8 @@ class _Kind:
         if attribute.name == self.store.ttl:
             since += days * DAY
         seconds = max(0, self.stock.now + int(since))  # Slack has no time before 1970
-        if attribute.name == self.wide and self.is_due(number):
-            return made_time(attribute, seconds, -serial)
-        return made_time(attribute, seconds, serial if attribute.name == self.wide else 0)
+        step = serial if attribute.name == self.wide else number if attribute.name in self.alone else 0
+        return made_time(attribute, seconds, -step if self.is_due(number) else step)
 
 
 def _possible(attribute: Attr) -> Sequence[Any]:

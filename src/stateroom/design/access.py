@@ -40,7 +40,35 @@ def mapped(design: Design, facts: Facts) -> tuple[tuple[Store, ...], tuple[Acces
         homes |= dict.fromkeys(moved, "external")
         world, accesses = _once(design, facts, homes)
         moved = _moved(design, accesses)
+    if apart := _apart(world, accesses):  # a lookup that cannot serve its pattern all the same is paid for in vain
+        world, accesses = _once(design, facts, homes, apart)
+    _drop_idle(world, accesses)
     return tuple(world.stores.values()), under_load(accesses, facts)
+
+
+def _apart(world: World, accesses: Iterable[Access]) -> frozenset[str]:
+    """The patterns that a lookup was made for in vain: an external store serves them, and no change of what is copied
+    finds its copies by it.
+    """
+    listed = list(accesses)
+    patterns = {one.name: one for one in world.design.patterns}
+    used = {call.datastore for one in listed if one.home == "slack" for call in one.calls if call.copies}
+    away = [patterns[one.pattern] for one in listed if one.home == "external"]
+    here = [one for one in away if one.kind in FIND_BY_KEY and world.homes[one.entity] == "slack"]
+    return frozenset(one.name for one in here if entities.lookup_name(one.entity, _looked_up(world, one)) not in used)
+
+
+def _drop_idle(world: World, accesses: Iterable[Access]) -> None:
+    """Without the datastores that only patterns of an external store would write."""
+    away = {one.pattern for one in accesses if one.home == "external"}
+    for name, store in list(world.stores.items()):
+        writers = tuple(one for one in store.writers if one not in away)
+        if store.role not in ("entries", "claims", "audit") or store.home != "slack" or writers == store.writers:
+            continue
+        if not writers:
+            del world.stores[name]
+        elif store.role == "audit":
+            world.stores[name] = entities.audit_store("slack", writers, world.facts)
 
 
 def _moved(design: Design, accesses: Iterable[Access]) -> set[str]:
@@ -64,11 +92,14 @@ def _unsafe(access: Access, design: Design) -> bool:
     return pattern.concurrent or pattern.kind == "unique"
 
 
-def _once(design: Design, facts: Facts, homes: dict[str, Home]) -> tuple[World, list[Access]]:
+def _once(
+    design: Design, facts: Facts, homes: dict[str, Home], apart: frozenset[str] = frozenset()
+) -> tuple[World, list[Access]]:
+    """Everything mapped with these homes. `apart`: patterns that no lookup is made for."""
     world = World(design, facts, homes)
     for entity in design.entities:
         world.stores[entity.name] = entities.entity_store(design, entity, homes[entity.name], facts)
-    _add_lookups(world)
+    _add_lookups(world, apart)
     _add_entries(world)
     _add_own(world)
     return world, [_access(world, pattern) for pattern in design.patterns]
@@ -77,10 +108,10 @@ def _once(design: Design, facts: Facts, homes: dict[str, Home]) -> tuple[World, 
 # Datastores that patterns need
 
 
-def _add_lookups(world: World) -> None:
+def _add_lookups(world: World, apart: frozenset[str]) -> None:
     wanted: dict[tuple[str, tuple[str, ...]], list[Pattern]] = {}
     for pattern in world.design.patterns:
-        if world.homes[pattern.entity] == "slack" and pattern.kind in FIND_BY_KEY:
+        if world.homes[pattern.entity] == "slack" and pattern.kind in FIND_BY_KEY and pattern.name not in apart:
             of = _looked_up(world, pattern)
             if of:
                 wanted.setdefault((pattern.entity, of), []).append(pattern)

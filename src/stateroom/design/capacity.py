@@ -144,9 +144,13 @@ def day_when(broken: Callable[[int], bool]) -> int | None:
 
 def _breaks(design: Design, store: Store, accesses: list[Access], facts: Facts) -> Iterator[Break]:
     largest = item_max_bytes(store.attributes, facts)
-    if largest is not None and largest >= facts.item_bytes:
+    bounded = {n: one for n, one in store.attributes.items() if max_bytes(one, facts) is not None}
+    most = item_max_bytes(bounded, facts) or 0  # what has no bound comes on top
+    if most >= facts.item_bytes:
         reason = "the largest values that the file allows, together"
-        yield Break("item", 0, Claim("the largest item is refused", largest, "bytes", reason, source("item_bytes")))
+        biggest = max(bounded.values(), key=lambda one: _weight(one, facts)).name
+        claim = Claim("the largest item is refused", most, "bytes", reason, source("item_bytes"))
+        yield Break("item", 0, claim, biggest)
     if largest is None:
         yield from _arrays(design, store, facts)
     for access in accesses:
@@ -241,8 +245,9 @@ def _of_sizes(design: Design, one: Capacity) -> Iterator[Finding]:
     for broken in one.breaks:
         attribute = f"{place}.attributes.{broken.limit}"
         if broken.limit == "item":
-            reason = f"{one.datastore} may have {one.item_max_bytes} bytes, above all because of {one.largest}"
-            yield finding("SR-401", design, f"{place}.attributes.{one.largest}", reason)
+            reason = f"an item of {one.datastore} may have {broken.claim.value:,} bytes, above all because of "
+            reason += broken.attribute
+            yield finding("SR-401", design, f"{place}.attributes.{broken.attribute}", reason)
         elif broken.claim.text.endswith("fills its item"):
             when = "on a day that no pattern tells" if broken.day is None else f"on day {broken.day}"
             reason = f"{one.datastore}.{broken.limit} has no max_items and fills the item {when}: {broken.claim.reason}"

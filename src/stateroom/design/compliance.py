@@ -125,7 +125,7 @@ def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) 
         if not one.go and one.obligation == "encryption":
             yield finding("SR-802", design, "compliance.encryption", f"{one.place}: {one.reason}")
         if one.obligation == "audit" and any(s.role == "audit" and s.home == "slack" for s in listed):
-            yield finding("SR-803", design, "compliance.audit", one.reason)
+            yield finding("SR-803", design, "compliance.audit", one.reason.partition("; ")[2].partition("; ")[0])
         if one.obligation == "audit":
             for entity, words in _silent(design, listed):
                 place = f"entities.{entity}.retention" if design.by_name[entity].retention else f"entities.{entity}"

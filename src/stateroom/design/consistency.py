@@ -47,18 +47,19 @@ def _lost(design: Design, pattern: Pattern) -> str:
     if pattern.kind == "transition" and cycle is not None:
         rivals = [s for f in pattern.from_ for s in cycle.transitions.get(f, ()) if s != pattern.to]
         if rivals:
-            return f"an item that another run moved to {' or '.join(dict.fromkeys(rivals))} becomes {pattern.to}; both "
+            went = " or ".join(dict.fromkeys(rivals))
+            return f"that another run moved the item to {went}: it becomes {pattern.to}, and both people are told "
         return f"the step to {pattern.to} happens twice, with its messages and its audit row"
     return {
         "increment": f"one of two additions to {', '.join(pattern.attributes)}",
         "append": f"one of two entries of {', '.join(pattern.attributes)}",
-        "unique": f"that only one {pattern.entity} has these {', '.join(pattern.attributes)}",
+        "unique": f"that no two items of {pattern.entity} have the same {', '.join(pattern.attributes)}",
     }.get(pattern.kind, f"the earlier of two changes to {', '.join(pattern.attributes) or 'the item'}")
 
 
 def _lost_words(design: Design, pattern: Pattern) -> str:
     words = _lost(design, pattern)
-    return f"{words}people are told that they did it" if words.endswith("both ") else words
+    return f"{words}that they did it" if words.endswith("told ") else words
 
 
 def _hosted(design: Design, pattern: Pattern) -> Race:

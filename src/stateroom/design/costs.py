@@ -17,6 +17,7 @@ from stateroom.design.parts import PREFIX, Access, Cost, TierUse
 QUERY = f"{PREFIX}query"
 COUNT = f"{PREFIX}count"
 SECONDS = 10_000  # milliseconds from which a time is told in seconds
+MANY_SECONDS, MANY_HOURS, DAYS = 100, 2, 48  # seconds without tenths, hours from two on, days from two on
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,13 @@ def cost(work: Work, facts: Facts, *, external: bool = False) -> Cost:
 
 
 def told(ms: int) -> str:
-    """A time in words: milliseconds, or seconds where there are many."""
-    return f"{ms} ms" if ms < SECONDS else f"{ms / 1000:,.1f} s"
+    """A time in words: milliseconds, or seconds, hours, days where there are many."""
+    if ms < SECONDS:
+        return f"{ms} ms"
+    seconds, hours = ms / 1000, ms / 3_600_000
+    if hours < MANY_HOURS:
+        return f"{seconds:,.1f} s" if seconds < MANY_SECONDS else f"{seconds:,.0f} s"
+    return f"{hours:.1f} h" if hours < DAYS else f"{hours / 24:.1f} days"
 
 
 def took(calls: Mapping[str, int], others: Mapping[str, int], facts: Facts) -> int:

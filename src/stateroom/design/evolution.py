@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from stateroom.design.costs import QUERY
+from stateroom.design.costs import QUERY, told
 from stateroom.design.facts import Facts, source
 from stateroom.design.findings import finding
 from stateroom.design.parts import PREFIX, Claim, Finding, Rollout, Step, Store
@@ -35,7 +35,7 @@ def rollout(design: Design, store: Store, facts: Facts, new: str = "the new attr
     runs = job_runs(seconds, facts)
     window = facts.function_seconds * facts.warn_share
     each = math.floor(min(facts.tier(UPDATE) * facts.sweep_share * window / 60, window * 1000 / facts.call_ms))
-    text = f"a backfill of {store.name} takes {items} updates, {seconds} s in {runs} runs of a function"
+    text = f"a backfill of {store.name} takes {items:,} updates, {told(seconds * 1000)} in {runs:,} runs of a function"
     why = (
         f"one update an item at half of tier 4, {each} items a run; bulkPut would replace what people change meanwhile"
     )
@@ -66,5 +66,6 @@ def findings(design: Design, found: Iterable[Rollout]) -> Iterator[Finding]:
     """What is told of backfills."""
     for one in found:
         if one.runs > 1:
-            words = f"a backfill of {one.datastore} today: {one.items} updates, {one.seconds} s, {one.runs} runs"
+            took = f"{one.items:,} updates, {told(one.seconds * 1000)}, {one.runs:,} runs"
+            words = f"a backfill of {one.datastore} today: {took}"
             yield finding("SR-601", design, f"entities.{one.datastore}", words)

@@ -54,7 +54,7 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "warning",
         "A datastore belongs to the app. Whether Slack separates its items by workspace on an org-wide install is not "
         "documented, so two workspaces may make the same key and read or replace each other's item.",
-        "key: [team_id, …] with team_id of type team_id, and ask every condition for it",
+        "key: [team_id, …] with team_id a string (SR-107), and ask every condition for it",
     ),
     "SR-105": Kind(
         "A copy that nothing keeps right",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from stateroom.design.entities import is_read_bulk, link
+from stateroom.design.entities import WRITES, is_read_bulk, link
 from stateroom.design.facts import Facts
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Finding, Store
@@ -16,6 +16,7 @@ from stateroom.design.structs import Design, Entity, Pattern
 from stateroom.model.attributes import IN_ARRAYS, SLACK, TYPES
 
 TEAM = f"{SLACK}team_id"
+TEAM_NAMES = ("team_id", "team", "workspace_id", "workspace")  # of a string: the type is not documented (SR-107)
 _BY_KIND = {"join": "SR-203", "search": "SR-204", "aggregate": "SR-205", "top": "SR-205", "unique": "SR-206"}
 
 
@@ -44,7 +45,7 @@ def _of_entity(design: Design, entity: Entity, hosted: set[str], facts: Facts) -
     place = f"entities.{entity.name}"
     if design.source == "design" and not design.of(entity.name) and not _joined_by(design, entity.name):
         yield finding("SR-103", design, place, f"no pattern reads or writes {entity.name}")
-    apart = any(entity.attributes[part].type == TEAM for part in entity.key)
+    apart = any(entity.attributes[part].type == TEAM or part in TEAM_NAMES for part in entity.key)
     if entity.isolation == "workspace" and design.app.workspaces > 1 and entity.name in hosted and not apart:
         words = f"{entity.name} is apart in {design.app.workspaces} workspaces, its key is {', '.join(entity.key)}"
         yield finding("SR-104", design, f"{place}.key", words)
@@ -101,6 +102,10 @@ def _behind(design: Design, stores: Iterable[Store], pattern: Pattern) -> Iterat
                 yield f"{', '.join(of)} of {one.name} follow with the daily job copies"
 
 
+MOVE = (
+    "a write beside its items would leave them as they are: let the whole entity move (target: mixed), or have it make "
+    "fewer calls (fewer copies and lookups, a lower rate)"
+)
 REBUILD = "the nightly rebuild alone, since the file has no pattern that does"
 _ASKED = ("in a year", "Slack ", "nothing")
 
@@ -121,10 +126,12 @@ def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Acce
         if access.kind in _BY_KIND and access.external is not None:
             yield finding(_BY_KIND[access.kind], design, place, f"{access.pattern}: {why}")
         if access.home == "external":
-            yield finding("SR-201", design, place, f"{access.pattern}: {why}")
+            cure = MOVE if pattern.kind in WRITES else None
+            yield finding("SR-201", design, place, f"{access.pattern}: {why}", cure)
         elif pattern.order is not None and access.kind == "list":
             many = "any number of" if pattern.expected_items is None else str(pattern.expected_items)
-            words = f"{access.pattern} sorts {many} items by {pattern.order} after {access.today.pages} pages"
+            read = f"{access.today.pages} pages" if access.today.pages else f"{access.today.total_calls} calls"
+            words = f"{access.pattern} sorts {many} items by {pattern.order} after {read}"
             yield finding("SR-202", design, place, words)
         if access.kind == "list" and pattern.expected_items is None and access.operation != "get":
             yield finding("SR-208", design, place, f"{access.pattern} has no expected_items")
@@ -137,5 +144,5 @@ def of_accesses(design: Design, stores: Iterable[Store], accesses: Iterable[Acce
                     yield finding("SR-308", design, place, words)
     for one in stores:
         if one.role == "lookup":
-            words = f"{one.name}: {one.reason.text}, written by {', '.join(one.writers) or REBUILD}"
+            words = f"{one.reason.text}, written by {', '.join(one.writers) or REBUILD}"
             yield finding("SR-207", design, f"entities.{one.entity}", words)

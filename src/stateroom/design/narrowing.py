@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stateroom.design.costs import told
 from stateroom.design.evolution import rollout
 from stateroom.design.facts import FORMULA, source
 from stateroom.design.findings import finding
@@ -157,7 +158,7 @@ def _hosted(old: Plan, new: Plan, one: Narrowed) -> Part:
     name, attribute = one.store.name, one.attribute
     was = next(store for store in old.stores if store.name == name)
     took = rollout(old.design, was, new.facts, attribute)
-    text = f"at most {took.items} items of {name} hold {one.words}: {took.seconds} s in {took.runs} runs of a function"
+    text = f"at most {took.items:,} items of {name} hold {one.words}: {told(took.seconds * 1000)} in {took.runs:,} runs"
     claim = Claim(text, took.seconds, "s", _breaks(one), source("tier_4", "sweep_share", "function_seconds"))
     default = new.design.by_name[name].attributes[attribute].default
     entry = f'{{ job, datastore, key, attribute: "{attribute}", version: null, only: [what is allowed now], fill }}'

@@ -223,11 +223,15 @@ class StateCheck:
 
 @dataclass(frozen=True)
 class Break:
-    """A limit and the day on which the design breaks it (0: today; None: not within ten years)."""
+    """A limit and the day on which the design breaks it (0: today; None: not within ten years).
+
+    `attribute`: the one that is to blame above all.
+    """
 
     limit: str
     day: int | None
     claim: Claim
+    attribute: str = ""
 
 
 @dataclass(frozen=True)
