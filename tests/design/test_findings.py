@@ -283,6 +283,19 @@ def test_a_bulk_write_says_which_copies_follow_later() -> None:
     assert not of("SR-309", text(load, more=other.replace(", references: item", "")))  # no job could: SR-105 says so
 
 
+def test_a_trail_that_grows_without_an_end_is_told() -> None:
+    (reason,) = of("SR-408", text(pattern("kind: put, per_day: 10"), rest="compliance: {audit: true}"))
+    assert reason.startswith("audit_trail gets 3,650 rows")
+
+
+def test_nobody_is_promised_who_does_not_exist() -> None:
+    """What mends a failure is a job of the generated project, or a person."""
+    found = plan(read_design(PROVOKED["SR-307"])).failures
+    assert found
+    assert not any("reconcil" in word for one in found for word in (one.retry, one.midway, one.reconciled))
+    assert not any("reconcil" in kind.cure + kind.why for kind in FINDINGS.values())
+
+
 def test_an_item_that_is_too_large_is_told_beside_an_array_without_an_end() -> None:
     fields = ", big: {type: string, max_bytes: 300000}, ids: {type: array, items: user_id, max_items: 20000}"
     (reason,) = of("SR-401", text(attributes=f"{fields}, log: {{type: array, items: string}}"))

@@ -274,13 +274,13 @@ def _over_budget(world: World, pattern: Pattern, served: Served) -> tuple[str, .
     if pattern.kind not in BATCHES and year.alone_ms > budget:
         words = "the pattern's max_ms" if pattern.max_ms is not None else "a function's time"
         found.append(
-            f"in a year a run takes {told(year.alone_ms)} ({year.total_calls} calls), over {words} of {told(budget)}"
+            f"in a year a run takes {told(year.alone_ms)} ({year.total_calls:,} calls), over {words} of {told(budget)}"
         )
     for method, times in year.calls.items():
         allowed = facts.tier(method)
         if times * pattern.per_minute > allowed:
             calls = round(times * pattern.per_minute)
-            found.append(f"in a year it makes {calls} calls of {method} a minute, the tier allows {allowed}")
+            found.append(f"in a year it makes {calls:,} calls of {method} a minute, the tier allows {allowed}")
     return tuple(found)
 
 

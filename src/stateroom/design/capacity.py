@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stateroom.design.access import per_day
 from stateroom.design.costs import QUERY
-from stateroom.design.entities import swept
+from stateroom.design.entities import AUDIT, swept
 from stateroom.design.facts import FORMULA, Facts, source
 from stateroom.design.findings import finding
 from stateroom.design.parts import Access, Break, Capacity, Claim, Finding, Store, TierUse
@@ -31,6 +31,7 @@ from stateroom.design.sizes import (
 from stateroom.design.structs import Attr, Design, Entity, Pattern
 
 HORIZON = 3650
+TRIMMED = "decide how long rows are kept; export those that are older, then remove them with a sweep of your own"
 JOBS = 5  # kinds of job, each with one item for an entity at most (typescript_plan.py)
 
 
@@ -222,6 +223,10 @@ def findings(
             yield from _of_sizes(design, one)
     for use in uses:
         yield from _of_tier(design, use, listed, sizes, facts)
+    for one in held:
+        if one.datastore == AUDIT and one.home == "slack" and one.items_year:
+            reason = f"{AUDIT} gets {one.items_year:,} rows in the first year and loses none"
+            yield finding("SR-408", design, "compliance.audit", reason, TRIMMED)
     places = {one.name: f"access_patterns[{number}]" for number, one in enumerate(design.patterns)}
     for pattern in design.patterns:
         access = next(one for one in listed if one.pattern == pattern.name)

@@ -83,7 +83,7 @@ def swept(entity: Entity) -> str:
 def moves(design: Design, pattern: Pattern, of: tuple[str, ...]) -> int:
     """How many items of a lookup by `of` a pattern changes: one for a new or deleted item, two where it moves.
 
-    None for what many items are written with at once: a lookup learns of these from the nightly rebuild.
+    None for what many items are written with at once: a lookup learns of these from the daily rebuild.
     """
     cycle = design.by_name[pattern.entity].lifecycle
     if pattern.kind in ("put", "delete"):
@@ -219,9 +219,7 @@ def lookup_store(
         held["target"] = Attr("target", "string", avg_bytes=target)
     held["updated_at"] = Attr("updated_at", TIMESTAMP)
     reason = f"Slack has no index, so {_listed(names)} would read every {entity.name}; this datastore holds the keys "
-    reason += (
-        f"by {', '.join(of)}: one get, then bulkGet. Each answer is checked against the item itself, and a nightly "
-    )
+    reason += f"by {', '.join(of)}: one get, then bulkGet. Each answer is checked against the item itself, and a daily "
     reason += f"rebuild reads all of {entity.name}, not only what is listed, so that a lost entry comes back"
     recipe = KeyRecipe("lookup_key", of, keys.SEPARATOR, keys.encode([_sample(entity.attributes[a]) for a in of]), "")
     copy = Copy(

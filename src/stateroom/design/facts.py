@@ -88,7 +88,7 @@ SOURCES: Final[Mapping[str, str]] = {
     "sort_items": f"{_OURS}: what a function sorts in memory within its time",
     "backoff_ms": f"{_OURS}: the first wait where Slack gives no Retry-After",
     "settle_ms": f"{_OURS}: claim.ts waits 1 s and up to 100 ms before it reads its claim back",
-    "attempts": f"{_OURS}: after which a step is handed to the reconciler",
+    "attempts": f"{_OURS}: after which a run gives up, and says so",
 }
 SLACK: Final = Facts()
 FORMULA: Final = "computed from the design file"

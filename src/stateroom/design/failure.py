@@ -86,12 +86,12 @@ def _mended(access: Access, call: Call) -> str:
     if call.copies:
         return "the job copies brings over what differs"
     if call.datastore == "audit_trail":
-        return "the reconciler marks audit rows whose change never came"
+        return "nothing: the row stays and says what was tried; the item says what it is"
     if "_by_" in call.datastore:
-        return "the nightly rebuild writes the lookup from all items"
+        return "the daily rebuild writes the lookup from all items"
     if call.datastore == "claims":
         return "a claim ends by its ttl, and the item is as it was"
-    return "the reconciler runs open steps again by their event ids"
+    return "whoever runs the step again, with the same event id: it writes the same items"
 
 
 def findings(design: Design, accesses: Iterable[Access]) -> Iterator[Finding]:

@@ -121,7 +121,7 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "info",
         "A lookup makes a query a get. Every write of the entity costs calls more, and between the two writes the "
         "lookup is behind, which the reader checks.",
-        "run the nightly rebuild; it reads all items, not only open ones",
+        "run the daily rebuild; it reads all items, not only open ones",
     ),
     "SR-208": Kind(
         "A list without a bound",
@@ -186,7 +186,7 @@ FINDINGS: Final[Mapping[str, Kind]] = {
     "SR-307": Kind(
         "A lookup that is kept by reading and writing",
         "warning",
-        "Its list of keys is read, changed and put back. Two at once lose one entry until the nightly rebuild.",
+        "Its list of keys is read, changed and put back. Two at once lose one entry until the daily rebuild.",
         "accept a list that is a day behind in the worst case, or use the external store's index",
     ),
     "SR-308": Kind(
@@ -343,7 +343,7 @@ FINDINGS: Final[Mapping[str, Kind]] = {
         "info",
         "The run writes several items, and Slack has no transaction: a crash in between leaves the first without the "
         "rest.",
-        "repeat the run with the same event id; the nightly reconciler compares",
+        "run it again with the same event id, which writes the same items; the daily rebuild and copies mend the rest",
     ),
     "SR-702": Kind(
         "No export to recover from",

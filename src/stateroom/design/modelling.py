@@ -106,7 +106,7 @@ MOVE = (
     "a write beside its items would leave them as they are: let the whole entity move (target: mixed), or have it make "
     "fewer calls (fewer copies and lookups, a lower rate)"
 )
-REBUILD = "the nightly rebuild alone, since the file has no pattern that does"
+REBUILD = "the daily rebuild alone, since the file has no pattern that does"
 _ASKED = ("in a year", "Slack ", "nothing")
 
 

@@ -118,7 +118,8 @@ min-width:5.5rem;background:var(--page)}}
 th{background:var(--soft);position:sticky;top:0}tr.error td:nth-child(-n+2){color:var(--bad);font-weight:600}
 tr.error td:first-child,tr.warning td:first-child,tr.info td:first-child{white-space:nowrap}
 tr.warning td:nth-child(-n+2){color:var(--warn);font-weight:600}tr.info td:nth-child(2){color:var(--note)}
-pre{background:var(--soft);padding:.8rem;overflow-x:auto;border-radius:6px;font-size:.85rem}
+pre{background:var(--soft);padding:.8rem;border-radius:6px;font-size:.85rem;white-space:pre-wrap;
+overflow-wrap:anywhere}
 figure{margin:1rem 0;display:inline-block}figcaption{font-size:.85rem}svg{max-width:100%;height:auto}
 svg path{fill:none;stroke:var(--note);stroke-width:2}svg .axis{stroke:var(--line);stroke-width:1}
 svg text{font:11px system-ui;fill:currentColor}

@@ -189,11 +189,7 @@ def _capacity(plan: Plan) -> Iterator[Block]:
         ("datastore", "bytes an item", "largest", "by", "items today", "in a year", "bytes in a year", "items a page"),
         rows,
     )
-    rows2 = [
-        (one.datastore, b.claim.text, "not within ten years" if b.day is None else f"day {b.day}", b.claim.reason)
-        for one in plan.capacity
-        for b in one.breaks
-    ]
+    rows2 = [(one.datastore, b.claim.text, _day(b.day), b.claim.reason) for one in plan.capacity for b in one.breaks]
     if rows2:
         yield Table(("datastore", "limit", "breaks on", "because"), rows2)
     rows3 = [
@@ -213,6 +209,10 @@ def _capacity(plan: Plan) -> Iterator[Block]:
         if one.growth[-1][1] != one.growth[0][1]:
             yield Chart(f"{one.datastore}", "items", [(day, items) for day, items, _ in one.growth])
     yield _claims(tuple(claim for one in plan.capacity for claim in one.claims))
+
+
+def _day(day: int | None) -> str:
+    return "not within ten years" if day is None else "today" if day == 0 else f"day {day:,}"
 
 
 def _retention(plan: Plan) -> Iterator[Block]:
