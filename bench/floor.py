@@ -18,10 +18,11 @@ import uvloop
 
 from stateroom.engines.sqlite_file import connect
 from stateroom.engines.sqlite_pace import CHECKPOINT_FRAMES
-from stateroom.engines.sqlite_tables import NOTED, Layout, rows
+from stateroom.engines.sqlite_tables import NOTED, Layout, anywhere, rows
 from stateroom.engines.sqlite_turnstile import Turnstile
+from stateroom.model.upgrades import VERSION
 
-_MARK: Final = '"$v"'
+_MARK: Final = anywhere(VERSION)
 
 
 class Floor:

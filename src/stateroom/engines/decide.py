@@ -25,7 +25,7 @@ from stateroom.engines.port import (
     Written,
     changes_table,
 )
-from stateroom.expr.evaluate import evaluate
+from stateroom.expr.compiled import holds
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue, Unsupported, WrongUse
 from stateroom.model.ids import check_key, check_turn_id
@@ -90,13 +90,13 @@ def _holds(current: Row | None, write: Put | Update | Delete | Check) -> bool:
     if write.if_version is not None and write.if_version != (0 if current is None else current.version):
         return False
     item = {} if current is None else current.item
-    if isinstance(write, (Put, Update)) and write.guard is not None and not evaluate(write.guard, item):
+    if isinstance(write, (Put, Update)) and write.guard is not None and not holds(write.guard, item):
         return False
     if write.condition is None:
         return True
     if current is None and not isinstance(write, Put):
         return False
-    return evaluate(write.condition, item)
+    return holds(write.condition, item)
 
 
 def _updated(current: Row | None, write: Update, now: float) -> Row:

@@ -34,6 +34,7 @@ from stateroom.engines.port import (
     TableIndex,
     Written,
     changes_table,
+    with_item,
 )
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue, Unsupported
@@ -162,9 +163,7 @@ class Datastore(Generic[T]):
         write = self._writes.put(item, if_absent=if_absent, condition=asked, if_version=if_version)
         if idempotency_key is not None:
             return self._load((await handle_once.once(self._committer, idempotency_key, write, self._window)).item)
-        row = (await self._committer.commit(write)).row
-        assert row is not None
-        return self._load(row.item)
+        return self._form.load_written(write, (await self._committer.commit(write)).row)
 
     async def update(
         self,
@@ -194,9 +193,7 @@ class Datastore(Generic[T]):
         )
         if idempotency_key is not None:
             return self._load((await handle_once.once(self._committer, idempotency_key, write, self._window)).item)
-        row = (await self._committer.commit(write)).row
-        assert row is not None
-        return self._load(row.item)
+        return self._form.load_written(write, (await self._committer.commit(write)).row)
 
     async def delete(
         self,
@@ -245,7 +242,7 @@ class Datastore(Generic[T]):
             if write.id != id:
                 raise InvalidValue(f"{self._name}.{self.definition.key}", "is the key and cannot be changed")
             if current is not None:
-                write.item.update(self._form.hidden(current.item))  # type: ignore[attr-defined]
+                write = with_item(write, {**write.item, **self._form.hidden(current.item)})
             return write
 
         row = (await self._committer.decided(check_key(id), choose)).row
@@ -270,7 +267,8 @@ class Datastore(Generic[T]):
         check_count("items", items, self._form.bulk_limit)
         done, failed = await write_all(self._committer, items, self._writes.put)
         rows = (done[position].row for position in sorted(done))
-        return Bulk(self._name, len(items), [self._load(row.item) for row in rows if row is not None], failed)
+        stored = self.definition.load_all([row.item for row in rows if row is not None])
+        return Bulk(self._name, len(items), stored, failed)
 
     async def bulk_delete(self, ids: Sequence[str]) -> Bulk[str]:
         """Remove many; `.items` are the ids that were there. Not a transaction, like `bulk_put`."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar, cast
 
-from stateroom.engines.port import Row, Update
+from stateroom.engines.port import Put, Row, Update
 from stateroom.model.codec import normalise_item
 from stateroom.model.definition import Definition
 from stateroom.model.errors import InvalidValue
@@ -31,7 +31,7 @@ class Form(Generic[T]):
         self.name = definition.name
         self.key = definition.key
         self.version = definition.version
-        self.mark: dict[str, Any] = {VERSION: definition.version} if definition.version > 1 else {}
+        self.mark = definition.mark
         limits = limits_of(definition)
         self.bulk_limit = limits.bulk
         self.sized = limits.item_bytes is not None  # the profile limits items, whatever the engine takes
@@ -41,6 +41,7 @@ class Form(Generic[T]):
         self._required = tuple(n for n, a in definition.attributes.items() if a.required and n != definition.key)
         self.encrypted = definition.encrypted
         self._declared = definition.attributes.keys()
+        self._plain = model is None and definition.version == 1  # items are shown as they are stored
         self._defaults = self._made_defaults()
 
     # In.
@@ -49,10 +50,6 @@ class Form(Generic[T]):
         """What an item that an update makes has before the update: its key, and the defaults of its class."""
         defaults = self._made_defaults() if self._fresh_defaults else self._defaults
         return {**defaults, self.key: id}
-
-    def dump(self, item: Any) -> dict[str, Any]:
-        """The item as it is stored, but for its secrets, which are plain here; InvalidValue, ItemTooLarge."""
-        return self.definition.stored(item)
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to set."""
@@ -136,6 +133,13 @@ class Form(Generic[T]):
         if model is not None:
             return model.load(item)  # type: ignore[no-any-return]
         return dict(item) if item.keys() <= self._declared else self.shown(item)  # type: ignore[return-value]
+
+    def load_written(self, write: Put | Update, row: Row | None) -> T:
+        """The item of a row as `write` has left it; made and checked a moment ago, it needs no look."""
+        assert row is not None
+        if self._plain and type(write) is Put and row.item is write.item:
+            return cast("T", row.item)
+        return self.load(row.item)
 
     def shown(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """An item of this version as a dict, without what is not the user's."""

@@ -32,6 +32,8 @@ class Guards:
         self._form = form
         self._lifecycle = form.definition.lifecycle
         self._made = lru_cache(_CACHED)(self._make)
+        self._unasked = self._make(False, UNTOUCHED, True, False)
+        self._asked = self._make(True, UNTOUCHED, True, False)
 
     @property
     def state_attribute(self) -> str | None:
@@ -49,7 +51,7 @@ class Guards:
     def of_put(self, item: Mapping[str, Any], *, looks: bool) -> Condition:
         """The guard of a put. `looks`: it has a condition."""
         if self._lifecycle is None:
-            return self._made(looks, UNTOUCHED, True, False)
+            return self._asked if looks else self._unasked
         return self._made(True, item.get(self._lifecycle.attribute), True, False)
 
     def of_update(self, changes: Mapping[str, Any], *, must_exist: bool) -> Condition:

@@ -27,6 +27,7 @@ from stateroom.engines.port import (
     Write,
     Written,
     changes_table,
+    with_item,
 )
 from stateroom.model.codec import decode, encode
 from stateroom.model.definition import TRASH_PREFIX, Definition
@@ -167,7 +168,7 @@ class SealingEngine:
 
     def _sealed(self, write: Write) -> Write:
         if isinstance(write, Put):
-            return replace(write, item=self._sealed_item(write))
+            return with_item(write, self._sealed_item(write))
         if isinstance(write, Rewrite):
             return self._sealed_entry(write)
         one = self._secrets.get(write.table)

@@ -64,7 +64,7 @@ class Writes:
         if if_absent and if_version not in (None, 0):
             raise InvalidValue("if_version", "contradicts if_absent")
         form = self._form
-        body = form.dump(item)
+        body, data = form.definition.written(item)
         return Put(
             form.name,
             self._team,
@@ -74,6 +74,7 @@ class Writes:
             condition=condition,
             if_version=0 if if_absent else if_version,
             guard=self._guards.of_put(body, looks=condition is not None) if self._guarded else None,
+            json=data,
         )
 
     def update(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 # Writes are made for every call; a frozen dataclass takes six times as long to make as a Struct.
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from stateroom.expr.tree import Condition
@@ -104,6 +105,8 @@ class Put(Struct, frozen=True):
     `condition` and `guard` are both asked of the row as it is, or of an empty item where there is none.
     `wake`: the row is work for somebody. An engine that declares `wakes` tells who listens, if it was written; for all
     others the flag says nothing, since it is only a hint.
+    `json`: the item's JSON, where who made the write has checked both it and the id; engines that keep JSON need not
+    do it again. Who gives the write another item uses `with_item`.
     `passes`: with a version of a row that is there, it may be refused (ConditionFailed) rather than wait for somebody
     who is writing the row at this moment; for engines that never wait the flag says nothing.
     """
@@ -119,6 +122,7 @@ class Put(Struct, frozen=True):
     guard: Condition | None = None
     wake: bool = False
     passes: bool = False
+    json: bytes | None = None
 
 
 class Update(Struct, frozen=True):
@@ -338,6 +342,11 @@ class Granting(Engine, Protocol):
 
     async def grants(self, role: str, team: str | None) -> list[str]:
         """The statements that let `role` use the tables there are and will be; with `team`, read its rows alone."""
+
+
+def with_item(write: Put, item: Mapping[str, Any]) -> Put:
+    """The same write of another item."""
+    return write if item is write.item else replace(write, item=item, json=None)
 
 
 def changes_table(name: str) -> str:

@@ -141,7 +141,7 @@ class SqliteEngine:
             layout = writer.layouts.get(write.table)
             if layout is not None and not layout.table.log:  # every Slack event comes by here
                 check_key(write.id)
-                told = text_of(write.table, write.item)
+                told = text_of(write.table, write.item, write.json)
                 return await door.join(Batch(writes, (told,), len(told), keep=write.table))
         if len(writes) == 1:
             texts = [text := self._text(writer, writes[0])]
@@ -185,11 +185,12 @@ class SqliteEngine:
             what = "item writes to the log" if layout.log else "log writes to the items of"
             raise Unsupported("sqlite", f"{what} {write.table}")
         if kind is Put:
-            check_key(write.id)  # type: ignore[union-attr]
-        else:
-            check_place(write)
-            if kind is not Append and kind is not Rewrite:
-                return None
+            if write.json is None:  # type: ignore[union-attr]
+                check_key(write.id)  # type: ignore[union-attr]
+            return text_of(write.table, write.item, write.json)  # type: ignore[union-attr]
+        check_place(write)
+        if kind is not Append and kind is not Rewrite:
+            return None
         return text_of(write.table, write.item)  # type: ignore[union-attr]
 
     def _door(self, writer: Writer) -> Door:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from stateroom.engines.decide import decide
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written
 from stateroom.engines.sqlite_group import text_of
-from stateroom.engines.sqlite_tables import NOTED, Layout, rows
+from stateroom.engines.sqlite_tables import NOTED, Layout, anywhere, rows
 from stateroom.expr.tree import Exists
 from stateroom.model.codec import decode, encode
 
@@ -62,7 +62,7 @@ class Lone:
             statement = layout.lone_bare
             if guard is not None and type(guard) is Exists and guard.absent:
                 statement, guard = layout.lone_lacking, None
-                values.append(quoted(write.guard.path.parts[0]))  # type: ignore[union-attr]
+                values.append(anywhere(write.guard.path.parts[0]))  # type: ignore[union-attr]
             if guard is None:
                 noted = self._noted
                 noted.clear()
@@ -120,7 +120,7 @@ class Lone:
             statement = layout.bare
         elif type(guard) is Exists and guard.absent:
             statement = layout.lacking
-            values.append(quoted(guard.path.parts[0]))
+            values.append(anywhere(guard.path.parts[0]))
         else:
             return None
         noted = self._noted

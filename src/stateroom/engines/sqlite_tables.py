@@ -22,7 +22,7 @@ import msgspec
 from stateroom.engines.decide import index_key, with_changes
 from stateroom.engines.port import Table, TableIndex
 from stateroom.engines.tables import merged
-from stateroom.model.codec import decode
+from stateroom.model.codec import decode, encode
 from stateroom.model.errors import CorruptData, FormatTooNew, InvalidDefinition
 
 FORMAT: Final = 2  # the highest that is read
@@ -86,11 +86,12 @@ class Layout:
         self.whole_order: tuple[str, ...] = ("team", "id")
         self.one = f"SELECT {columns} FROM {self.sql} WHERE team = ? AND id = ?"
         self.lone = f"SELECT rowid, version, expires, item FROM {self.sql} WHERE team = ? AND id = ?"
-        # A put that asks for nothing, or only for an attribute's absence: `?` in `lacks` is its name as JSON. Where a
-        # name may be written with escapes, or the row has expired, nothing is written and the general way decides.
+        # A put that asks for nothing, or only for an attribute's absence: `?` in `lacks` is `anywhere` its name. Where
+        # a name may be written with escapes, or the row has expired, nothing is written and the general way decides.
+        # GLOB leaps from one first letter of what it looks for to the next; instr takes six times as long.
         # NOTED tells the new version: for RETURNING, SQLite makes a table of its own (4 µs of a put's 15).
         alive = "(t.expires IS NULL OR t.expires > ?)"
-        lacks = "instr(t.item, ?) = 0 AND instr(t.item, '\\u') = 0"
+        lacks = "t.item NOT GLOB ? AND t.item NOT GLOB '*\\u*'"
         replace = (
             f" ON CONFLICT (team, id) DO UPDATE SET version = {NOTED}(t.id, t.version + 1), "
             f"expires = excluded.expires, item = excluded.item WHERE {alive}"
@@ -182,6 +183,13 @@ def sql_name(name: str) -> str:
     """`name` such that names which differ in case only stay different, which SQLite's own names would not."""
     capitals = sum(1 << place for place, letter in enumerate(name) if letter.isupper())
     return f"{name}${capitals:x}" if capitals else name
+
+
+@lru_cache(maxsize=256)
+def anywhere(name: str) -> str:
+    """A GLOB pattern that JSON matches if `name` is that of an attribute anywhere in it (and other JSON may match)."""
+    inner = encode(name).decode()[1:]  # begun with the quote, it would stop at each string
+    return "*" + "".join([f"[{letter}]" if letter in "*?[" else letter for letter in inner]) + "*"
 
 
 def index_name(table: Table, index: TableIndex) -> str:

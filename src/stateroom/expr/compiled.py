@@ -103,6 +103,24 @@ def compile(condition: Condition) -> Test:
     return _made(condition, negated=False)
 
 
+_MET: Final = 256  # conditions that are remembered
+_met: Final[dict[int, tuple[Condition, Test | None]]] = {}
+
+
+def holds(condition: Condition, item: Item) -> bool:
+    """`evaluate`, for conditions that may come again: the same tree is compiled when it is met for the second time."""
+    known, test = _met.get(id(condition), (None, None))
+    if known is not condition:
+        if len(_met) >= _MET:
+            _met.clear()
+        _met[id(condition)] = condition, None
+        return evaluate(condition, item)
+    if test is None:
+        test = compile(condition)
+        _met[id(condition)] = condition, test
+    return test(item)
+
+
 def _made(node: Condition, *, negated: bool) -> Test:
     """`node`, or its opposite."""
     while isinstance(node, Not):

@@ -28,6 +28,7 @@ from stateroom.engines.port import (
     Write,
     Written,
     log_id,
+    with_item,
 )
 from stateroom.engines.steps import unit_of
 from stateroom.layers.keys import WORDS, DataKeys
@@ -111,7 +112,8 @@ class WordsEngine:
     async def _sealed(self, one: Write, used: dict[str, str]) -> Write:
         if isinstance(one, (Put, Append, Rewrite)) and one.table in self._words:
             id = await self._id_of(one)
-            return replace(one, item=await self._closed(one.table, one.team, id, one.item, used))
+            closed = await self._closed(one.table, one.team, id, one.item, used)
+            return with_item(one, closed) if isinstance(one, Put) else replace(one, item=closed)
         if not isinstance(one, Update) or one.table not in self._words:
             return one
         names = self._words[one.table]

@@ -23,7 +23,7 @@ SLACK: Final = "slack#/types/"
 CUSTOM: Final = "#/types/"
 _SMALL: Final = 10**18
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PERSON: Final = re.compile(r"[UW][A-Z0-9]{2,30}")  # model/ids.py takes bots (B…), too; this type holds people
+PERSON: Final = re.compile(r"[UW][A-Z0-9]{2,30}")  # model/ids.py takes bots (B…), too; this type holds people
 
 Clean = Callable[[Any], Any]
 
@@ -47,7 +47,7 @@ def _is_date(value: object) -> bool:
 
 
 def _person(value: object) -> bool:
-    return isinstance(value, str) and _PERSON.fullmatch(value) is not None
+    return isinstance(value, str) and PERSON.fullmatch(value) is not None
 
 
 def _block(value: object) -> bool:

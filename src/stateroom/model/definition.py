@@ -15,11 +15,13 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from stateroom.model.attributes import Attribute, Clean
+from stateroom.model.codec import encode
 from stateroom.model.errors import DefinitionWarning, InvalidValue
 from stateroom.model.index import Index
 from stateroom.model.lifecycle import Lifecycle
 from stateroom.model.profiles import check_definition, check_size, warnings_of
 from stateroom.model.rules import check
+from stateroom.model.shape import Shape
 from stateroom.model.upgrades import VERSION, Step, upgraded
 
 __all__ = ["RESERVED_PREFIX", "TRASH_PREFIX", "Definition", "Index", "Profile"]
@@ -115,6 +117,15 @@ class Definition:
                     raise InvalidValue(f"{self.name}.{name}", "is required")
         return found
 
+    @cached_property
+    def mark(self) -> dict[str, Any]:
+        """What of the version is stored with an item."""
+        return {VERSION: self.version} if self.version > 1 else {}
+
+    @cached_property
+    def _shape(self) -> Shape:
+        return Shape(self.attributes, self._cleaners)
+
     def check(self, item: Mapping[str, Any], *, whole: bool = True) -> None:
         """`clean` without its result."""
         self.clean(item, whole=whole)
@@ -124,12 +135,16 @@ class Definition:
 
         InvalidValue or ItemTooLarge; takes an object of the definition's class, too.
         """
-        body = self.clean(item if self.model is None else self.model.dump(item))
+        return self.written(item)[0]
+
+    def written(self, item: Any) -> tuple[dict[str, Any], bytes]:
+        """`stored`, and its JSON."""
+        given = item if self.model is None else self.model.dump(item)
+        quickly = self._shape.canonical(given, self.mark)
+        body = self.clean(given) | self.mark if quickly is None else quickly[0]
         if self.profile != "open":
-            check_size(self, body)
-        if self.version > 1:
-            body[VERSION] = self.version
-        return body
+            check_size(self, self.visible(body))
+        return quickly or (body, encode(body))
 
     def changed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Some attributes of an item, as they are stored; checked one by one. InvalidValue."""

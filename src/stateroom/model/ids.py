@@ -22,6 +22,11 @@ KEY_LIMIT: Final = 1024  # bytes; DynamoDB's cap for a sort key, the lowest amon
 TURN_ID_LIMIT: Final = 255
 
 
+def shape_of(kind: str) -> re.Pattern[str]:
+    """What an id of `kind` matches as a whole."""
+    return _SHAPES[kind][0]
+
+
 def is_id(kind: str, value: object) -> bool:
     """Whether `value` is a string of Slack's shape for `kind` (team, channel, user, usergroup, ts)."""
     return isinstance(value, str) and _SHAPES[kind][0].fullmatch(value) is not None
