@@ -69,7 +69,7 @@ class FileBucket:
 
     def sure(self, key: str) -> None:
         """Whoever made the name may have died before the folder was synced."""
-        with self._told(), _unsynced():
+        with self._told(), _Behind():
             _sync(os.path.dirname(self._path(key)))
 
     def drop(self, key: str, tag: str) -> None:
@@ -78,7 +78,7 @@ class FileBucket:
             with self._locked(key):
                 self._matching(path, key, tag)
                 os.unlink(path)
-                with _unsynced():
+                with _Behind():
                     _sync(os.path.dirname(path))
 
     def remove(self, keys: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class FileBucket:
                 with self._locked(key), suppress(FileNotFoundError):
                     os.unlink(path)
                     touched.add(os.path.dirname(path))
-            with _unsynced():
+            with _Behind():
                 for folder in touched:
                     _sync(folder)
 
@@ -126,13 +126,14 @@ class FileBucket:
 
     def _put(self, key: str, data: bytes, tag: str | None) -> None:
         path = self._path(key)
-        self._folder(os.path.dirname(path))
+        folder = os.path.dirname(path)
+        self._folder(folder)
         if tag is None:
-            self._link(data, path)
+            self._link(data, path, folder)
         else:
             self._replace(key, data, path, tag)
 
-    def _link(self, data: bytes, path: str) -> None:
+    def _link(self, data: bytes, path: str, folder: str) -> None:
         """Of all who link at once one has the name; the others are told so by the file system."""
         with self._written(data) as beside:
             try:
@@ -140,9 +141,9 @@ class FileBucket:
             except FileExistsError:
                 os.unlink(beside)
                 raise Lost(path) from None
-            with _unsynced():
+            with _Behind():
                 os.unlink(beside)
-                _sync(os.path.dirname(path))
+                _sync(folder)
 
     def _replace(self, key: str, data: bytes, path: str, tag: str) -> None:
         with self._written(data) as beside, self._locked(key):
@@ -152,7 +153,7 @@ class FileBucket:
                 os.unlink(beside)
                 raise
             os.rename(beside, path)
-            with _unsynced():
+            with _Behind():
                 _sync(os.path.dirname(path))
 
     def _matching(self, path: str, key: str, tag: str) -> None:
@@ -235,12 +236,15 @@ class _Unsynced(OSError):
     """A fault behind the one step that counts: what was done may be there after a crash of the machine, or not."""
 
 
-@contextmanager
-def _unsynced() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _Unsynced(error.errno, error.strerror) from None
+class _Behind:
+    """Around what comes behind the one step that counts; no generator, which costs an append as much as a link does."""
+
+    def __enter__(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise _Unsynced(error.errno, error.strerror) from None
 
 
 def _tag(data: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -23,6 +24,7 @@ _NUMBER: Final = re.compile(r"(\d{10})\.json")
 _GENERATION: Final = re.compile(r"again-(\d+)")
 
 
+@lru_cache(4096)  # a stream's are asked for with each append
 def part(text: str) -> str:
     """One part of a path for any text but an empty one."""
     name = quote(text, safe=_SAFE)
