@@ -244,3 +244,21 @@ def test_a_sweep_with_its_audit_rows_costs_what_is_predicted() -> None:
     rows = simulate(plan(read_design(FORGETS)), Options(minutes=2, faults=FAULTS)).rows
     assert [row for row in rows if not row.ok] == []
     assert {row.predicted for row in rows if row.metric == "calls bulkPut"} == {2}
+
+
+CHOKED = """
+app: {name: choked}
+entities:
+  event: {key: id, attributes: {n: integer, body: {type: string, avg_bytes: 2500}}, volume: {initial: 2600}}
+access_patterns:
+  - {name: best, entity: event, kind: top, order: n desc, expected_items: 3, per_minute: 12}
+  - {name: worst, entity: event, kind: top, order: n asc, expected_items: 3, per_minute: 12}
+"""
+
+
+def test_calls_of_runs_that_did_not_end_in_time_are_counted() -> None:
+    """A tier that is over is used up all the same: by the many pages of runs that are still at it."""
+    rows = simulate(plan(read_design(CHOKED)), Options(minutes=4)).rows
+    assert [row for row in rows if not row.ok] == []
+    (asked,) = [row for row in rows if row.metric == "calls a minute query"]
+    assert asked.predicted == 125  # of 168 that are asked for: 100 a minute, and the full allowance of the beginning

@@ -170,10 +170,10 @@ async def together(stage: Stage, minutes: float) -> list[Row]:
     hour, ends = _Hour(), now() + minutes * 60
     feeders = [asyncio.create_task(_feed(stage, access, ends, hour)) for access in rates]
     runs = [run for runs in await asyncio.gather(*feeders) for run in runs]
-    counted = Counter(hour.calls)
     for run in runs:
-        run.cancel()
+        run.cancel()  # what it has called by now counts: under a tier that is over, a run of many pages ends much later
     await asyncio.gather(*runs, return_exceptions=True)
+    counted = hour.calls
     stage.slack.tiers(on=False)
     return [*_rates(stage, counted, minutes), *_times(rates, hour, _choked(stage, minutes))]
 
