@@ -220,6 +220,12 @@ def test_whatever_has_to_be_read_by_the_store_may_not_be_encrypted(fields: str) 
     assert not of("SR-804", text(pattern(fields)))
 
 
+def test_what_is_sealed_outside_of_slack_and_asked_for_is_one_finding() -> None:
+    asked = PROVOKED["SR-804"].replace("name: x", "name: x, target: self-hosted")
+    assert ids(asked) & {"SR-802", "SR-804"} == {"SR-804"}
+    assert ids(PROVOKED["SR-804"]) >= {"SR-802", "SR-804"}
+
+
 def test_reading_and_writing_what_is_encrypted_is_fine() -> None:
     fields = ("kind: get", "kind: update, attributes: [body]", "kind: aggregate, attributes: [body]")
     assert not of("SR-804", text(*(pattern(one, f"p{n}") for n, one in enumerate(fields)), rest=SEALED))

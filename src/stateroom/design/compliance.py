@@ -119,10 +119,11 @@ def _erasure(design: Design, stores: list[Store]) -> Iterator[Verdict]:
 def findings(design: Design, found: Iterable[Verdict], stores: Iterable[Store]) -> Iterator[Finding]:
     """What is told of obligations."""
     listed = list(stores)
+    hosted = {one.name for one in listed if one.home == "slack"}
     for one in found:
         if not one.go and one.obligation == "residency":
             yield finding("SR-801", design, "compliance.residency", one.reason, f"use {one.meets}")
-        if not one.go and one.obligation == "encryption":
+        if not one.go and one.obligation == "encryption" and one.place.partition(".")[0] in hosted:
             yield finding("SR-802", design, "compliance.encryption", f"{one.place}: {one.reason}")
         if one.obligation == "audit" and any(s.role == "audit" and s.home == "slack" for s in listed):
             yield finding("SR-803", design, "compliance.audit", one.reason.partition("; ")[2].partition("; ")[0])
