@@ -163,6 +163,36 @@ async def test_a_lone_put_minds_its_guard_however_the_name_is_written_in_the_row
         assert rows[1].item == {"n": 1}
 
 
+async def test_a_lone_put_whose_condition_comes_again_is_decided_on_the_row_as_it_is(tmp_path: Path) -> None:
+    path, guard, is_open = tmp_path / "s.db", attr("$v").not_exists(), attr("s") == "open"
+    held: dict[str, str] = {
+        "a": '{"s":"open"}',
+        "b": '{"s":"done"}',
+        "c": '{"s":"open","$v":2}',
+        "d": '{"s":"open","\\u0024v":2}',
+        "e": '{"\\u0073":"open"}',
+        "f": '{"n":1}',
+    }
+    async with opened(path, Table("t")) as engine:
+        await engine.commit([Put("t", TEAM, row_id, {}) for row_id in held])
+        await engine.commit([Put("t", TEAM, "g", {"s": "open"}, expires_at=1.0)])
+        for _ in range(3):
+            connection = sqlite3.connect(path)
+            connection.executemany("""UPDATE "items_t" SET item = ? WHERE id = ?""", [(v, k) for k, v in held.items()])
+            connection.commit()
+            connection.close()
+            taken = {}
+            for row_id in [*held, "g", "h"]:
+                put = Put("t", TEAM, row_id, {"n": 2}, condition=is_open, guard=guard)
+                try:
+                    (taken[row_id],) = await engine.commit([put])
+                except ConditionFailed:
+                    continue
+            assert list(taken) == ["a", "e"]
+            rows = await engine.get("t", TEAM, ["a", "e"])
+            assert rows == [done.row for done in taken.values()]
+
+
 async def test_lone_puts_over_expired_and_missing_rows_begin_new_ones(tmp_path: Path) -> None:
     async with opened(tmp_path / "s.db", Table("t")) as engine:
         (old,) = await engine.commit([Put("t", TEAM, "a", {"n": 1}, expires_at=1.0)])

@@ -108,9 +108,15 @@ class Form(Generic[T]):
         if self.definition.model is not None:
             self.definition.model.check(shown)
 
-    def lacking(self, names: Mapping[str, Any]) -> str | None:
+    def lacking(self, *names: Mapping[str, Any]) -> str | None:
         """A required attribute that an item of just these names (and the key) would lack."""
-        return next((name for name in self._required if name not in names), None)
+        for name in self._required:
+            for some in names:
+                if name in some:
+                    break
+            else:
+                return name
+        return None
 
     def expiry(self, item: Mapping[str, Any]) -> float | None:
         """When the item ends, in seconds since 1970."""

@@ -152,4 +152,4 @@ class Refusal:
         return write.set.get(attribute, UNTOUCHED)
 
     def _lacking(self, write: Update) -> str | None:
-        return self._form.lacking({**write.base, **write.set, **write.add, **write.append})
+        return self._form.lacking(write.base, write.set, write.add, write.append)

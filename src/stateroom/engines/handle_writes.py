@@ -101,7 +101,7 @@ class Writes:
             base = guards.beginning | base
         guard = None
         if self._guarded:
-            lacks = form.lacking({**base, **changes, **amounts, **entries}) is not None
+            lacks = form.lacking(base, changes, amounts, entries) is not None
             guard = guards.of_update(changes, must_exist=lacks)
         expires = form.new_expiry(changes, gone)
         return Update(

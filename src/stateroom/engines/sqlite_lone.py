@@ -1,9 +1,9 @@
 """A lone caller's write of a row or of a few, written out: on a fast disk our own code is what it costs over raw SQL.
 
 Rules of this file: what a write means is `decide.decide`'s, as everywhere; these functions read a row, ask it, and
-write, without the overlay of a group (sqlite_group.py). Puts that ask for no more than an attribute's absence are one
-statement that reads nothing. None means that nothing was written and the write is to go the general way. The caller
-holds our process's turn at the turnstile, and rolls back what was begun and not ended.
+write, without the overlay of a group (sqlite_group.py). Puts that ask for no more than an attribute's absence, or for
+what SQL can surely tell, are one statement that reads nothing. None means that nothing was written and the write is to
+go the general way. The caller holds our process's turn at the turnstile, and rolls back what was begun and not ended.
 """
 
 from __future__ import annotations
@@ -11,18 +11,29 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import decide
 from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written
+from stateroom.engines.sqlite_conditions import Filter, where
+from stateroom.engines.sqlite_errors import is_busy
 from stateroom.engines.sqlite_group import text_of
 from stateroom.engines.sqlite_tables import NOTED, Layout, anywhere, rows
-from stateroom.expr.tree import Exists
+from stateroom.expr.tree import And, Condition, Exists
 from stateroom.model.codec import decode, encode
 
 Change = Put | Update | Delete
 _new: Final = tuple.__new__
 FEW: Final = 64  # writes of one batch: one statement writes their rows
+
+
+class Asked(NamedTuple):
+    """What the last conditional put asked, and the clause for it, once it was asked twice."""
+
+    condition: Condition | None
+    guard: Condition | None
+    layout: Layout | None
+    clause: Filter | None
 
 
 class Lone:
@@ -32,6 +43,7 @@ class Lone:
         self._cursor = cursor
         self._noted: dict[str, int] = {}
         connection.create_function(NOTED, 2, self._noted.setdefault)
+        self._asked = Asked(None, None, None, None)
 
     def append(self, layout: Layout, write: Append, text: str, now: float) -> list[Written] | None:
         """One append to a stream that exists, in one statement that is its own transaction.
@@ -69,7 +81,40 @@ class Lone:
                 self._cursor.execute(statement[expires is not None], values)
                 if self._cursor.rowcount == 1:  # else the row has expired, or the guard stops it
                     return [_written((key, _plain(write.item), noted.get(key, version), expires, team))]
+        elif write.condition is not None and write.if_version is None and not write.keep:
+            done = self._put_if(layout, write, write.condition, text, now)
+            if done is not None:
+                return done
         return self.change(layout, write, text, now)
+
+    def _put_if(self, layout: Layout, write: Put, condition: Condition, text: str, now: float) -> list[Written] | None:
+        """A put over a row that surely fulfils what is asked, in one statement; None: `decide` has to say.
+
+        Making the clause costs more than deciding once, so it is made for a condition that was met just before.
+        """
+        asked = self._asked
+        if asked.condition is not condition or asked.guard is not write.guard or asked.layout is not layout:
+            self._asked = Asked(condition, write.guard, layout, None)
+            return None
+        clause = asked.clause
+        if clause is None:
+            whole = condition if write.guard is None else And((write.guard, condition))
+            clause = where(whole)
+            self._asked = asked._replace(clause=clause)
+        if not clause.exact:
+            return None
+        team, key, expires = write.team, write.id, write.expires_at
+        self._noted.clear()
+        values = (text, expires, team, key, now, *clause.values)
+        try:
+            self._cursor.execute(f"{layout.lone_if}{clause.sql})", values)
+        except sqlite3.OperationalError as error:
+            if is_busy(error):
+                raise
+            return None  # such as a row that is no JSON: who reads it says so
+        if self._cursor.rowcount != 1:
+            return None
+        return [_written((key, _plain(write.item), self._noted[key], expires, team))]
 
     def change(self, layout: Layout, write: Change, text: str | None, now: float) -> list[Written] | None:
         """One put, update or delete, in a transaction of its own; ConditionFailed."""

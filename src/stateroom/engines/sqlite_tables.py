@@ -109,6 +109,11 @@ class Layout:
             ends: f"UPDATE {self.sql} SET version = ?, item = ?, expires = {'?' if ends else 'NULL'} WHERE rowid = ?"
             for ends in (False, True)
         }
+        # SQLite looks a name up as it is written, so that a row with escapes could lack what it holds.
+        self.lone_if = (
+            f"UPDATE {self.sql} SET version = {NOTED}(id, version + 1), item = ?, expires = ? "
+            "WHERE team = ? AND id = ? AND (expires IS NULL OR expires > ?) AND item NOT GLOB '*\\u*' AND ("
+        )
         self.lone_delete = f"DELETE FROM {self.sql} WHERE rowid = ?"
         # Joined, and in this order: for `(team, id) IN (VALUES …)` SQLite reads the whole table.
         by_key = f") k CROSS JOIN {self.sql} t ON t.team = k.column1 AND t.id = k.column2"
