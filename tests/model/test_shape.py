@@ -48,7 +48,7 @@ def told(definition: Definition, item: Any) -> object:
         found = definition.clean(item)
     except InvalidValue as error:
         return error.field, error.detail
-    return list(found.items()), [type(value) for value in found.values()], encode(found)
+    return list(found.items()), [type(value) for value in found.values()], encode(found).decode()
 
 
 def quickly(definition: Definition, item: Any) -> object:

@@ -266,8 +266,7 @@ class Datastore(Generic[T]):
         await self._ready()
         check_count("items", items, self._form.bulk_limit)
         done, failed = await write_all(self._committer, items, self._writes.put)
-        rows = (done[position].row for position in sorted(done))
-        stored = self.definition.load_all([row.item for row in rows if row is not None])
+        stored = self.definition.load_all([row.item for one in done.values() if (row := one.row) is not None])
         return Bulk(self._name, len(items), stored, failed)
 
     async def bulk_delete(self, ids: Sequence[str]) -> Bulk[str]:
@@ -276,7 +275,7 @@ class Datastore(Generic[T]):
         check_count("ids", ids, self._form.bulk_limit)
         keeps = self.definition.keep_deleted is not None
         done, failed = await write_all(self._committer, ids, self._writes.delete, self._discard if keeps else None)
-        gone = dict.fromkeys(ids[position] for position in sorted(done) if done[position].changed)
+        gone = dict.fromkeys(ids[position] for position, one in done.items() if one.changed)
         return Bulk(self._name, len(ids), list(gone), failed)
 
     # Pages.

@@ -27,7 +27,6 @@ from stateroom.model.errors import (
 
 T = TypeVar("T")
 Single = Callable[[ItemWrite], Awaitable[Written]]
-Result = tuple[ItemWrite, Any]  # what was written by it, or the error
 
 TOGETHER: Final = 250  # rows a commit
 AT_ONCE: Final = 32  # single commits under way, for engines that take one row a commit
@@ -63,45 +62,49 @@ async def write_all(
     build: Callable[[Any], ItemWrite],
     single: Single | None = None,
 ) -> tuple[dict[int, Written], dict[int, StateroomError]]:
-    """What was done and what failed, by position. Of several writes to one id the last one counts, for all of them.
+    """What was done and what failed, in the order of positions.
+
+    Of several writes to one id the last one counts, for all of them.
 
     `single` commits a write on its own, where writes cannot share a commit.
     """
     failed: dict[int, StateroomError] = {}
-    writes: dict[str, ItemWrite] = {}
-    places: dict[str, list[int]] = {}
-    for position, one in enumerate(given):
+    built: list[ItemWrite | None] = []
+    for one in given:
         try:
-            write = build(one)
+            built.append(build(one))
         except _OF_ONE_ITEM as error:
-            failed[position] = error
-            continue
-        writes[write.id] = write
-        places.setdefault(write.id, []).append(position)
+            failed[len(built)] = error
+            built.append(None)
+    writes = {write.id: write for write in built if write is not None}
+    results = dict(zip(writes, await _results(committer, list(writes.values()), single), strict=True))
     done: dict[int, Written] = {}
-    for write, result in await _results(committer, list(writes.values()), single):
-        for position in places[write.id]:
-            if isinstance(result, StateroomError):
-                failed[position] = result
-            else:
-                done[position] = result
+    for position, write in enumerate(built):
+        if write is None:
+            continue
+        result = results[write.id]
+        if isinstance(result, StateroomError):
+            failed[position] = result
+        else:
+            done[position] = result
     return done, dict(sorted(failed.items()))
 
 
-async def _results(committer: Committer, writes: Sequence[ItemWrite], single: Single | None) -> list[Result]:
+async def _results(committer: Committer, writes: Sequence[ItemWrite], single: Single | None) -> list[Any]:
+    """Of each write what was written by it, or the error."""
     unit = committer.engine.capabilities.atomic_rows
     size = min(unit or TOGETHER, TOGETHER)
     alone = single is not None or size == 1
-    results: list[Result] = []
+    results: list[Any] = []
     for part in _parts(writes, AT_ONCE if alone else size):
         done: Sequence[Any] | None = None if alone else await _together(committer, part)
         if done is None:
             commit = single or committer.commit
             done = await asyncio.gather(*(commit(write) for write in part), return_exceptions=True)
-        for result in done:
-            if isinstance(result, BaseException) and not isinstance(result, _OF_ONE_ITEM):
-                raise result
-        results += zip(part, done, strict=True)
+            for result in done:
+                if isinstance(result, BaseException) and not isinstance(result, _OF_ONE_ITEM):
+                    raise result
+        results += done
     return results
 
 

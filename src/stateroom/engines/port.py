@@ -122,7 +122,7 @@ class Put(Struct, frozen=True):
     guard: Condition | None = None
     wake: bool = False
     passes: bool = False
-    json: bytes | None = None
+    json: str | None = None
 
 
 class Update(Struct, frozen=True):

@@ -33,6 +33,7 @@ from stateroom.model.ids import check_key
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
 INLINE_LIMIT: Final = 128
+_SURELY: Final = ITEM_LIMIT // 4  # characters that are not too many bytes, whatever they are
 T = TypeVar("T")
 
 
@@ -141,7 +142,7 @@ class SqliteEngine:
             layout = writer.layouts.get(write.table)
             if layout is not None and not layout.table.log:  # every Slack event comes by here
                 check_key(write.id)
-                told = text_of(write.table, write.item, write.json)
+                told = text_of(write.table, write.item)
                 return await door.join(Batch(writes, (told,), len(told), keep=write.table))
         if len(writes) == 1:
             texts = [text := self._text(writer, writes[0])]
@@ -185,9 +186,11 @@ class SqliteEngine:
             what = "item writes to the log" if layout.log else "log writes to the items of"
             raise Unsupported("sqlite", f"{what} {write.table}")
         if kind is Put:
-            if write.json is None:  # type: ignore[union-attr]
+            text: str | None = write.json  # type: ignore[union-attr]
+            if text is None or len(text) > _SURELY:
                 check_key(write.id)  # type: ignore[union-attr]
-            return text_of(write.table, write.item, write.json)  # type: ignore[union-attr]
+                text = text_of(write.table, write.item)  # type: ignore[union-attr]
+            return text
         check_place(write)
         if kind is not Append and kind is not Rewrite:
             return None

@@ -73,10 +73,9 @@ def is_bare(write: Put) -> bool:
     return write.condition is None and write.if_version is None and write.guard is None
 
 
-def text_of(table: str, item: Any, data: bytes | None = None) -> str:
-    """The item's JSON, which may be there as `data`; ItemTooLarge."""
-    if data is None:
-        data = encode(item)
+def text_of(table: str, item: Any) -> str:
+    """The item's JSON; ItemTooLarge."""
+    data = encode(item)
     if len(data) > ITEM_LIMIT:
         raise ItemTooLarge(table, len(data), ITEM_LIMIT)
     return data.decode()

@@ -175,7 +175,11 @@ class Lone:
         if self._cursor.rowcount < len(writes):
             return None
         self._cursor.execute("COMMIT")
-        return [_written((w.id, _plain(w.item), noted.get(w.id, version), w.expires_at, team)) for w in writes]
+        new, told = _new, noted.get
+        return [
+            new(Written, (new(Row, (w.id, _plain(w.item), told(w.id, version), w.expires_at, team)), True))
+            for w in writes
+        ]
 
 
 def _written(row: tuple[str, dict[str, Any], int, float | None, str]) -> Written:

@@ -137,14 +137,14 @@ class Definition:
         """
         return self.written(item)[0]
 
-    def written(self, item: Any) -> tuple[dict[str, Any], bytes]:
+    def written(self, item: Any) -> tuple[dict[str, Any], str]:
         """`stored`, and its JSON."""
         given = item if self.model is None else self.model.dump(item)
         quickly = self._shape.canonical(given, self.mark)
         body = self.clean(given) | self.mark if quickly is None else quickly[0]
         if self.profile != "open":
             check_size(self, self.visible(body))
-        return quickly or (body, encode(body))
+        return quickly or (body, encode(body).decode())
 
     def changed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Some attributes of an item, as they are stored; checked one by one. InvalidValue."""

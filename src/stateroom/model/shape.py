@@ -17,7 +17,6 @@ from stateroom.model.errors import InvalidValue
 from stateroom.model.ids import shape_of
 
 _LARGE: Final = 10**18
-_MISSING: Final = object()
 _BACKSLASH: Final = ord("\\")
 _ZERO: Final = b"\\u0000"
 
@@ -47,7 +46,7 @@ class Shape:
         self._cleaned = tuple((name, cleaners[name]) for name, (kind, _) in self._plan.items() if kind is None)
         self._copied = tuple(name for name, (kind, _) in self._plan.items() if kind is list)
 
-    def canonical(self, item: Any, mark: Mapping[str, Any]) -> tuple[dict[str, Any], bytes] | None:
+    def canonical(self, item: Any, mark: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
         """The item in canonical form with `mark` behind it, and its JSON. None: it is not known to be sound."""
         if type(item) is not dict:
             return None
@@ -72,7 +71,7 @@ class Shape:
             data = encode(found)
         except (KeyError, InvalidValue, UnicodeEncodeError):
             return None
-        return None if _BACKSLASH in data and _ZERO in data else (found, data)
+        return None if _BACKSLASH in data and _ZERO in data else (found, data.decode())
 
 
 def _quick(attribute: Attribute) -> Quick:
