@@ -7,7 +7,7 @@ one (300 operators, 100 operands of IN); the depth is ours, so that plain recurs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from stateroom.expr.tree import (
@@ -134,21 +134,20 @@ def operands(node: Condition) -> tuple[Operand, ...]:
 
 def flaw(node: Condition) -> Flaw | None:
     """What is wrong with this node, its parts aside; None when nothing is."""
-    kind_of = type(node)
-    if kind_of is Compare:
-        return _compare(node)  # type: ignore[arg-type]
-    if isinstance(node, (And, Or)):
-        return None if len(node.parts) > 1 else Flaw("AND and OR join two conditions or more")
-    if isinstance(node, Exists | Not):
-        return None
-    if isinstance(node, TypeIs):
-        known = node.type in TYPE_CODES
-        return None if known else Flaw(f"attribute_type takes one of {', '.join(TYPE_CODES)}", 1)
-    if isinstance(node, Between):
-        return _between(node)
-    if isinstance(node, In):
-        return _in(node)
-    return _begins_with(node) if isinstance(node, BeginsWith) else _contains(node)  # type: ignore[arg-type]
+    return _FLAWS[type(node)](node)
+
+
+def _sound(node: object) -> None:
+    """Whatever it is made of."""
+
+
+def _junction(node: And | Or) -> Flaw | None:
+    return None if len(node.parts) > 1 else Flaw("AND and OR join two conditions or more")
+
+
+def _type_is(node: TypeIs) -> Flaw | None:
+    known = node.type in TYPE_CODES
+    return None if known else Flaw(f"attribute_type takes one of {', '.join(TYPE_CODES)}", 1)
 
 
 def _compare(node: Compare) -> Flaw | None:
@@ -256,3 +255,15 @@ def check_name(name: object) -> None:
 
 
 _LEAVES: Final = (Compare, Between, In, Exists, TypeIs, BeginsWith, Contains)
+_FLAWS: Final[Mapping[type, Callable[[Any], Flaw | None]]] = {
+    And: _junction,
+    Or: _junction,
+    Not: _sound,
+    Exists: _sound,
+    Compare: _compare,
+    Between: _between,
+    In: _in,
+    TypeIs: _type_is,
+    BeginsWith: _begins_with,
+    Contains: _contains,
+}

@@ -125,7 +125,7 @@ def _made(node: Condition, *, negated: bool) -> Test:
     """`node`, or its opposite."""
     while isinstance(node, Not):
         node, negated = node.part, not negated
-    if isinstance(node, (And, Or)):
+    if type(node) is And or type(node) is Or:
         return _joined(node, negated)
     leaf = _LEAVES[type(node)](node, negated)
     if leaf is not None:
@@ -141,7 +141,8 @@ def _joined(node: And | Or, negated: bool) -> Test:
     called: list[Test] = []
     light: list[_Leaf] = []
     for part in node.parts:
-        leaf = None if isinstance(part, (And, Or, Not)) else _LEAVES[type(part)](part, negated)
+        leaf_of = _LEAVES.get(type(part))  # none of AND, OR and NOT
+        leaf = None if leaf_of is None else leaf_of(part, negated)
         if leaf is None:
             called.append(_made(part, negated=negated))
         elif leaf[0] in _LIGHT and len(leaf[1]) == 1:

@@ -44,7 +44,7 @@ MAX_TEXT: Final = 65_536
 """Characters of a text: room for 300 operators as the renderer writes them. DynamoDB's own limit is 4 KB."""
 
 _COMPARATORS: Final = frozenset(("=", "<>", "<", "<=", ">", ">="))
-_OPERANDS: Final = (Path, Literal, Size)
+_OPERANDS: Final = frozenset((Path, Literal, Size))
 _PLACEHOLDER: Final = re.compile(r"[#:][0-9A-Za-z_]+\Z")
 
 
@@ -127,7 +127,7 @@ class _Parser:
         token, at = self.tokens[self.next], self.next
         if token == "(":
             found = self.grouped(self.either)
-            return self.compared(found, at) if isinstance(found, _OPERANDS) else found
+            return self.compared(found, at) if type(found) in _OPERANDS else found
         if token in _FUNCTIONS and self.tokens[self.next + 1] == "(":
             return self.function()
         return self.compared(self.operand(), at)
@@ -188,9 +188,10 @@ class _Parser:
 
     def operand(self) -> Operand:
         token = self.tokens[self.next]
-        if is_placeholder(token, ":"):
+        sign = token[:1] if len(token) > 1 else ""
+        if sign == ":":
             return self.value(token)
-        if is_placeholder(token, "#"):
+        if sign == "#":
             return self.path()
         if is_word(token) and token not in _KEYWORDS:
             if self.tokens[self.next + 1] == "(":
@@ -300,7 +301,7 @@ class _Parser:
 
     def condition(self, found: Any) -> Condition:
         """`found`, unless it is a bare operand."""
-        if isinstance(found, _OPERANDS):
+        if type(found) in _OPERANDS:
             raise self.unexpected("a comparison (= <> < <= > >= BETWEEN IN) after the operand")
         return found  # type: ignore[no-any-return]
 
