@@ -83,7 +83,9 @@ async def test_seed_002_runs_whole_tokens_and_threads_in_dynamodb_bedrock_and_th
         say("The second."),
     ) as stub:
         oauth = {"SLACK_CLIENT_ID": SEED_CLIENT_ID, "SLACK_CLIENT_SECRET": SEED_CLIENT_SECRET, "STATEROOM_KEYS": KEYS}
-        env = variables(slack, store, queue, **stub.environment, **oauth, SLACK_BOT_TOKEN="")
+        # Long enough for a slow machine: a turn that is taken over asks the model again, which then says its next.
+        leases = {"STATEROOM_LEASE_SECONDS": "20"}
+        env = variables(slack, store, queue, **stub.environment, **oauth, **leases, SLACK_BOT_TOKEN="")
         with hosted(env, tmp_path, queue) as host:
             register(slack, host)
             page = await asyncio.to_thread(lambda: Browser().install(slack, host.url, **who(slack, "T0LAMBDA1")))

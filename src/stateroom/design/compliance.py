@@ -84,7 +84,7 @@ def _audit(design: Design, stores: list[Store]) -> Iterator[Verdict]:
         reason = f"a row is written before each change; any function of the app may change it later{silent}"
         yield Verdict("audit", "app", True, "audit_trail, exported daily", reason, "Slack's scopes: datastore:write")
     else:
-        meets = "audit_trail, and the log of changes of each datastore (changes=True)"
+        meets = "audit_trail, and the log of changes of each datastore (changes, in definitions.py)"
         reason = f"a row goes into the transaction of its change, and what ends by its time is in the log{silent}"
         yield Verdict("audit", "app", True, meets, reason, "docs/library.md: Following changes")
 
