@@ -29,7 +29,8 @@ from stateroom.model.errors import (
 PATIENCE: Final = 120.0  # seconds in which a store that is busy may come back
 FIRST: Final = 0.05
 LONGEST: Final = 5.0
-AT_ONCE: Final = 4  # commits under way
+AT_ONCE: Final = 4  # commits under way,
+WHOLE: Final = 2  # where one takes a whole chunk: the server has one in hand while the next is made (more are slower)
 PLATFORMS: Final = 100  # rows under way to a platform, whose engine makes bulk calls of them
 _BY_ITSELF: Final = (InvalidValue, ItemTooLarge, Unsupported)
 SHOWN: Final = 100  # failures that are kept
@@ -76,7 +77,7 @@ class Sink:
         self._wait = wait
         able = engine.capabilities
         self._size = chunk_of(able)
-        self._at_once = PLATFORMS if able.hosted else AT_ONCE
+        self._at_once = PLATFORMS if able.hosted else WHOLE if able.atomic_rows is None else AT_ONCE
         self._many = able.atomic_rows != 1
 
     async def write(self, writes: Sequence[Write]) -> None:
