@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     from support.local_slack import LocalSlack
     from support.slow_model import Slow
+
+
+M = TypeVar("M")
 
 
 @pytest.fixture
@@ -21,14 +24,20 @@ def slack() -> Iterator[LocalSlack]:
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Slow]:
-    """Bots of this loop answer with the pieces it is given, and wait."""
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[M], M]:
+    """From now on bots of this loop answer by the responder it is given."""
     from stateroom.bot import worker
+
+    def use(responder: M) -> M:
+        monkeypatch.setattr(worker, "responder_of", lambda _: responder)
+        return responder
+
+    return use
+
+
+@pytest.fixture
+def says(answers: Callable[[Slow], Slow]) -> Callable[..., Slow]:
+    """Bots answer with the pieces it is given, and wait."""
     from support.slow_model import Slow
 
-    def choose(*pieces: str) -> Slow:
-        model = Slow(*pieces)
-        monkeypatch.setattr(worker, "responder_of", lambda _: model)
-        return model
-
-    return choose
+    return lambda *pieces: answers(Slow(*pieces))

@@ -47,15 +47,9 @@ Script = Callable[..., Scripted]
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+def script(answers: Callable[[Scripted], Scripted]) -> Script:
     """Makes the next bot of this test answer by a script."""
-
-    def use(say: Callable[[Ask, int], str | Exception], kind: type[Scripted] = Scripted) -> Scripted:
-        responder = kind(say)
-        monkeypatch.setattr(worker_module, "responder_of", lambda _tools: responder)
-        return responder
-
-    return use
+    return lambda say, kind=Scripted: answers(kind(say))
 
 
 def quiet(slack: LocalSlack, thread_ts: str, count: int = 1) -> list[dict[str, Any]]:

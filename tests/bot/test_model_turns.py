@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from stateroom.bot import worker
 from stateroom.bot.lane import SORRY
 from stateroom.bot.responder import Answer, Ask, exchange
 from stateroom.layers.inbox import turns
@@ -46,13 +45,8 @@ class Scripted:
 
 
 @pytest.fixture
-def does(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    def choose(*script: list[Step], more: bool = False) -> Scripted:
-        model = Scripted(*script, more=more)
-        monkeypatch.setattr(worker, "responder_of", lambda _: model)
-        return model
-
-    return choose
+def does(answers: Callable[[Scripted], Scripted]) -> Callable[..., Scripted]:
+    return lambda *script, more=False: answers(Scripted(*script, more=more))
 
 
 async def only(slack: LocalSlack, ts: str, text: str) -> dict[str, Any]:

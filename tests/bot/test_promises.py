@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from stateroom.bot import worker
 from stateroom.bot.lane import SORRY
 from stateroom.bot.responder import Answer, Ask, exchange
 from stateroom.engines import leases
@@ -69,15 +68,9 @@ class Scripted:
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+def says(answers: Callable[[Scripted], Scripted]) -> Callable[..., Scripted]:
     """`says(...)`: from now on bots answer with this script."""
-
-    def choose(*script: Any) -> Scripted:
-        model = Scripted(*script)
-        monkeypatch.setattr(worker, "responder_of", lambda _: model)
-        return model
-
-    return choose
+    return lambda *script: answers(Scripted(*script))
 
 
 def rows(path: Path, table: str = "items_sr_inbox") -> dict[tuple[str, str], dict[str, Any]]:

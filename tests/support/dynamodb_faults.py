@@ -50,6 +50,17 @@ SLOW = {
         },
     ),
 }
+
+
+def cancelled(code: str, why: str) -> tuple[int, Any]:
+    """A transaction of two writes, of which the first cannot be done."""
+    return 400, {
+        "__type": f"{COMMON}TransactionCanceledException",
+        "Message": f"Transaction cancelled, please refer cancellation reasons for specific reasons [{code}, None]",
+        "CancellationReasons": [{"Code": code, "Message": why}, {"Code": "None"}],
+    }
+
+
 OVERSIZED = {
     "alone": (
         400,
@@ -58,43 +69,10 @@ OVERSIZED = {
             "message": "Item size has exceeded the maximum allowed size",
         },
     ),
-    "together": (
-        400,
-        {
-            "__type": f"{COMMON}TransactionCanceledException",
-            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
-            "[ValidationError, None]",
-            "CancellationReasons": [
-                {"Code": "ValidationError", "Message": "Item size to update has exceeded the maximum allowed size"},
-                {"Code": "None"},
-            ],
-        },
-    ),
+    "together": cancelled("ValidationError", "Item size to update has exceeded the maximum allowed size"),
 }
-REFUSED = (
-    400,
-    {
-        "__type": f"{COMMON}TransactionCanceledException",
-        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
-        "[ConditionalCheckFailed, None]",
-        "CancellationReasons": [
-            {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"},
-            {"Code": "None"},
-        ],
-    },
-)
-CONFLICT = (
-    400,
-    {
-        "__type": f"{COMMON}TransactionCanceledException",
-        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
-        "[TransactionConflict, None]",
-        "CancellationReasons": [
-            {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"},
-            {"Code": "None"},
-        ],
-    },
-)
+REFUSED = cancelled("ConditionalCheckFailed", "The conditional request failed")
+CONFLICT = cancelled("TransactionConflict", "Transaction is ongoing for the item")
 FAULT = (500, {"__type": f"{COMMON}InternalServerError", "message": "Internal server error"})
 AWAY = (503, {"__type": f"{CORAL}ServiceUnavailableException"})
 

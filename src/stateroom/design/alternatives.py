@@ -204,11 +204,11 @@ def _where(entity: Entity, pattern: Pattern) -> str:
 
 def _parameters(pattern: Pattern) -> Iterable[str]:
     """The placeholders in the order of the text: parameters by their names, literals as SQL."""
-    from stateroom.expr.tokens import is_placeholder, tokens
+    from stateroom.expr.tokens import sign_of, tokens
 
     assert pattern.where is not None
     for token in tokens(pattern.where.expression):
-        if is_placeholder(token, ":"):
+        if sign_of(token) == ":":
             value = pattern.where.values.get(token)
             yield token if token not in pattern.where.values else _literal(value)
 

@@ -14,7 +14,7 @@ from stateroom.design.structs import Attr, Where
 from stateroom.expr.check import paths
 from stateroom.expr.parser import parse
 from stateroom.expr.reserved import RESERVED
-from stateroom.expr.tokens import KEYWORDS, is_number, is_placeholder, is_text, is_word, tokens
+from stateroom.expr.tokens import KEYWORDS, is_number, is_text, is_word, sign_of, tokens
 from stateroom.expr.tree import And, Compare, Condition, Path
 from stateroom.model.attributes import SLACK
 from stateroom.model.codec import exact, normalise
@@ -63,7 +63,7 @@ def read_where(text: str, attributes: Mapping[str, Attr], key: str | None) -> Wh
 
 def _names(found: list[str]) -> Iterator[str]:
     for place, token in enumerate(found):
-        if is_placeholder(token, "#"):
+        if sign_of(token) == "#":
             yield token[1:]
         elif is_word(token) and not _is_call(found, place) and token not in KEYWORDS.values():
             yield from () if found[place - 1 : place] == ["."] else (token,)
@@ -93,7 +93,7 @@ def _placeholders(found: list[str], attributes: Mapping[str, Attr]) -> tuple[str
             _fits(value, about, found, place)
             out.append(f":v{len(values)}")
             values[out[-1]] = value
-        elif is_placeholder(token, ":"):
+        elif sign_of(token) == ":":
             about = _about(found, place, attributes)
             parameters[token] = "" if about is None else about.name
             out.append(token)

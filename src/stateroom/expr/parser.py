@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from stateroom.expr.check import MAX_DEPTH, MAX_OPERATORS, MAX_PLACE, check_name, flaw, walk
 from stateroom.expr.reserved import RESERVED
-from stateroom.expr.tokens import END, KEYWORDS, is_number, is_placeholder, is_text, is_word, position, tokens
+from stateroom.expr.tokens import END, KEYWORDS, is_number, is_text, is_word, position, sign_of, tokens
 from stateroom.expr.tree import (
     And,
     BeginsWith,
@@ -188,7 +188,7 @@ class _Parser:
 
     def operand(self) -> Operand:
         token = self.tokens[self.next]
-        sign = token[:1] if len(token) > 1 else ""
+        sign = sign_of(token)
         if sign == ":":
             return self.value(token)
         if sign == "#":
@@ -218,7 +218,7 @@ class _Parser:
 
     def segment(self) -> str:
         token = self.tokens[self.next]
-        if is_placeholder(token, "#"):
+        if sign_of(token) == "#":
             return self.name(token)
         if token in _KEYWORDS:
             raise self.error(f"{token} cannot stand here; an attribute of that name is written #name", self.next)

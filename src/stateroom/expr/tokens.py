@@ -49,9 +49,9 @@ def position(text: str, number: int) -> int:
     return next(match.start(1) for place, match in enumerate(_TOKEN.finditer(text)) if place == number)
 
 
-def is_placeholder(token: str, sign: str) -> bool:
-    """`#name` for the sign #, `:name` for the sign :."""
-    return token[:1] == sign and len(token) > 1
+def sign_of(token: str) -> str:
+    """The sign of a placeholder, # or :, and of any other token its first character; empty where that is all of it."""
+    return token[:1] if len(token) > 1 else ""
 
 
 def is_word(token: str) -> bool:
