@@ -174,6 +174,22 @@ def test_a_budget_of_nothing_is_refused(name: str) -> None:
         Chooser(**{name: 0})
 
 
+@pytest.mark.parametrize(
+    ("found", "where"),
+    [
+        ({}, r"messages"),
+        ([{"kind": "other", "parts": []}], r"messages\[0\]\.kind"),
+        ([{"kind": None, "parts": []}], r"messages\[0\]\.kind"),
+        ([request(), {"kind": "request", "parts": {}}], r"messages\[1\]\.parts"),
+        ([request({"part_kind": 7})], r"messages\[0\]\.parts\[0\]"),
+        ([7], r"messages\[0\]"),
+    ],
+)
+def test_what_is_no_message_is_refused_where_it_stands(found: Any, where: str) -> None:
+    with pytest.raises(InvalidValue, match=where):
+        Chooser().add(found)
+
+
 def test_foreign_parts_do_no_harm() -> None:
     odd = [request({"tool_call_id": {}}), response({}), request({"part_kind": "new", "content": 7})]
     assert choose([odd], limit=10, max_tokens=1000).messages == odd
