@@ -122,20 +122,18 @@ class Floor:
         """The items as stored."""
         now = time.time()
         version = int(now * 1_000_000)
-        values: list[Any] = []
+        values: list[Any] = [self._team, version]
         done = {}
         for item in items:
             checked, text = self._checked(item)
-            done[item["id"]] = checked, (self._team, item["id"], version, text)
+            done[item["id"]] = checked, (item["id"], text)
         for _, row in done.values():
             values += row
         values += (now, _MARK)
         self._noted.clear()
         self._enter()
         try:
-            self._execute("BEGIN IMMEDIATE")
-            assert self._execute(rows(len(done), False).join(self._layout.lacking), values).rowcount == len(done)
-            self._execute("COMMIT")
+            self._execute(self._layout.packed(len(done), False), values)
         finally:
             self._turnstile.leave()
         return [checked for checked, _ in done.values()]

@@ -1,10 +1,14 @@
 """Many items in one call: each has its own outcome, and what is wrong with one harms no other."""
 
+from dataclasses import replace
+
 import pytest
 
 import stateroom as sr
 from stateroom.engines.handle import Datastore
 from stateroom.engines.handle_bulk import TOGETHER
+from stateroom.model.attributes import Attribute
+from stateroom.model.definition import Definition
 from support.handles import TEAM, Frozen
 from support.reduced_engine import Reduced
 
@@ -51,6 +55,35 @@ async def test_what_is_wrong_with_one_item_is_its_own_failure(store: sr.Store) -
     plain = await items.bulk_put([{"id": "T-4", "votes": "many"}, {"id": "T-5", "votes": 1}, {"votes": 2}])
     assert list(plain.failed) == [0, 2]
     assert plain.items == [{"id": "T-5", "votes": 1}]
+
+
+class Plain(sr.Datastore, name="plain", version=2):
+    id: str = sr.key()
+    votes: int = 0
+    ends: sr.Timestamp | None = sr.ttl()
+
+
+async def test_items_that_are_alike_are_stored_as_each_by_itself_would_be(store: sr.Store) -> None:
+    plain = store.team(TEAM).datastore(Plain)
+    given = [Plain(id="a", votes=1), Plain(id="b", votes=2, ends=10**10), Plain(id="c")]
+    assert (await plain.bulk_put(given)).items == given
+    assert await plain.bulk_get(["a", "b", "c"]) == given
+    versions = [await plain.version(id) for id in "abc"]
+    done = await plain.bulk_put([*given[::-1], Plain(id="d", ends=1)])
+    assert [item.id for item in done.items] == ["c", "b", "a", "d"]
+    assert [await plain.version(id) > before for id, before in zip("abc", versions, strict=True)] == [True] * 3
+    assert await plain.get("d") is None
+    wrong = await plain.bulk_put([Plain(id=""), Plain(id="e"), Plain(id="é" * 1000)])
+    assert {n: type(error) for n, error in wrong.failed.items()} == {0: sr.InvalidId, 2: sr.InvalidId}
+
+
+async def test_rows_of_newer_code_are_not_overwritten_and_harm_no_other(store: sr.Store) -> None:
+    newer = Definition("rows", "id", {"id": Attribute("string", required=True)}, version=2)
+    await store.team(TEAM).items(newer).put({"id": "b"})
+    older = store.team(TEAM).items(replace(newer, version=1))
+    done = await older.bulk_put([{"id": id} for id in "abc"])
+    assert done.items == [{"id": "a"}, {"id": "c"}]
+    assert {n: type(error) for n, error in done.failed.items()} == {1: sr.FormatTooNew}
 
 
 async def test_of_several_items_with_one_id_the_last_is_stored(store: sr.Store) -> None:

@@ -2,18 +2,22 @@
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
-from stateroom.engines.port import CHANGES, Delete, Put, Query, Table, TableIndex, Truncate, Update, changes_table
+from stateroom.engines.port import CHANGES, Delete, Put, Puts, Query, Table, TableIndex, Truncate, Update, changes_table
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.expr.builder import attr
-from stateroom.model.errors import ConditionFailed, FormatTooNew, UniqueViolation
+from stateroom.expr.tree import Condition
+from stateroom.model.codec import encode
+from stateroom.model.errors import ConditionFailed, FormatTooNew, StoreUnavailable, UniqueViolation, Unsupported
 
 TEAM = "T00000001"
 OLD = Table("t", indexes=(TableIndex("n", ("n",)),))
@@ -141,6 +145,11 @@ async def test_a_lone_write_keeps_what_another_process_has_declared_meanwhile(tm
             await engine.commit([Put("u", TEAM, "b", {"email": "x"})])
 
 
+def packed(ids: Sequence[str], item: dict[str, Any], guard: Condition, expires: float | None = None) -> Puts:
+    ends = None if expires is None else [expires] * len(ids)
+    return Puts("t", TEAM, ids, [item] * len(ids), [encode(item).decode()] * len(ids), ends, guard)
+
+
 async def test_a_lone_put_minds_its_guard_however_the_name_is_written_in_the_row(tmp_path: Path) -> None:
     path, guard = tmp_path / "s.db", attr("$v").not_exists()
     async with opened(path, Table("t")) as engine:
@@ -152,10 +161,13 @@ async def test_a_lone_put_minds_its_guard_however_the_name_is_written_in_the_row
         connection.commit()
         connection.close()
         for row_id in "ab":
-            for batch in ([row_id], [row_id, "d"]):
+            for batch in ([row_id], ["d", row_id]):
                 with pytest.raises(ConditionFailed) as refused:
                     await engine.commit([Put("t", TEAM, i, {"n": 2}, guard=guard) for i in batch])
                 assert refused.value.current == {"$v": 2}
+                with pytest.raises(ConditionFailed) as refused:
+                    await engine.put_all(packed(batch, {"n": 2}, guard))
+                assert (refused.value.current, refused.value.index) == ({"$v": 2}, len(batch) - 1)
         (c,) = await engine.commit([Put("t", TEAM, "c", {"n": 2}, guard=guard)])
         rows = await engine.get("t", TEAM, ["c", "d"])
         assert rows[0] == c.row
@@ -204,6 +216,43 @@ async def test_lone_puts_over_expired_and_missing_rows_begin_new_ones(tmp_path: 
         assert versions[0] != old.row.version + 1
         rows = await engine.get("t", TEAM, ["a", "b", "c"])
         assert rows == [done.row for done in made[1:]]
+
+
+async def test_puts_of_many_are_one_write_for_each_row_whatever_was_there(tmp_path: Path) -> None:
+    guard = attr("$v").not_exists()
+    async with opened(tmp_path / "s.db", Table("t")) as engine:
+        (old,) = await engine.commit([Put("t", TEAM, "a", {"n": 1}, expires_at=1.0)])
+        (b,) = await engine.commit([Put("t", TEAM, "b", {"n": 1}, expires_at=time.time() + 60)])
+        await engine.put_all(packed("abc", {"n": 2}, guard))
+        rows = await engine.get("t", TEAM, ["a", "b", "c"])
+        assert [row and (row.item, row.expires_at) for row in rows] == [({"n": 2}, None)] * 3
+        assert old.row
+        assert b.row
+        assert rows[0]
+        assert rows[1]
+        assert rows[0].version != old.row.version + 1  # the row had expired: a new one begins
+        assert rows[1].version == b.row.version + 1
+        ends = time.time() + 60
+        await engine.put_all(packed("bd", {"n": 3}, guard, ends))
+        rows = await engine.get("t", TEAM, ["b", "d"])
+        assert [row and (row.item, row.expires_at) for row in rows] == [({"n": 3}, ends)] * 2
+
+
+async def test_puts_of_many_are_refused_as_each_is(tmp_path: Path) -> None:
+    guard = attr("$v").not_exists()
+    async with opened(tmp_path / "s.db", Table("t", log=True)) as engine:
+        with pytest.raises(Unsupported):
+            await engine.put_all(packed("ab", {"n": 1}, guard))
+        with pytest.raises(StoreUnavailable):
+            await engine.put_all(structs.replace(packed("ab", {"n": 1}, guard), table="none"))
+        await engine.apply([Table("u")])
+        await engine.freeze(frozen=True)
+        with pytest.raises(StoreUnavailable) as refused:
+            await engine.put_all(structs.replace(packed("ab", {"n": 1}, guard), table="u"))
+        assert (refused.value.reason, refused.value.maybe_applied) == ("frozen", False)
+    with pytest.raises(StoreUnavailable) as refused:
+        await engine.put_all(packed("ab", {"n": 1}, guard))
+    assert refused.value.reason == "closed"
 
 
 async def test_numbers_of_changes_begin_anew_when_another_process_has_erased_the_log(tmp_path: Path) -> None:

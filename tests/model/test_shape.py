@@ -43,7 +43,7 @@ KINDS = {
 }
 
 
-def told(definition: Definition, item: Any) -> object:
+def told(definition: Definition, item: Any) -> tuple[Any, ...]:
     try:
         found = definition.clean(item)
     except InvalidValue as error:
@@ -51,7 +51,7 @@ def told(definition: Definition, item: Any) -> object:
     return list(found.items()), [type(value) for value in found.values()], encode(found).decode()
 
 
-def quickly(definition: Definition, item: Any) -> object:
+def quickly(definition: Definition, item: Any) -> tuple[Any, ...]:
     try:
         found, data = definition.written(item)
     except InvalidValue as error:
@@ -77,10 +77,44 @@ def test_what_is_stored_is_not_the_callers_own() -> None:
     definition = Definition("t", "id", {"id": Attribute("string"), "x": KINDS["texts"]})
     item = {"id": "a", "x": ["b"]}
     found, _ = definition.written(item)
+    many, _ = definition.written_all([item, item])
     item["x"].append("c")  # type: ignore[attr-defined]
-    assert found == {"id": "a", "x": ["b"]}
+    assert [found, *many] == [{"id": "a", "x": ["b"]}] * 3
 
 
 def test_some_items_are_found_sound_without_the_cleaners() -> None:
     definition = Definition("t", "id", {"id": Attribute("string"), "x": KINDS["texts"], "y": KINDS["integer"]})
     assert definition._shape.canonical({"y": 1, "id": "a", "x": ["b"]}, {}) is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_are_taken_or_refused_as_each_by_itself_is(kind: str) -> None:
+    definition = Definition("t", "id", {"id": Attribute("string", required=True), "x": KINDS[kind]})
+    sound = next(value for value in VALUES if isinstance(told(definition, {"id": "a", "x": value})[0], list))
+    for value in VALUES:
+        items = [{"id": "a", "x": sound}, {"id": "b", "x": value}, {"x": sound, "id": "c"}]
+        expected = [quickly(definition, item) for item in items]
+        if any(type(one[0]) is str for one in expected):
+            with pytest.raises(InvalidValue) as refused:
+                definition.written_all(items)
+            assert (refused.value.field, refused.value.detail) in expected
+            continue
+        bodies, texts = definition.written_all(items)
+        found = [(list(b.items()), [type(v) for v in b.values()], text) for b, text in zip(bodies, texts, strict=True)]
+        assert found == expected, value
+
+
+def test_many_that_lack_what_others_have_are_taken_and_refused_as_each_is() -> None:
+    definition = Definition("t", "id", {"id": Attribute("string", required=True), "x": Attribute("string")}, version=2)
+    items = [{"id": "a"}, {"id": "b", "x": "c"}]
+    assert definition.written_all(items) == tuple(map(list, zip(*map(definition.written, items), strict=True)))
+    assert definition.written_all([]) == ([], [])
+    for wrong in ({}, {"x": "a"}, {"id": "a", "y": "b"}, {"y": "a", "z": "b"}, [("id", "a")]):
+        with pytest.raises((InvalidValue, AttributeError)):
+            definition.written_all([{"id": "a", "x": "b"}, wrong])
+
+
+def test_some_items_are_found_sound_together() -> None:
+    definition = Definition("t", "id", {"id": Attribute("string"), "x": KINDS["texts"], "y": KINDS["integer"]})
+    items = [{"y": 1, "id": "a", "x": ["b"]}, {"id": "a", "y": 2, "x": []}]
+    assert definition._shape.canonical_all(items, {}) is not None

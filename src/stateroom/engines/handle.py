@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from stateroom.engines import handle_once, handle_trash, slack_paging
-from stateroom.engines.handle_bulk import Bulk, check_count, write_all
+from stateroom.engines.handle_bulk import Bulk, check_count, put_together, write_all
 from stateroom.engines.handle_commit import Committer, ItemWrite
 from stateroom.engines.handle_cursor import Position, binding, read_cursor, write_cursor
 from stateroom.engines.handle_form import Form
@@ -265,6 +265,9 @@ class Datastore(Generic[T]):
         """
         await self._ready()
         check_count("items", items, self._form.bulk_limit)
+        puts = await put_together(self._raw, items, self._writes.puts)
+        if puts is not None:
+            return Bulk(self._name, len(items), self._form.load_put(list(puts.items)))
         done, failed = await write_all(self._committer, items, self._writes.put)
         stored = self.definition.load_all([row.item for one in done.values() if (row := one.row) is not None])
         return Bulk(self._name, len(items), stored, failed)

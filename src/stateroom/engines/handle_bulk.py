@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from stateroom.engines.handle_commit import Committer, ItemWrite
-from stateroom.engines.port import Written
+from stateroom.engines.port import Engine, Puts, Written
 from stateroom.model.errors import (
     BulkFailed,
     ConditionFailed,
@@ -27,6 +27,7 @@ from stateroom.model.errors import (
 
 T = TypeVar("T")
 Single = Callable[[ItemWrite], Awaitable[Written]]
+Build = Callable[[Sequence[Any]], Puts | None]
 
 TOGETHER: Final = 250  # rows a commit
 AT_ONCE: Final = 32  # single commits under way, for engines that take one row a commit
@@ -54,6 +55,20 @@ def check_count(place: str, given: Sequence[Any], limit: int | None) -> None:
         raise InvalidValue(place, "takes a list")
     if limit is not None and not 0 < len(given) <= limit:
         raise InvalidValue(place, f"takes 1 to {limit} in one call with this profile, not {len(given)}")
+
+
+async def put_together(engine: Engine, given: Sequence[Any], build: Build) -> Puts | None:
+    """Puts of all that is given, in one commit of an engine that packs them; None: nothing is written."""
+    put_all = getattr(engine, "put_all", None)  # `port.Packing`
+    if put_all is None or not 0 < len(given) <= TOGETHER:
+        return None
+    try:
+        puts = build(given)
+        if puts is not None:
+            await put_all(puts)
+    except _OF_ONE_ITEM:
+        return None
+    return puts
 
 
 async def write_all(

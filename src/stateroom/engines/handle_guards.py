@@ -54,6 +54,11 @@ class Guards:
             return self._asked if looks else self._unasked
         return self._made(True, item.get(self._lifecycle.attribute), True, False)
 
+    @property
+    def of_any_put(self) -> Condition | None:
+        """The guard of every put without a condition; None where it depends on the item."""
+        return None if self._lifecycle is not None else self._unasked
+
     def of_update(self, changes: Mapping[str, Any], *, must_exist: bool) -> Condition:
         """The guard of an update. `must_exist`: it does not bring all that a new item needs."""
         state: Any = UNTOUCHED

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from stateroom.engines.handle_form import Form
 from stateroom.engines.handle_guards import Guards
-from stateroom.engines.port import Delete, Put, Update
+from stateroom.engines.port import Delete, Put, Puts, Update
 from stateroom.expr.check import check, check_sealed
 from stateroom.expr.parser import parse
 from stateroom.expr.tree import Condition
 from stateroom.model.errors import InvalidCondition, InvalidValue
-from stateroom.model.ids import check_key
+from stateroom.model.ids import are_keys, check_key
 
 Names = Mapping[str, str] | None
 Values = Mapping[str, Any] | None
@@ -76,6 +76,19 @@ class Writes:
             guard=self._guards.of_put(body, looks=condition is not None) if self._guarded else None,
             json=data,
         )
+
+    def puts(self, items: Sequence[Any]) -> Puts | None:
+        """`put` of many; None where they are not alike enough. InvalidValue or ItemTooLarge for some one of them."""
+        guard = self._guards.of_any_put if self._guarded else None
+        if guard is None:
+            return None
+        form = self._form
+        bodies, texts = form.definition.written_all(items)
+        ids = [body.get(form.key) for body in bodies]
+        if not are_keys(ids) or len(set(ids)) < len(ids):
+            return None
+        ends = None if form.definition.ttl is None else [form.expiry(body) for body in bodies]
+        return Puts(form.name, self._team, ids, bodies, texts, ends, guard)
 
     def update(
         self,

@@ -125,6 +125,26 @@ class Put(Struct, frozen=True):
     json: str | None = None
 
 
+class Puts(Struct, frozen=True):
+    """Puts of different rows of one team, of which `id`, `item`, `json` and `expires_at` alone differ (`Packing`)."""
+
+    table: str
+    team: str
+    ids: Sequence[str]
+    items: Sequence[dict[str, Any]]
+    texts: Sequence[str]
+    expires: Sequence[float | None] | None = None  # None: no row ends
+    guard: Condition | None = None
+
+    def each(self) -> list[Put]:
+        """One by one."""
+        ends = self.expires or [None] * len(self.ids)
+        return [
+            Put(self.table, self.team, id, item, end, guard=self.guard, json=text)
+            for id, item, end, text in zip(self.ids, self.items, ends, self.texts, strict=True)
+        ]
+
+
 class Update(Struct, frozen=True):
     """Change attributes of a row: `set`, then `add` (numbers), `append` (to arrays), `remove`.
 
@@ -286,7 +306,7 @@ class Engine(Protocol):
 
 
 class Waking(Engine, Protocol):
-    """The port's one optional method, of engines that declare `wakes`.
+    """An optional method of the port, of engines that declare `wakes`.
 
     A wake is a hint and nothing else: it may be lost, late, doubled or false, and it holds no word of the row. Who
     listens looks for work as if the time to poll had come, and polls all the same.
@@ -295,6 +315,13 @@ class Waking(Engine, Protocol):
     async def listen(self, table: str, heard: Callable[[], None]) -> None:
         """Call `heard` soon after any process has committed a Put with `wake` to `table`, and when one may have been
         missed (a connection that was lost and is there again). Runs until it is cancelled; outages raise nothing."""
+
+
+class Packing(Engine, Protocol):
+    """An engine that writes many rows at once for less than one by one. Whoever wraps an engine need not have it."""
+
+    async def put_all(self, puts: Puts) -> None:
+        """As `commit` of `puts.each()`, and nothing is told of the rows."""
 
 
 class Drifting(Engine, Protocol):

@@ -18,7 +18,20 @@ from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from stateroom.engines.decide import check_place
-from stateroom.engines.port import Append, Capabilities, Page, Put, Query, Rewrite, Row, Table, Truncate, Write, Written
+from stateroom.engines.port import (
+    Append,
+    Capabilities,
+    Page,
+    Put,
+    Puts,
+    Query,
+    Rewrite,
+    Row,
+    Table,
+    Truncate,
+    Write,
+    Written,
+)
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
@@ -26,7 +39,7 @@ from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, batch_of, is_bare,
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.engines.sqlite_writer import POLL, Writer, outcome
+from stateroom.engines.sqlite_writer import HERE_BYTES, HERE_ROWS, POLL, Writer, outcome
 from stateroom.engines.tables import never_lagging, steps
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
 from stateroom.model.ids import check_key
@@ -154,14 +167,32 @@ class SqliteEngine:
         if free is None:
             await asyncio.sleep(0)
             free = door.alone()
-        if free:
-            done = writer.write_here(writes, texts, size)
+        if free and len(writes) == 1:
+            done = writer.write_here(writes[0], texts[0], size)
             if done is not None:
-                return done
+                return done  # type: ignore[return-value]  # of one write that is what was written
         batch = batch_of(writes, texts, size)
         if free and writer.commit_here([batch]):
             return outcome(batch)
         return await door.join(batch)
+
+    async def put_all(self, puts: Puts) -> None:
+        """Put many rows (`port.Packing`)."""
+        writer = self._writer
+        if writer is None:
+            raise closed(self._path)
+        layout, size = writer.layouts.get(puts.table), sum(map(len, puts.texts))
+        if layout is not None and not layout.log and len(puts.ids) <= HERE_ROWS and size <= HERE_BYTES:
+            door = self._last_door
+            if door is None or door.loop is not asyncio.get_running_loop():
+                door = self._door(writer)
+            free = door.alone()
+            if free is None:
+                await asyncio.sleep(0)
+                free = door.alone()
+            if free and writer.write_here(puts, None, size) is not None:
+                return
+        await self.commit(puts.each())
 
     # What the verbs above share.
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from stateroom.engines.decide import decide
-from stateroom.engines.port import Append, Delete, Put, Row, Update, Write, Written
+from stateroom.engines.port import Append, Delete, Put, Puts, Row, Update, Written
 from stateroom.engines.sqlite_conditions import Filter, where
 from stateroom.engines.sqlite_errors import is_busy
 from stateroom.engines.sqlite_group import text_of
-from stateroom.engines.sqlite_tables import NOTED, Layout, anywhere, rows
+from stateroom.engines.sqlite_tables import NOTED, Layout, anywhere
 from stateroom.expr.tree import And, Condition, Exists
 from stateroom.model.codec import decode, encode
 
 Change = Put | Update | Delete
 _new: Final = tuple.__new__
-FEW: Final = 64  # writes of one batch: one statement writes their rows
 
 
 class Asked(NamedTuple):
@@ -142,44 +142,21 @@ class Lone:
             execute("COMMIT")
         return [decided]
 
-    def puts(
-        self, layout: Layout, writes: Sequence[Put], texts: Sequence[str | None], now: float
-    ) -> list[Written] | None:
-        """Puts of different rows of one team, asking for no more than one attribute's absence, in one statement.
-
-        None when it was not enough: the caller rolls back, and the general way asks `decide`.
-        """
-        first = writes[0]
-        guard, team, expires = first.guard, first.team, first.expires_at
-        ends = expires is not None
-        version = max(1, int(now * 1_000_000))
-        values: list[object] = []
-        for write, text in zip(writes, texts, strict=True):
-            if write.condition is not None or write.if_version is not None or write.keep or write.guard is not guard:
-                return None
-            if write.team != team or (write.expires_at is not None) is not ends:
-                return None
-            values += (team, write.id, version, write.expires_at, text) if ends else (team, write.id, version, text)
-        values.append(now)
-        if guard is None:
-            statement = layout.bare
-        elif type(guard) is Exists and guard.absent:
-            statement = layout.lacking
-            values.append(anywhere(guard.path.parts[0]))
-        else:
+    def puts(self, layout: Layout, puts: Puts, text: None, now: float) -> Sequence[object] | None:
+        """Puts that ask for no more than one attribute's absence, in one statement that is its own transaction."""
+        guard, ids, expires = puts.guard, puts.ids, puts.expires
+        if type(guard) is not Exists or not guard.absent:
             return None
-        noted = self._noted
-        noted.clear()
-        self._cursor.execute("BEGIN IMMEDIATE")
-        self._cursor.execute(rows(len(writes), ends).join(statement), values)
-        if self._cursor.rowcount < len(writes):
-            return None
-        self._cursor.execute("COMMIT")
-        new, told = _new, noted.get
-        return [
-            new(Written, (new(Row, (w.id, _plain(w.item), told(w.id, version), w.expires_at, team)), True))
-            for w in writes
-        ]
+        rows = zip(ids, puts.texts) if expires is None else zip(ids, expires, puts.texts)  # noqa: B905  alike by type
+        values = [puts.team, max(1, int(now * 1_000_000)), *chain.from_iterable(rows), now]
+        values.append(anywhere(guard.path.parts[0]))
+        try:
+            self._cursor.execute(layout.packed(len(ids), expires is not None), values)
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+                raise
+            return None  # a row has expired, or the guard stops it
+        return ids
 
 
 def _written(row: tuple[str, dict[str, Any], int, float | None, str]) -> Written:
@@ -189,14 +166,6 @@ def _written(row: tuple[str, dict[str, Any], int, float | None, str]) -> Written
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     return item if type(item) is dict else dict(item)
-
-
-def few(writes: Sequence[Write]) -> bool:
-    """Whether a batch is a few puts of different rows of one table, as a bulk call makes it."""
-    table = writes[0].table
-    if len(writes) > FEW or not all([type(write) is Put and write.table == table for write in writes]):  # noqa: C419
-        return False
-    return len({(write.team, write.id) for write in writes if type(write) is Put}) == len(writes)
 
 
 @lru_cache(maxsize=256)
@@ -223,9 +192,10 @@ def asks(write: Change, text: str) -> bool:
     return True
 
 
-LONE: Final[Mapping[type, Callable[[Lone, Layout, Any, Any, float], list[Written] | None]]] = {
+LONE: Final[Mapping[type, Callable[[Lone, Layout, Any, Any, float], Sequence[Any] | None]]] = {
     Append: Lone.append,
     Put: Lone.put,
+    Puts: Lone.puts,
     Update: Lone.change,
     Delete: Lone.change,
 }

@@ -38,6 +38,7 @@ CREATE: Final = (
 
 
 NOTED: Final = "sr_noted"  # an SQL function of the writing connection: (key, number) to the number, which it notes
+_SIZES: Final = 128  # statements kept of those that differ in the number of rows
 Ends = bool  # whether a row has an expiry: where not, it is NULL in the text, since to bind a None costs half a µs
 
 
@@ -97,11 +98,17 @@ class Layout:
             f"expires = excluded.expires, item = excluded.item WHERE {alive}"
         )
         into = f"INSERT INTO {self.sql} AS t ({columns}) VALUES "
-        self.bare = (into, replace)
-        self.lacking = (into, f"{replace} AND {lacks}")
         # What one write of one row asks, by whether the row that it leaves has an expiry.
-        self.lone_bare = {ends: rows(1, ends).join(self.bare) for ends in (False, True)}
-        self.lone_lacking = {ends: rows(1, ends).join(self.lacking) for ends in (False, True)}
+        self.lone_bare = {ends: f"{into}{rows(1, ends)}{replace}" for ends in (False, True)}
+        self.lone_lacking = {ends: f"{into}{rows(1, ends)}{replace} AND {lacks}" for ends in (False, True)}
+        # Many such puts are one statement without BEGIN, which would have SQLite copy each page for a way back from
+        # the statement alone. A row that stops it gets no version, which the table refuses: nothing is written then.
+        self.packed = lru_cache(_SIZES)(self._packed)
+        self._pack = (
+            f"INSERT INTO {self.sql} AS t (team, version, id, expires, item) VALUES ",
+            f" ON CONFLICT (team, id) DO UPDATE SET version = CASE WHEN {alive} AND {lacks} THEN t.version + 1 END, "
+            "expires = excluded.expires, item = excluded.item",
+        )
         self.lone_insert = {
             ends: f"INSERT INTO {self.sql} ({columns}) VALUES {rows(1, ends)}" for ends in (False, True)
         }
@@ -126,6 +133,10 @@ class Layout:
             "item = excluded.item"
         )
         self.drop = (f"DELETE FROM {self.sql} WHERE rowid IN (SELECT t.rowid FROM (VALUES ", f"{by_key})")
+
+    def _packed(self, count: int, ends: Ends) -> str:
+        """Puts of `count` rows of one team and one first version, whose rows lack an attribute."""
+        return ",".join(["(?1,?2,?,?,?)" if ends else "(?1,?2,?,NULL,?)"] * count).join(self._pack)
 
     def _log(self) -> None:
         self.create = (

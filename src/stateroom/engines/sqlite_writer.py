@@ -22,14 +22,14 @@ from typing import Any, Final
 
 from stateroom.engines import sqlite_append
 from stateroom.engines.pace import Pace
-from stateroom.engines.port import Append, Table, Write, Written
+from stateroom.engines.port import Append, Puts, Table, Write, Written
 from stateroom.engines.sqlite_append import one_log
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_freeze import freeze
 from stateroom.engines.sqlite_group import Batch, Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
-from stateroom.engines.sqlite_lone import LONE, Lone, few
+from stateroom.engines.sqlite_lone import LONE, Lone
 from stateroom.engines.sqlite_pace import Debt
 from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -121,16 +121,16 @@ class Writer:
             self._queue.put((self._checkpoint, Future()))
         return done
 
-    def write_here(self, writes: Sequence[Write], texts: Sequence[str | None], size: int) -> list[Written] | None:
-        """One write of one row, or a few puts, committed on this thread; None: they are to go the general way.
+    def write_here(self, write: Write | Puts, text: str | None, size: int) -> Sequence[Any] | None:
+        """One write of one row, or puts of some, committed on this thread; None: they are to go the general way.
 
-        `size`: bytes of the items. Written out, since behind a sync every line runs in cold caches.
+        As many things as rows: what was written, for one write. `size`: bytes of the items. Written out, since behind a
+        sync every line runs in cold caches.
         """
         if not self._pace.quick or self._before_commit is not None or not self._queue.empty():
             return None
-        write = writes[0]
-        work = LONE.get(type(write)) if len(writes) == 1 else None
-        if (work is None and (len(writes) == 1 or not few(writes))) or not self._lock.acquire(False):
+        work = LONE.get(type(write))
+        if work is None or not self._lock.acquire(False):
             return None
         began = time.monotonic()
         entered = False
@@ -146,10 +146,7 @@ class Writer:
                     return None
             elif self._streams:
                 self._streams.get(write.table, {}).pop((write.team, write.stream), None)
-            if work is not None:
-                done = work(self._lone, layout, write, texts[0], self._clock())
-            else:
-                done = self._lone.puts(layout, writes, texts, self._clock())  # type: ignore[arg-type]  # `few` says so
+            done = work(self._lone, layout, write, text, self._clock())
         except sqlite3.Error as error:
             if is_busy(error):
                 return None

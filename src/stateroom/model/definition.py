@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -145,6 +145,18 @@ class Definition:
         if self.profile != "open":
             check_size(self, self.visible(body))
         return quickly or (body, encode(body).decode())
+
+    def written_all(self, items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
+        """`written` of many, the items and their JSON apart. InvalidValue or ItemTooLarge for some one of them."""
+        given = items if self.model is None else [self.model.dump(item) for item in items]
+        found = self._shape.canonical_all(given, self.mark)
+        if found is None:
+            each = [self.written(item) for item in items]
+            return [body for body, _ in each], [text for _, text in each]
+        if self.profile != "open":
+            for body in found[0]:
+                check_size(self, self.visible(body))
+        return found
 
     def changed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Some attributes of an item, as they are stored; checked one by one. InvalidValue."""

@@ -7,7 +7,8 @@ treat ids as opaque, so only the leading letter, the alphabet and a sane length 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeGuard
 
 from stateroom.model.errors import InvalidId
 
@@ -54,6 +55,15 @@ def check_key(value: object, field: str = "id") -> str:
     if size > KEY_LIMIT:
         raise InvalidId(field, f"has {size} bytes, the limit is {KEY_LIMIT}")
     return value
+
+
+def are_keys(values: Sequence[Any]) -> TypeGuard[Sequence[str]]:
+    """Whether each is a key for certain; `check_key` knows the others."""
+    if not {str}.issuperset(map(type, values)):
+        return False
+    text = "".join(values)
+    short = len(text) <= KEY_LIMIT or max(map(len, values)) <= KEY_LIMIT
+    return short and all(values) and text.isascii() and "\0" not in text
 
 
 def check_turn_id(value: object) -> str:
