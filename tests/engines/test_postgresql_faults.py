@@ -52,13 +52,14 @@ async def caught(work: Awaitable[object]) -> StoreUnavailable:
     return found.value
 
 
+@pytest.mark.parametrize("others", [[], ["more", "most"]], ids=["one", "several"])
 async def test_what_was_cut_off_under_way_may_have_been_applied_and_says_so(
-    proxy: Proxy, direct: PostgresEngine
+    proxy: Proxy, direct: PostgresEngine, others: list[str]
 ) -> None:
     engine = await opened(proxy)
-    await engine.commit([Put("rows", TEAM, "warm", {})])
+    await engine.commit([Put("rows", TEAM, i, {}) for i in ("warm", *others)])  # and the statement is prepared
     proxy.answers.clear()  # the server does it, and nobody hears of it
-    lone = asyncio.ensure_future(engine.commit([Put("rows", TEAM, "lone", {})]))
+    lone = asyncio.ensure_future(engine.commit([Put("rows", TEAM, i, {}) for i in ("lone", *others)]))
     while await direct.get("rows", TEAM, ["lone"]) == [None]:
         await asyncio.sleep(0.01)
     proxy.cut()
@@ -66,7 +67,8 @@ async def test_what_was_cut_off_under_way_may_have_been_applied_and_says_so(
     assert (error.retryable, error.maybe_applied, error.reason) == (True, True, "io")
     assert await engine.get("rows", TEAM, ["lone"]) != [None]
     proxy.asks.clear()  # the server hears nothing
-    reading = asyncio.ensure_future(engine.commit([Put("rows", TEAM, "a", {}), Put("rows", TEAM, "b", {})]))
+    writes = [Put("rows", TEAM, "a", {}), Put("rows", TEAM, "b", {}, if_version=0)]
+    reading = asyncio.ensure_future(engine.commit(writes))
     await asyncio.sleep(0.05)
     proxy.cut()
     error = await caught(reading)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import errors
@@ -30,6 +30,7 @@ from stateroom.engines.postgresql_grants import grants
 from stateroom.engines.postgresql_joined import SERVER, Joined
 from stateroom.engines.postgresql_joined import Store as Joins
 from stateroom.engines.postgresql_lines import Asks, Lines
+from stateroom.engines.postgresql_many import Bare
 from stateroom.engines.postgresql_tables import ITEM_LIMIT
 from stateroom.engines.postgresql_url import read_url
 from stateroom.engines.postgresql_verbs import Verbs
@@ -37,6 +38,14 @@ from stateroom.engines.postgresql_wakes import listen
 from stateroom.engines.tables import never_lagging, steps
 from stateroom.model.errors import (
     Unsupported,
+)
+
+# Of puts that are one statement; a batch says what is the matter, or begins again.
+_FOR_A_BATCH: Final = (
+    errors.UniqueViolation,
+    errors.ProgramLimitExceeded,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
 )
 
 
@@ -185,6 +194,18 @@ class PostgresEngine(Verbs):
         except psycopg.Error as error:
             raise translate(error, self._place, committing=True) from error
         return None if found is None else lone.read(found)
+
+    async def _bare(self, bare: Bare) -> list[Written] | None:
+        """The results of puts that are one statement; None: nothing was written, a batch must decide."""
+        lines, _ = self._side()
+        try:
+            return bare.written(await lines.rows(bare.sql, bare.values))
+        except _FOR_A_BATCH:
+            return None
+        except psycopg.Error as error:
+            if is_lost(error):
+                lines.forget()
+            raise translate(error, self._place, committing=True) from error
 
     def _lent(self) -> AbstractAsyncContextManager[Asks]:
         lines, _ = self._side()

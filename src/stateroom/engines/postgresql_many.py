@@ -1,17 +1,24 @@
-"""Lone puts that go at once, as one statement: for each the same as alone, and for the server much less work.
+"""Puts that go at once, as one statement: for each the same as alone, and for the server much less work.
 
-Rules of this file: pure. Together go puts whose statements differ in their rows alone, each row once: of two puts of
-one row the second is a statement of its own, behind the first. All are in the order of their keys, in which the server
-takes them one by one. The time is that of the latest: each of them is on its way then. Who is refused is not among the
-rows that come back, and harms nobody.
+Rules of this file: pure. Together go lone puts whose statements differ in their rows alone, each row once: of two puts
+of one row the second is a statement of its own, behind the first. All are in the order of their keys, in which the
+server takes them one by one. The time is that of the latest: each of them is on its way then. Who is refused is not
+among the rows that come back, and harms nobody. A batch of puts that ask for nothing, as a copy makes them, is one
+statement, too: all of it or nothing is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from stateroom.engines.decide import next_version
+from stateroom.engines.port import Put, Row, Write, Written
 from stateroom.engines.postgresql_lone import WIDTH, Lone
+from stateroom.engines.postgresql_tables import Layout
+
+LARGE: Final = 4 * 1024 * 1024  # characters of the items of one statement
+_new = tuple.__new__  # half of what Row(...) costs
 
 
 class Part(NamedTuple):
@@ -51,3 +58,44 @@ def _part(run: Sequence[Lone]) -> Part:
     latest = max((lone.values for lone in run), key=lambda values: values[WIDTH])
     rows = (list(teams), list(ids), list(versions), expiries, f"[{','.join(items)}]")
     return Part(first.many.sql, (*rows, *latest[WIDTH:]), run)
+
+
+class Bare(NamedTuple):
+    """The statement for a batch of puts."""
+
+    sql: str
+    values: Sequence[Any]
+    puts: Sequence[Put]
+
+    def written(self, rows: Sequence[Sequence[Any]]) -> list[Written]:
+        """What each of them has done, by the rows that came back."""
+        versions = {(team, id): version for version, team, id in rows}
+        return [
+            _new(Written, (_new(Row, (p.id, dict(p.item), versions[p.team, p.id], p.expires_at, p.team)), True))
+            for p in self.puts
+        ]
+
+
+def bare_of(layout: Layout, writes: Sequence[Write], texts: Sequence[str | None], now: float) -> Bare | None:
+    """The statement for puts of rows of one table, each another one, that ask for nothing and wake nobody."""
+    puts = [write for write in writes if type(write) is Put and _is_bare(write) and write.table == layout.table.name]
+    if len(puts) < len(writes) or layout.table.changes or sum([len(text or "") for text in texts]) > LARGE:
+        return None
+    found = {(put.team, put.id): (put, text) for put, text in zip(puts, texts, strict=True)}
+    if len(found) < len(puts):
+        return None
+    keys = sorted(found)
+    ends = [found[key][0].expires_at for key in keys]
+    values = (
+        [team for team, _ in keys],
+        [id for _, id in keys],
+        [next_version(None, now)] * len(keys),
+        [None if end is None else float(end) for end in ends],
+        f"[{','.join([found[key][1] or '' for key in keys])}]",
+        now,
+    )
+    return Bare(f"{layout.upserts} RETURNING version, t.team, t.id", values, puts)
+
+
+def _is_bare(put: Put) -> bool:
+    return put.condition is None and put.guard is None and put.if_version is None and not put.keep and not put.wake

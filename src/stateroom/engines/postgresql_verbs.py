@@ -24,6 +24,7 @@ from stateroom.engines.postgresql_conditions import json_of, quoted
 from stateroom.engines.postgresql_errors import closed, translate
 from stateroom.engines.postgresql_lines import ALONE, Asks, Frame
 from stateroom.engines.postgresql_lone import Lone, lone_of
+from stateroom.engines.postgresql_many import Bare, bare_of
 from stateroom.engines.postgresql_read import Gathering, read_of, row_of
 from stateroom.engines.postgresql_tables import FORMAT, Layout, identifier, read_catalogue
 from stateroom.model.errors import ConditionFailed, FormatTooNew, StoreUnavailable, UniqueViolation, Unsupported
@@ -50,6 +51,10 @@ class Verbs(ABC):
     @abstractmethod
     async def _alone(self, lone: Lone) -> Written | None:
         """The result of a write that is one statement; None: nothing was written, a batch must decide."""
+
+    async def _bare(self, bare: Bare) -> list[Written] | None:
+        """The results of puts that are one statement; None: nothing was written, a batch must decide."""
+        return None
 
     @abstractmethod
     def _lent(self) -> AbstractAsyncContextManager[Asks]:
@@ -124,6 +129,10 @@ class Verbs(ABC):
                     (row,) = await self._get(write.table, write.team, [write.id])
                     place, version = f"{write.table}/{write.id}", 0 if row is None else row.version
                     raise ConditionFailed(place, None if row is None else row.item, version=version)
+        elif (bare := bare_of(self._ready()[writes[0].table], writes, texts, self._clock())) is not None:
+            written = await self._bare(bare)
+            if written is not None:
+                return written
         return await self._together(writes)
 
     # What they share.

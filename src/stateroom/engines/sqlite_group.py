@@ -52,6 +52,7 @@ class Batch(Struct, eq=False):  # made for every write: with an __init__ of Pyth
     size: int  # of the texts
     keep: str = ""  # the table, when this is one `Put(keep=True)` and nothing else
     log: str = ""  # the table, when this is one Append and nothing else
+    bare: str = ""  # the table, when this is several puts that ask for nothing
     alone: bool = False  # Rewrite and Truncate go to the file at once, so they cannot share a transaction
     future: Future | None = None  # none when it is committed where it was made
     timer: asyncio.TimerHandle | None = None
@@ -65,7 +66,17 @@ def batch_of(writes: Sequence[Write], texts: Sequence[str | None], size: int) ->
     first = writes[0]
     if len(writes) == 1 and type(first) is Append:
         return Batch(writes, texts, size, log=first.table)
+    if bare := bare_table(writes):
+        return Batch(writes, texts, size, bare=bare)
     return Batch(writes, texts, size, alone=any([isinstance(w, (Rewrite, Truncate)) for w in writes]))  # noqa: C419
+
+
+def bare_table(writes: Sequence[Write]) -> str:
+    """The table of several puts that ask for nothing, no two of one id, in whichever teams; else ""."""
+    table, puts = writes[0].table, [w for w in writes if type(w) is Put and is_bare(w) and not w.keep]
+    if len(writes) == 1 or len(puts) < len(writes) or any([put.table != table for put in puts]):  # noqa: C419
+        return ""
+    return table if len({put.id for put in puts}) == len(puts) else ""
 
 
 def is_bare(write: Put) -> bool:

@@ -41,8 +41,8 @@ class Lone:
 
     def __init__(self, connection: sqlite3.Connection, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
-        self._noted: dict[str, int] = {}
-        connection.create_function(NOTED, 2, self._noted.setdefault)
+        self.noted: dict[str, int] = {}
+        connection.create_function(NOTED, 2, self.noted.setdefault)
         self._asked = Asked(None, None, None, None)
 
     def append(self, layout: Layout, write: Append, text: str, now: float) -> list[Written] | None:
@@ -51,7 +51,7 @@ class Lone:
         None for a new stream, or a turn that is there already.
         """
         team, stream, turn_id, expires = write.team, write.stream, write.turn_id, write.expires_at
-        noted = self._noted
+        noted = self.noted
         noted.clear()
         try:
             if expires is None:
@@ -76,7 +76,7 @@ class Lone:
                 statement, guard = layout.lone_lacking, None
                 values.append(anywhere(write.guard.path.parts[0]))  # type: ignore[union-attr]
             if guard is None:
-                noted = self._noted
+                noted = self.noted
                 noted.clear()
                 self._cursor.execute(statement[expires is not None], values)
                 if self._cursor.rowcount == 1:  # else the row has expired, or the guard stops it
@@ -104,7 +104,7 @@ class Lone:
         if not clause.exact:
             return None
         team, key, expires = write.team, write.id, write.expires_at
-        self._noted.clear()
+        self.noted.clear()
         values = (text, expires, team, key, now, *clause.values)
         try:
             self._cursor.execute(f"{layout.lone_if}{clause.sql})", values)
@@ -114,7 +114,7 @@ class Lone:
             return None  # such as a row that is no JSON: who reads it says so
         if self._cursor.rowcount != 1:
             return None
-        return [_written((key, _plain(write.item), self._noted[key], expires, team))]
+        return [_written((key, _plain(write.item), self.noted[key], expires, team))]
 
     def change(self, layout: Layout, write: Change, text: str | None, now: float) -> list[Written] | None:
         """One put, update or delete, in a transaction of its own; ConditionFailed."""

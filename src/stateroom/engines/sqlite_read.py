@@ -211,6 +211,8 @@ class Reader:
         self, layout: Layout, query: Query, plan: Plan, place: tuple[int, ...], budget: int | None
     ) -> Page | None:
         """A page of rows dead or alive; their position is in the columns `place`."""
+        if query.condition is None and (budget is None or query.limit < budget):
+            return self._all(layout, query.limit, plan, place)
         rows: list[Row] = []
         position: tuple[Any, ...] | None = None
         test = None if query.condition is None else compile(query.condition)
@@ -227,6 +229,17 @@ class Reader:
                     rows.append(row)
                     position = tuple(raw[column] for column in place)
         return Page(rows, None)
+
+    def _all(self, layout: Layout, limit: int, plan: Plan, place: tuple[int, ...]) -> Page:
+        """The same without a condition, decoded at once."""
+        found: list[Any] = []
+        with self.lock:
+            for statement, values in plan.statements:
+                left = limit + 1 - len(found)
+                found += self._connection.execute(f"{statement} LIMIT ?", (*values, left)).fetchall() if left else ()
+        items = decode_all([raw[4] for raw in found[:limit]], layout.table.name)
+        rows = [_made(Row, (raw[1], item, raw[2], raw[3], raw[0])) for raw, item in zip(found, items)]  # noqa: B905
+        return Page(rows, tuple([found[limit - 1][column] for column in place]) if len(found) > limit else None)
 
     def _parts(self, plan: Plan, budget: int | None, size: int) -> Iterator[list[Any] | None]:
         """Raw rows in order, some at a time; None in place of what is over the budget."""

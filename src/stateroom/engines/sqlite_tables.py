@@ -98,6 +98,7 @@ class Layout:
             f"expires = excluded.expires, item = excluded.item WHERE {alive}"
         )
         into = f"INSERT INTO {self.sql} AS t ({columns}) VALUES "
+        self.bare = (into, replace)
         # What one write of one row asks, by whether the row that it leaves has an expiry.
         self.lone_bare = {ends: f"{into}{rows(1, ends)}{replace}" for ends in (False, True)}
         self.lone_lacking = {ends: f"{into}{rows(1, ends)}{replace} AND {lacks}" for ends in (False, True)}

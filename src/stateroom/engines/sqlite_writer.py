@@ -20,10 +20,11 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from stateroom.engines import sqlite_append
+from stateroom.engines import sqlite_append, sqlite_bare
 from stateroom.engines.pace import Pace
 from stateroom.engines.port import Append, Puts, Table, Write, Written
 from stateroom.engines.sqlite_append import one_log
+from stateroom.engines.sqlite_bare import one_bare
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_freeze import freeze
@@ -335,10 +336,7 @@ class Writer:
             if not remembered:
                 raise
             # A turn of a remembered stream is there already. Once more, and now everything is looked up.
-            self._rollback()
-            self._connection.execute("BEGIN IMMEDIATE")
-            for batch in batches:
-                batch.results, batch.error = [], None
+            self._again(batches)
             self._decide(batches, {})
 
     def _decide(self, batches: list[Batch], remembered: Remembered) -> None:
@@ -348,6 +346,9 @@ class Writer:
                 self._commit(len(batches), size)
                 self._streams = remembered
                 return
+        if (table := one_bare(batches)) and self._bare(table, batches):
+            self._streams = remembered
+            return
         group = Group(self._connection, self.layouts, self._clock(), remembered)
         group.load(batches)
         for batch in batches:
@@ -357,6 +358,24 @@ class Writer:
         self._commit(group.rows, group.size)
         if not batches[0].alone:
             self._streams = group.remember()
+
+    def _bare(self, table: str, batches: list[Batch]) -> bool:
+        """Put what asks for nothing; False: the general way does it, in a transaction begun anew."""
+        layout = self.layouts.get(table)
+        if layout is None or not layout.by_itself:
+            return False
+        if not sqlite_bare.write(self._cursor, self._lone.noted, layout, batches, self._clock()):
+            self._again(batches)
+            return False
+        self._commit(sum([len(b.writes) for b in batches]), sum([b.size for b in batches]))
+        return True
+
+    def _again(self, batches: list[Batch]) -> None:
+        """Begin the transaction anew, with nothing decided."""
+        self._rollback()
+        self._connection.execute("BEGIN IMMEDIATE")
+        for batch in batches:
+            batch.results, batch.error = [], None
 
     def _commit(self, rows: int, size: int) -> None:
         try:

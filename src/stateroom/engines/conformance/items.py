@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from stateroom.engines import leases
 from stateroom.engines.conformance import ITEMS, LOG, OTHER, TEAM, EngineCase, fill, needs
 from stateroom.engines.handle import Datastore
 from stateroom.engines.port import Append, Check, Delete, Engine, Put, Row, Update, Write
@@ -254,6 +256,52 @@ async def test_writes_of_one_batch_see_each_other_in_order(engine_case: EngineCa
     row = await one(engine, "a")
     assert row
     assert row.item == {"n": 9}
+
+
+def _some(engine: Engine, ids: str, n: int, **how: Any) -> list[Put]:
+    """Puts of more rows than engines take by a short way, of a table that no index or log concerns."""
+    many = 40 if engine.capabilities.atomic_rows is None else 2
+    return [Put(leases.TABLE.name, TEAM, f"{i}{number}", {"n": n}, **how) for number in range(many) for i in ids]
+
+
+@needs("own", "batches")
+async def test_many_puts_that_ask_for_nothing_each_make_their_row_what_they_say(engine_case: EngineCase) -> None:
+    engine, clock = engine_case.engine, engine_case.clock
+    old = await engine.commit([*_some(engine, "a", 1), *_some(engine, "b", 1, expires_at=clock() + 60)])
+    before = {one.row.id: one.row.version for one in old if one.row}
+    for ids, teams in (("dac", [TEAM]), ("ca", [TEAM, OTHER]), ("abe", [TEAM])):
+        clock.advance(25)  # what ends is absent to the last commit, and made anew
+        puts = [replace(put, team=team) for put in _some(engine, ids, 2) for team in teams]
+        puts[1::3] = [replace(put, expires_at=clock() + 900) for put in puts[1::3]]
+        done = await engine.commit(puts)
+        rows = [(await engine.get(leases.TABLE.name, put.team, [put.id]))[0] for put in puts]
+        assert [(one.row, one.changed) for one in done] == [(row, True) for row in rows]
+        assert [row and (row.team, row.item, row.expires_at) for row in rows] == [
+            (put.team, put.item, put.expires_at) for put in puts
+        ]
+        for row in rows[:: len(teams)]:
+            assert row is not None
+            was = before.get(row.id, 0)
+            assert row.version == was + 1 if row.id[0] == "a" else row.version > was
+            before[row.id] = row.version
+
+
+@needs("own", "conditions", "batches")
+@pytest.mark.parametrize("asked", [{"if_version": 7}, {"condition": attr("n") == 5}, {"guard": attr("n").not_exists()}])
+async def test_one_refused_put_among_many_keeps_all_from_being_written(
+    engine_case: EngineCase, asked: dict[str, Any]
+) -> None:
+    engine = engine_case.engine
+    await engine.commit(_some(engine, "a", 1))
+    puts = [*_some(engine, "ab", 2)]
+    puts[-2] = replace(puts[-2], **asked)
+    with pytest.raises(ConditionFailed) as refused:
+        await engine.commit(puts)
+    assert refused.value.index == len(puts) - 2
+    rows = await engine.get(leases.TABLE.name, TEAM, [put.id for put in puts])
+    assert [row and row.item["n"] for row in rows] == [1 if put.id[0] == "a" else None for put in puts]
+    puts[-2] = replace(_some(engine, "ab", 2)[-2], keep=True)
+    assert [one.changed for one in await engine.commit(puts)] == [put is not puts[-2] for put in puts]
 
 
 async def test_what_a_caller_does_to_its_values_afterwards_changes_nothing(engine_case: EngineCase) -> None:
