@@ -53,7 +53,8 @@ from stateroom.engines import objects_files
 from stateroom.engines.objects import ObjectsEngine
 from stateroom.engines.port import Append, Update
 
-folder, step, when = sys.argv[1:]
+folder, when, step, way = sys.argv[1:]
+objects_files.UNNAMED = objects_files.UNNAMED and way == "unnamed"
 armed = False
 
 def stop(name):
@@ -99,9 +100,9 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield found
 
 
-def killed(folder: Path, step: str, when: str) -> None:
-    """A process that dies before or after its first such step."""
-    child = subprocess.Popen([sys.executable, "-c", PAUSED, str(folder), step, when], stdout=subprocess.PIPE)
+def killed(folder: Path, when: str, way: str = "unnamed") -> None:
+    """A process that dies before or after its first such step. `way`: whether its file has a name before the link."""
+    child = subprocess.Popen([sys.executable, "-c", PAUSED, str(folder), *when.split(), way], stdout=subprocess.PIPE)
     try:
         assert child.stdout
         assert child.stdout.readline() == b"there\n"
@@ -111,23 +112,27 @@ def killed(folder: Path, step: str, when: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "when", "there"),
+    ("way", "when", "there"),
     [
-        ("fsync", "before", False),
-        ("link", "before", False),
-        ("link", "after", True),  # its other name is still there
-        ("unlink", "after", True),  # the folder was never synced
+        ("unnamed", "after write", False),
+        ("unnamed", "before fsync", False),
+        ("unnamed", "before link", False),
+        ("unnamed", "after link", True),  # the folder was never synced
+        ("named", "before fsync", False),
+        ("named", "before link", False),
+        ("named", "after link", True),  # its other name is still there
+        ("named", "after unlink", True),  # the folder was never synced
     ],
 )
 async def test_killed_between_link_and_sync_a_turn_is_there_once_and_is_synced_by_whoever_relies_on_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: str, there: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, when: str, there: bool
 ) -> None:
     engine = await opened(tmp_path / "store")
     await append(engine, "t1")
     await engine.close()
-    await asyncio.to_thread(killed, tmp_path / "store", step, when)
+    await asyncio.to_thread(killed, tmp_path / "store", when, way)
     engine = await opened(tmp_path / "store")
-    assert list((tmp_path / "store" / WRITING).iterdir()) == []
+    assert list((tmp_path / "store").glob(f"{WRITING}/*")) == []
     assert await history(engine) == (["t1", "t2"] if there else ["t1"])
     with synced(monkeypatch) as folders:
         assert await append(engine, "t2") == (not there, 2)
@@ -143,7 +148,7 @@ async def test_killed_around_the_move_of_a_row_it_is_the_old_one_or_the_new_one(
 ) -> None:
     engine = await opened(tmp_path / "store")
     await engine.commit([Put("items", TEAM, "a", {"n": 1})])
-    await asyncio.to_thread(killed, tmp_path / "store", "rename", when)
+    await asyncio.to_thread(killed, tmp_path / "store", f"{when} rename")
     (row,) = await engine.get("items", TEAM, ["a"])
     assert row
     assert row.item == {"n": 2 if there else 1}
@@ -181,6 +186,41 @@ async def test_a_folder_that_cannot_be_synced_acknowledges_nothing_and_says_that
     assert await append(engine, "t2") == (False, 2)
     assert await history(engine) == ["t1", "t2"]
     await engine.close()
+
+
+async def test_a_file_system_without_unnamed_files_is_written_by_files_with_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await opened(tmp_path / "store")
+    real, asked = os.open, list[int]()
+
+    def without(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            asked.append(flags)
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", without)
+        for turn in ("t1", "t2", "t3"):
+            assert (await append(engine, turn))[0]
+    assert len(asked) == objects_files.UNNAMED  # it is not asked for again
+    assert await history(engine) == ["t1", "t2", "t3"]
+    await engine.close()
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+async def test_of_two_processes_that_link_one_name_one_is_told_that_it_was_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unnamed: bool
+) -> None:
+    monkeypatch.setattr(objects_files, "UNNAMED", objects_files.UNNAMED and unnamed)
+    ours, theirs = await opened(tmp_path / "store"), await opened(tmp_path / "store")
+    assert [await append(one, turn) for one, turn in ((ours, "t1"), (theirs, "t2"))] == [(True, 1), (True, 2)]
+    assert await append(ours, "t3") == (True, 3)  # it took 2 for free, lost, and has taken the next one
+    assert await history(theirs) == ["t1", "t2", "t3"]
+    assert list((tmp_path / "store").glob(f"{WRITING}/*")) == []
+    await ours.close()
+    await theirs.close()
 
 
 # Full disks.
@@ -248,7 +288,7 @@ async def test_a_disk_that_runs_full_is_told_nothing_is_half_written_and_what_wa
         assert child.returncode == 0, child.stderr
         count, *told = child.stdout.split()
         assert told == ["full", "True", "False"]
-        assert list((tmp_path / WRITING).iterdir()) == []
+        assert list(tmp_path.glob(f"{WRITING}/*")) == []
         engine = await opened(tmp_path)
         assert await history(engine) == [*(f"t{n}" for n in range(int(count))), "last"]
         await engine.close()

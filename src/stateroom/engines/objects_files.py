@@ -1,10 +1,10 @@
 """Objects as plain files in a folder, for several processes on one local disk.
 
-Rules of this file: no reader ever sees half an object, and what `put` has returned for is on the disk: written beside,
-synced, then linked to its name (if absent) or moved over it (if it matches, under a lock), and the folder synced. What
-somebody else wrote is relied on (a turn that is known, a write that changes nothing) only after that sync, too.
-Locks are flock's: the kernel lets go of them when a process dies, however it dies, so that none is ever stale. The tag
-of a file is what is in it, hashed: the marks in objects make that as good as a version.
+Rules of this file: no reader ever sees half an object, and what `put` has returned for is on the disk: written beside
+or without a name, synced, then linked to its name (if absent) or moved over it (if it matches, under a lock), and the
+folder synced. What somebody else wrote is relied on (a turn that is known, a write that changes nothing) only after
+that sync, too. Locks are flock's: the kernel lets go of them when a process dies, however it dies, so that none is ever
+stale. The tag of a file is what is in it, hashed: the marks in objects make that as good as a version.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from stateroom.engines.objects_bucket import Found, Lost
-from stateroom.model.errors import StateroomError, StoreUnavailable
+from stateroom.model.errors import StoreUnavailable
 
 WRITING: Final = ".writing"  # the folder of what is being written
 LOCKS: Final = ".locks"
 STRIPES: Final = 64  # lock files: two keys seldom share one, and they do not grow with the store
+_OPEN: Final = "/proc/self/fd"  # where Linux has a path of each open file
+UNNAMED = hasattr(os, "O_TMPFILE") and os.path.isdir(_OPEN)  # whether files may be written before they have a name
+_NO_UNNAMED: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # a file system that has no such files
 _REASONS: Final = {
     errno.ENOSPC: ("full", "the disk is full; make room and try again", True),
     errno.EDQUOT: ("full", "the quota is used up; make room and try again", True),
@@ -49,17 +52,19 @@ class FileBucket:
     def __init__(self, path: Path) -> None:
         self.place = f"file://{path}"
         self._root = str(path)
+        self._told = _Told(self.place)
         self._made: set[str] = set()
         self._names = itertools.count()
+        self._unnamed = UNNAMED
         self._begin = f"{os.getpid()}-{os.urandom(4).hex()}"
 
     def get(self, key: str) -> Found | None:
-        with self._told():
+        with self._told:
             data = self._read(self._path(key))
         return None if data is None else Found(data, _tag(data))
 
     def put(self, key: str, data: bytes, tag: str | None) -> str:
-        with self._told():
+        with self._told:
             try:
                 self._put(key, data, tag)
             except FileNotFoundError:  # somebody has removed a folder that we had made
@@ -69,11 +74,11 @@ class FileBucket:
 
     def sure(self, key: str) -> None:
         """Whoever made the name may have died before the folder was synced."""
-        with self._told(), _Behind():
+        with self._told, _Behind():
             _sync(os.path.dirname(self._path(key)))
 
     def drop(self, key: str, tag: str) -> None:
-        with self._told():
+        with self._told:
             path = self._path(key)
             with self._locked(key):
                 self._matching(path, key, tag)
@@ -83,7 +88,7 @@ class FileBucket:
 
     def remove(self, keys: Sequence[str]) -> None:
         touched = set()
-        with self._told():
+        with self._told:
             for key in keys:
                 path = self._path(key)
                 with self._locked(key), suppress(FileNotFoundError):
@@ -94,11 +99,11 @@ class FileBucket:
                     _sync(folder)
 
     def names(self, folder: str, after: str = "") -> list[str]:
-        with self._told():
+        with self._told:
             return sorted(name for name in _walk(self._path(folder), "") if name > after)
 
     def folders(self, folder: str) -> list[str]:
-        with self._told():
+        with self._told:
             return sorted(entry.name for entry in _entries(self._path(folder)) if entry.is_dir())
 
     def close(self) -> None:
@@ -106,7 +111,7 @@ class FileBucket:
 
     def tidy(self) -> None:
         """Remove what writers that died have left half written: nobody holds the lock of such a file any more."""
-        with self._told():
+        with self._told:
             for entry in _entries(f"{self._root}/{WRITING}", hidden=True):
                 with suppress(FileNotFoundError):
                     self._tidied(entry.path)
@@ -126,7 +131,7 @@ class FileBucket:
 
     def _put(self, key: str, data: bytes, tag: str | None) -> None:
         path = self._path(key)
-        folder = os.path.dirname(path)
+        folder = path.rpartition("/")[0]
         self._folder(folder)
         if tag is None:
             self._link(data, path, folder)
@@ -135,15 +140,36 @@ class FileBucket:
 
     def _link(self, data: bytes, path: str, folder: str) -> None:
         """Of all who link at once one has the name; the others are told so by the file system."""
+        try:
+            if not self._unnamed or not self._link_unnamed(data, path, folder):
+                self._link_named(data, path)
+        except FileExistsError:
+            raise Lost(path) from None
+        with _Behind():
+            _sync(folder)
+
+    def _link_named(self, data: bytes, path: str) -> None:
         with self._written(data) as beside:
-            try:
-                os.link(beside, path)
-            except FileExistsError:
-                os.unlink(beside)
-                raise Lost(path) from None
+            os.link(beside, path)
             with _Behind():
                 os.unlink(beside)
-                _sync(folder)
+
+    def _link_unnamed(self, data: bytes, path: str, folder: str) -> bool:
+        """By a file that has no name before: less work for a disk, and who dies leaves nothing. False: not here."""
+        try:
+            file = os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o666)
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED:
+                raise
+            self._unnamed = False
+            return False
+        try:
+            _write(file, data)
+            # Given a descriptor, which says nothing about an absolute path, Python follows the link to the file itself.
+            os.link(f"{_OPEN}/{file}", path, dst_dir_fd=file)
+        finally:
+            os.close(file)
+        return True
 
     def _replace(self, key: str, data: bytes, path: str, tag: str) -> None:
         with self._written(data) as beside, self._locked(key):
@@ -171,7 +197,6 @@ class FileBucket:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             _write(file, data)
-            os.fsync(file)
             yield path
         except OSError:
             with suppress(FileNotFoundError):
@@ -218,18 +243,23 @@ class FileBucket:
         finally:
             os.close(file)
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Faults of the file system, as ours."""
-        try:
-            yield
-        except StateroomError:
-            raise
-        except OSError as error:
-            found = _REASONS.get(error.errno or 0, ("io", f"the disk refused ({error.strerror})", True))
-            reason, detail, retryable = found
-            unsure = isinstance(error, _Unsynced)
-            raise StoreUnavailable(self.place, reason, detail, retryable=retryable, maybe_applied=unsure) from None
+
+class _Told:
+    """Faults of the file system, as ours. (No generator, as `_Behind`.)"""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError):
+            return
+        found = _REASONS.get(error.errno or 0, ("io", f"the disk refused ({error.strerror})", True))
+        reason, detail, retryable = found
+        unsure = isinstance(error, _Unsynced)
+        raise StoreUnavailable(self._place, reason, detail, retryable=retryable, maybe_applied=unsure) from None
 
 
 class _Unsynced(OSError):
@@ -261,10 +291,11 @@ def _sync(folder: str) -> None:
 
 
 def _write(file: int, data: bytes) -> None:
-    """All of it: a disk that runs full takes a part, and says so at the next try alone."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(file, left) :]
+    """All of it, onto the disk: one that runs full takes a part, and says so at the next try alone."""
+    done = os.write(file, data)
+    while done < len(data):
+        done += os.write(file, memoryview(data)[done:])
+    os.fsync(file)
 
 
 def _whole(file: int) -> bytes:
