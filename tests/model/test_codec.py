@@ -1,14 +1,14 @@
 """Canonical values: what is kept, what is refused, and that nothing is lost on the way."""
 
 import math
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateroom.model.codec import decode, encode, normalise
+from stateroom.model.codec import decode, encode, moment, normalise
 from stateroom.model.errors import CorruptData, InvalidValue
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"))
@@ -61,6 +61,16 @@ def test_what_some_engine_could_not_keep_is_refused_by_all(bad: Any) -> None:
     with pytest.raises(InvalidValue) as caught:
         normalise({"attribute": bad}, "item")
     assert "a\0b" not in str(caught.value)
+
+
+@given(st.floats(0, 4e9))
+def test_a_time_is_kept_in_whole_microseconds_and_is_never_later_than_it_is(seconds: float) -> None:
+    with localcontext() as context:
+        context.prec = 3  # somebody else's business
+        kept = moment(seconds)
+    assert kept == Decimal(int(seconds * 1e6)) / 10**6
+    assert (encode(kept), type(kept)) == (encode(normalise(kept)), type(normalise(kept)))
+    assert float(kept) <= seconds or math.isclose(float(kept), seconds, rel_tol=1e-15)
 
 
 def test_38_digits_are_kept_and_39_are_refused() -> None:

@@ -37,6 +37,7 @@ from stateroom.slack.fields import (
     PERSON,
     TEAM,
     TIMESTAMP,
+    all_shaped,
     as_object,
     channel_type_of,
     checked,
@@ -47,6 +48,7 @@ from stateroom.slack.fields import (
     refuse,
     storable_text,
     thread_of,
+    together,
     users_of,
     whole_number,
 )
@@ -68,6 +70,7 @@ __all__ = [
     "parse",
 ]
 
+_SPOKEN_IDS: Final = together(CHANNEL, TIMESTAMP, PERSON, EVENT_ID)
 _SPOKEN: Final = ("file_share", "thread_broadcast")
 # Slack has had `app_home` for a direct message with an app.
 _DIRECT: Final = frozenset({"im", "app_home"})
@@ -268,8 +271,12 @@ def _spoken(envelope: _Envelope, event: _Inner, place: _Place, source: Source | 
     program = _program(event.user, bool(event.bot_id or event.bot_profile), place.own_user)
     if program is not None:
         return Ignored(program, place.team, "message")
-    channel = checked(CHANNEL, event.channel, "event.channel")
-    ts = checked(TIMESTAMP, event.ts, "event.ts")
+    channel, ts, user, event_id = event.channel, event.ts, event.user, envelope.event_id
+    if not all_shaped(_SPOKEN_IDS, channel, ts, user, event_id):
+        checked(CHANNEL, channel, "event.channel")
+        checked(TIMESTAMP, ts, "event.ts")
+        checked(PERSON, user, "event.user")
+        event_id = _event_id(envelope, channel, ts)
     text = storable_text(event.text, "event.text")
     channel_type = channel_type_of(event.channel_type, channel)
     if source is None:
@@ -280,11 +287,11 @@ def _spoken(envelope: _Envelope, event: _Inner, place: _Place, source: Source | 
         channel,
         ts,
         None if event.thread_ts is None else thread_of(event.thread_ts, ts, "event.thread_ts"),
-        checked(PERSON, event.user, "event.user"),
+        user,
         text,
         source,
         () if event.files is None else files_of(event.files, "event.files"),
-        _event_id(envelope, channel, ts),
+        event_id,
         whole_number(envelope.event_time, int(ts[:10])),
         own,
         channel_type,
