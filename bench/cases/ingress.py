@@ -59,11 +59,14 @@ from stateroom.bot.ingress import Ingress
 from stateroom.bot.protocol import Protocol as http
 from stateroom.engines.handle import table_of
 from stateroom.engines.memory import MemoryEngine
+from stateroom.engines.port import Written
 from stateroom.layers import installations
 from stateroom.layers.inbox import Inbox
-async def accept(self, message, *also):
-    return True
-Inbox.accept = accept
+def accept_soon(self, message):
+    future = asyncio.get_running_loop().create_future()
+    future.set_result([Written(None, True)])
+    return future
+Inbox.accept_soon = accept_soon
 engine = MemoryEngine(time.time)
 asyncio.run(engine.open())
 asyncio.run(engine.apply([table_of(one) for one in installations.DEFINITIONS]))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from stateroom.bot.ingress import OK, headers_of
+from stateroom.bot.ingress import OK, Later, headers_of
 from stateroom.bot.protocol import Joining, Protocol
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
@@ -109,19 +109,33 @@ async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
 
 
 class Both:
-    """An application that answers over ASGI and without it, and counts which."""
+    """An application that answers over ASGI and without it, in one of three ways, and counts which."""
 
-    def __init__(self) -> None:
-        self.direct = {b"/direct": self.take}
+    def __init__(self, way: str = "task") -> None:
+        self.direct = {b"/direct": getattr(self, way)}
         self.taken: list[bytes] = []
         self.called: list[bytes] = []
         self.reply: Any = None  # what is said instead of the body
-        self.going = asyncio.Event()  # whether a taken request may be answered
+        self.going = asyncio.Event()  # whether a taken request may be answered, but for one that is answered at once
         self.going.set()
 
-    async def take(self, headers: Any, body: bytes) -> Any:
+    def at_once(self, headers: Any, body: bytes) -> Any:
+        self.taken.append(body)
+        return self._said(body)
+
+    def row(self, headers: Any, body: bytes) -> Any:
+        self.taken.append(body)
+        row: Any = asyncio.ensure_future(self.going.wait())
+        if self.reply == "cancelled":
+            row.cancel()
+        return Later(row, lambda row: row.result() and self._said(body))
+
+    async def task(self, headers: Any, body: bytes) -> Any:
         self.taken.append(body)
         await self.going.wait()
+        return self._said(body)
+
+    def _said(self, body: bytes) -> Any:
         if isinstance(self.reply, Exception):
             raise self.reply
         return self.reply or (200, b"text/plain", body)
@@ -137,6 +151,11 @@ class Both:
         reply = self.reply or (200, b"text/plain", body)
         await send({"type": "http.response.start", "status": reply[0], "headers": headers_of(reply)})
         await send({"type": "http.response.body", "body": reply[2]})
+
+
+@pytest.fixture(params=["task", "row"])
+async def both(request: pytest.FixtureRequest) -> Both:
+    return Both(request.param)
 
 
 PLAIN = {"date_header": False, "server_header": False}
@@ -178,8 +197,11 @@ async def one(reader: asyncio.StreamReader) -> bytes:
 )
 @pytest.mark.parametrize("options", [PLAIN, {**PLAIN, "headers": [("x-more", "y")]}], ids=["", "headers"])
 @pytest.mark.parametrize("more", [b"connection: close\r\n", b""], ids=["close", "keep-alive"])
-async def test_without_asgi_the_bytes_are_those_of_asgi(reply: Any, options: dict[str, Any], more: bytes) -> None:
-    both = Both()
+@pytest.mark.parametrize("way", ["at_once", "row", "task"])
+async def test_without_asgi_the_bytes_are_those_of_asgi(
+    reply: Any, options: dict[str, Any], more: bytes, way: str
+) -> None:
+    both = Both(way)
     both.reply = reply
     async with serving(both, **options, timeout_keep_alive=0) as port, asyncio.timeout(10):
         direct = await told(port, post(b"x", more=more))
@@ -187,6 +209,25 @@ async def test_without_asgi_the_bytes_are_those_of_asgi(reply: Any, options: dic
     assert (both.taken, both.called) == ([b"x"], [b"x"])
     assert direct == over
     assert direct.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.service
+async def test_a_row_that_nobody_waits_for_any_more_is_no_answer_of_its_own() -> None:
+    both = Both("row")
+    both.reply = "cancelled"
+    async with serving(both) as port, asyncio.timeout(10):
+        assert (await told(port, post(b"x"))).startswith(b"HTTP/1.1 500")
+
+
+@pytest.mark.service
+async def test_what_is_known_at_once_keeps_its_place_among_pipelined_requests() -> None:
+    both = Both("at_once")
+    async with serving(both) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        bodies = [b"%d" % number for number in range(20)]
+        writer.write(b"".join([post(body, path=b"/asgi" if body in b"37" else b"/direct") for body in bodies]))
+        assert [await one(reader) for _ in bodies] == bodies
+        writer.close()
 
 
 @pytest.mark.service
@@ -225,8 +266,7 @@ async def test_a_length_that_two_readers_could_read_differently_is_refused_and_t
 
 
 @pytest.mark.service
-async def test_pipelined_requests_are_answered_in_order_though_the_first_is_slow() -> None:
-    both = Both()
+async def test_pipelined_requests_are_answered_in_order_though_the_first_is_slow(both: Both) -> None:
     both.going.clear()
     async with serving(both) as port, asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -258,8 +298,7 @@ async def test_a_body_that_comes_in_pieces_is_taken_whole() -> None:
 
 
 @pytest.mark.service
-async def test_a_server_that_ends_answers_what_it_has_taken_and_then_closes() -> None:
-    both = Both()
+async def test_a_server_that_ends_answers_what_it_has_taken_and_then_closes(both: Both) -> None:
     both.going.clear()
     async with asyncio.timeout(10), serving(both) as port:
         _, idle = await asyncio.open_connection("127.0.0.1", port)
@@ -275,8 +314,7 @@ async def test_a_server_that_ends_answers_what_it_has_taken_and_then_closes() ->
 
 
 @pytest.mark.service
-async def test_a_client_that_goes_away_takes_nothing_with_it() -> None:
-    both = Both()
+async def test_a_client_that_goes_away_takes_nothing_with_it(both: Both) -> None:
     both.going.clear()
     async with serving(both) as port, asyncio.timeout(10):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -292,8 +330,7 @@ async def test_a_client_that_goes_away_takes_nothing_with_it() -> None:
 
 
 @pytest.mark.service
-async def test_a_client_that_does_not_read_is_not_read_from() -> None:
-    both = Both()
+async def test_a_client_that_does_not_read_is_not_read_from(both: Both) -> None:
     both.reply = (200, b"text/plain", b"w" * 4_000_000)
     async with serving(both) as port, asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -314,8 +351,7 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 
 
 @pytest.mark.service
-async def test_a_connection_is_not_idle_while_a_request_is_under_way() -> None:
-    both = Both()
+async def test_a_connection_is_not_idle_while_a_request_is_under_way(both: Both) -> None:
     async with serving(both, timeout_keep_alive=0.1) as port, asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for path in (b"/direct", b"/asgi", b"/direct"):

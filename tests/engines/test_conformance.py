@@ -6,6 +6,7 @@ from stateroom.engines.conformance.conditions import *
 from stateroom.engines.conformance.crash import *
 from stateroom.engines.conformance.expiry import *
 from stateroom.engines.conformance.freezing import *
+from stateroom.engines.conformance.gathering import *
 from stateroom.engines.conformance.items import *
 from stateroom.engines.conformance.lease import *
 from stateroom.engines.conformance.logs import *

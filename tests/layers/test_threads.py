@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stateroom.engines.port import Append, Delete, Engine, Put, Query
+from stateroom.engines.port import Append, Delete, Engine, Put, Query, in_front
 from stateroom.layers.threads import ENTRIES, THREADS, Thread, Threads
 from stateroom.model.content import NONE, Content
 from stateroom.model.errors import CorruptData, FormatTooNew, InvalidId, InvalidValue
@@ -41,7 +41,7 @@ class Counting:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.capabilities = engine.capabilities
+        self.capabilities = in_front(engine.capabilities)
         self.commits: list[list[str]] = []
         self.queries: list[Query] = []
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,7 +21,7 @@ import msgspec
 
 from stateroom.bot.directory import Directory
 from stateroom.bot.interactions import Interactions
-from stateroom.engines.port import Engine
+from stateroom.engines.port import Engine, Written
 from stateroom.layers.inbox import Inbox
 from stateroom.layers.threads import THREADS
 from stateroom.model.errors import ItemTooLarge, PayloadRefused, SignatureRefused, StateroomError
@@ -54,7 +55,18 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 Reply = tuple[int, bytes, bytes] | tuple[int, bytes, bytes, list[Header]]  # status, content type, body, more headers
 Handler = Callable[..., Awaitable[Reply]]
-Direct = Callable[[Iterable[Header], bytes], Coroutine[Any, Any, Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An answer that needs nothing but a row on its way to the disk: what `then` makes of the row's end."""
+
+    row: asyncio.Future[list[Written]]
+    then: Callable[[asyncio.Future[list[Written]]], Reply]
+
+
+# What a request is told: now, when its row is there, or after whatever a task has to wait for.
+Direct = Callable[[Iterable[Header], bytes], Reply | Later | Coroutine[Any, Any, Reply]]
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
 _REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
@@ -118,7 +130,7 @@ class Ingress:
             "/metrics": ("GET", self._metrics),
         }
         # By the request's target: what needs nothing of a request but its headers and its body.
-        self.direct: Mapping[bytes, Direct] = {b"/slack/events": partial(self._proven, self._event)}
+        self.direct: Mapping[bytes, Direct] = {b"/slack/events": self._at_once}
         self._envelopes: Mapping[str, Callable[[bytes], Awaitable[Reply]]] = {
             "events_api": self._event,
             "interactive": partial(self._act, interaction_payload),
@@ -165,10 +177,20 @@ class Ingress:
         body = await _body(scope["headers"], receive)
         if body is None:
             return error(413, "too_large", f"a body has at most {BODY_LIMIT} bytes")
-        return await self._proven(then, scope["headers"], body)
+        return self._unproven(scope["headers"], body) or await then(body)
 
-    async def _proven(self, then: Callable[[bytes], Awaitable[Reply]], headers: Iterable[Header], body: bytes) -> Reply:
-        """What was read whole is verified as it came."""
+    def _at_once(self, headers: Iterable[Header], body: bytes) -> Reply | Later | Coroutine[Any, Any, Reply]:
+        """What /slack/events is told; the usual message has no task, which costs as much as checking it."""
+        refused = self._unproven(headers, body)
+        if refused is not None:
+            return refused
+        event = self._read(body)
+        if isinstance(event, tuple):
+            return event
+        return (self._soon(event) if type(event) is Message else None) or self._take(event)
+
+    def _unproven(self, headers: Iterable[Header], body: bytes) -> Reply | None:
+        """The refusal of what does not come from Slack; what was read whole is verified as it came."""
         try:
             if self._verifier is None:
                 raise SignatureRefused("there is no signing secret: this app is reached over Socket Mode")
@@ -177,16 +199,21 @@ class Ingress:
             self.counts["refused"] += 1
             log.warning("request refused: %s", refused.reason)
             return error(401, "invalid_signature", refused.reason)
-        return await then(body)
+        return None
 
     async def _event(self, body: bytes) -> Reply:
+        event = self._read(body)
+        return event if isinstance(event, tuple) else await self._take(event)
+
+    def _read(self, body: bytes) -> Event | Reply:
+        """The event, or what is told without looking further."""
         try:
             event = parse(body)
         except PayloadRefused as refused:
             return self._malformed(refused)
         if isinstance(event, UrlVerification):
             return 200, _JSON, msgspec.json.encode({"challenge": event.challenge})
-        return await self._take(event)
+        return event
 
     async def _act(self, read: Callable[[bytes], Acted | Command | Check], body: bytes) -> Reply:
         """An interaction or a command, and what Slack is told in its answer."""
@@ -248,24 +275,55 @@ class Ingress:
             served = await self._teams.look(team, enterprise)
         return served is not False
 
+    def _is_known_ours(self, team: str, enterprise: str | None) -> bool:
+        """`_is_ours`, from memory alone."""
+        served = self._teams.serves(team, enterprise)
+        return served is True or (served is None and self._teams.knows(team))
+
     async def _stored(self, taker: Callable[[Any], Awaitable[str]], event: Event) -> Reply:
         try:
             outcome = await taker(event)
-        except ItemTooLarge:
-            self.counts["malformed"] += 1
-            return error(400, "too_large", "the message is larger than the store keeps")
         except StateroomError as failed:
-            return self._unavailable(failed)
+            return self._lost(failed)
         self.counts[outcome] += 1
+        return OK
+
+    def _lost(self, failed: StateroomError) -> Reply:
+        """What Slack is told of an event that is not on record."""
+        if not isinstance(failed, ItemTooLarge):
+            return self._unavailable(failed)
+        self.counts["malformed"] += 1
+        return error(400, "too_large", "the message is larger than the store keeps")
+
+    def _soon(self, event: Message) -> Reply | Later | None:
+        """`_take` and `_message` for what is known without a look into the store to be ours; None: it is not."""
+        if not self._is_known_ours(event.team, event.enterprise):
+            return None
+        lane = (event.team, f"{event.channel}:{event.thread}")
+        if event.source == "channel" and not event.mentions_own and lane not in self._followed:
+            return None
+        try:
+            row = self._inbox.accept_soon(event)
+        except StateroomError as failed:
+            return self._lost(failed)
+        return None if row is None else Later(row, partial(self._on_record, event, lane))
+
+    def _on_record(self, event: Message, lane: tuple[str, str], row: asyncio.Future[list[Written]]) -> Reply:
+        try:
+            fresh = row.result()[0].changed
+        except StateroomError as failed:
+            return self._lost(failed)
+        self.counts[self._accepted(event, lane, fresh)] += 1
         return OK
 
     async def _message(self, event: Message) -> str:
         lane = (event.team, f"{event.channel}:{event.thread}")
-        named = event.source == "mention" or event.mentions_own
-        if event.source == "channel" and not named and not await self._is_for_us(event, lane):
+        if event.source == "channel" and not event.mentions_own and not await self._is_for_us(event, lane):
             return "ignored"
-        fresh = await self._inbox.accept(event)
-        if named:
+        return self._accepted(event, lane, await self._inbox.accept(event))
+
+    def _accepted(self, event: Message, lane: tuple[str, str], fresh: bool) -> str:
+        if event.source == "mention" or event.mentions_own:
             self._remember(lane)
         if not fresh:
             return "repeated"

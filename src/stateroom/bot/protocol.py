@@ -19,10 +19,17 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from stateroom.bot.ingress import OK, Direct, Header, Reply, headers_of
+from stateroom.bot.ingress import OK, Direct, Header, Later, Reply, headers_of
+from stateroom.engines.port import Written
+from stateroom.model.errors import StateroomError
 
 _CLOSE: Final = (b"connection", b"close")
 _UNUSUAL: Final = frozenset({b"expect", b"upgrade", b"transfer-encoding"})
+# What may go wrong in an application, as a task would catch it.
+_FAULTS: Final = (
+    *(StateroomError, asyncio.CancelledError, ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(MemoryError, OSError, RuntimeError, TypeError, ValueError),
+)
 _FAILED: Final[Reply] = (500, b"text/plain; charset=utf-8", b"Internal Server Error", [_CLOSE])
 
 
@@ -74,7 +81,7 @@ _OK: Final = wire(OK, (), keep_alive=True)  # what is said most
 class Exchange:
     """A request that is answered without ASGI: to its connection what uvicorn's cycle is for the others."""
 
-    __slots__ = ("_connection", "_headers", "_take", "body", "disconnected", "keep_alive", "response_complete")
+    __slots__ = ("_connection", "_headers", "_take", "_then", "body", "disconnected", "keep_alive", "response_complete")
 
     def __init__(self, connection: Protocol, take: Direct, headers: list[Header], keep_alive: bool) -> None:
         self._connection = connection
@@ -96,20 +103,46 @@ class Exchange:
     def begin(self) -> None:
         """All of it is there."""
         connection = self._connection
-        task = connection.loop.create_task(self._take(self._headers, self.body))
-        cast(set[Any], connection.tasks).add(task)  # what is under way is awaited when the server ends
-        task.add_done_callback(self._done)
+        try:
+            found = self._take(self._headers, self.body)
+        except _FAULTS as fault:
+            connection.loop.call_soon(self._failed, fault)
+            return
+        if isinstance(found, tuple):
+            connection.loop.call_soon(self._say, found)  # not in the parser's own call, which may have more to tell
+        elif isinstance(found, Later):
+            self._then = found.then
+            found.row.add_done_callback(self._on_record)
+        else:
+            task = connection.loop.create_task(found)
+            cast(set[Any], connection.tasks).add(task)  # what is under way is awaited when the server ends
+            task.add_done_callback(self._done)
+
+    def _on_record(self, row: asyncio.Future[list[Written]]) -> None:
+        try:
+            reply = self._then(row)
+        except _FAULTS as fault:
+            self._failed(fault)
+        else:
+            self._say(reply)
 
     def _done(self, task: asyncio.Task[Reply]) -> None:
-        connection = self._connection
-        cast(set[Any], connection.tasks).discard(task)
-        self.response_complete = True
+        cast(set[Any], self._connection.tasks).discard(task)
         failed = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if failed is not None:
-            connection.logger.error("Exception in ASGI application\n", exc_info=failed)
-            self.keep_alive = False
+        if failed is None:
+            self._say(task.result())
+        else:
+            self._failed(failed)
+
+    def _failed(self, fault: BaseException) -> None:
+        self._connection.logger.error("Exception in ASGI application\n", exc_info=fault)
+        self.keep_alive = False
+        self._say(_FAILED)
+
+    def _say(self, reply: Reply) -> None:
+        self.response_complete = True
         if not self.disconnected:
-            connection.answer(_FAILED if failed is not None else task.result(), self.keep_alive)
+            self._connection.answer(reply, self.keep_alive)
 
 
 class Protocol(HttpToolsProtocol):

@@ -27,6 +27,7 @@ from stateroom.engines.port import (
     Write,
     Written,
     changes_table,
+    in_front,
     with_item,
 )
 from stateroom.model.codec import decode, encode
@@ -122,7 +123,7 @@ class SealingEngine:
         self._tolerant = tolerant
         self._secrets = dict(secrets)
         self._changes = {changes_table(name): one for name, one in secrets.items()}
-        self.capabilities = engine.capabilities
+        self.capabilities = in_front(engine.capabilities)
         self.open, self.close = engine.open, engine.close
 
     def with_definitions(self, *definitions: Definition) -> SealingEngine:

@@ -9,10 +9,9 @@ Where that last one is refused, what the side has taken stays: `maybe_applied` s
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import cast
 
-from stateroom.engines.port import Check, Drifting, Engine, Page, Query, Row, Table, Waking, Write, Written
+from stateroom.engines.port import Check, Drifting, Engine, Page, Query, Row, Table, Waking, Write, Written, in_front
 from stateroom.engines.steps import fitting, in_steps, split
 from stateroom.model.errors import ConditionFailed, StateroomError
 
@@ -27,7 +26,7 @@ class MixedEngine:
         processes = able.processes and side.capabilities.processes
         expired = able.expired and side.capabilities.expired
         # Freezing would stop one of two.
-        self.capabilities = replace(able, processes=processes, expired=expired, freezes=False)
+        self.capabilities = in_front(able, processes=processes, expired=expired, freezes=False)
         self._main = main
         self._side = side
         self._tables = tables

@@ -14,6 +14,7 @@ Time is seconds since 1970 as float; engines are handed their clock.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
@@ -23,6 +24,8 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from stateroom.expr.tree import Condition
 
 CHANGES: Final = "all"  # the stream of a log of changes
@@ -56,6 +59,7 @@ class Capabilities:
     hosted: bool = False  # another platform's own datastores (`Hosted`)
     drifts: bool = False  # can tell how its server differs from what the code needs (`Drifting`)
     freezes: bool = False  # can refuse every write for a while (`Freezing`)
+    gathers: bool = False  # takes rows to keep from callers that are no tasks (`Gathering`)
     freeze_seconds: float = 0.0  # that this takes at the least, where each process must see it first
 
 
@@ -353,6 +357,14 @@ class Freezing(Engine, Protocol):
         """Whether writes are refused."""
 
 
+class Gathering(Engine, Protocol):
+    """An engine that makes one commit of what many callers want kept at the same time, and tells each by a callback."""
+
+    def keep(self, write: Put) -> Future[list[Written]]:
+        """As `commit([write])` for a `Put(keep=True)` that depends on nothing else, without a task that waits: this is
+        what each of Slack's events costs. What is wrong with the write or with the store here and now is raised."""
+
+
 class Joining(Engine, Protocol):
     """For engines that declare `joins`: on a database that the caller's own tables may share."""
 
@@ -369,6 +381,11 @@ class Granting(Engine, Protocol):
 
     async def grants(self, role: str, team: str | None) -> list[str]:
         """The statements that let `role` use the tables there are and will be; with `team`, read its rows alone."""
+
+
+def in_front(able: Capabilities, **changes: Any) -> Capabilities:
+    """What an engine in front of one with these abilities declares: all rows pass it, so it gathers none unseen."""
+    return dataclasses.replace(able, gathers=False, **changes)
 
 
 def with_item(write: Put, item: Mapping[str, Any]) -> Put:

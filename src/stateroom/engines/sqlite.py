@@ -57,7 +57,7 @@ class SqliteEngine:
     """
 
     capabilities = Capabilities(
-        "sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True, freezes=True
+        "sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True, freezes=True, gathers=True
     )
 
     def __init__(
@@ -148,15 +148,9 @@ class SqliteEngine:
             raise closed(self._path)
         if not writes:
             return []
-        door = self._last_door
-        if door is None or door.loop is not asyncio.get_running_loop():
-            door = self._door(writer)
         if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
-            layout = writer.layouts.get(write.table)
-            if layout is not None and not layout.table.log:  # every Slack event comes by here
-                check_key(write.id)
-                told = text_of(write.table, write.item)
-                return await door.join(Batch(writes, (told,), len(told), keep=write.table))
+            return await self._kept(writer, write)
+        door = self._door_here(writer)
         if len(writes) == 1:
             texts = [text := self._text(writer, writes[0])]
             size = len(text or "")
@@ -183,9 +177,7 @@ class SqliteEngine:
             raise closed(self._path)
         layout, size = writer.layouts.get(puts.table), sum(map(len, puts.texts))
         if layout is not None and not layout.log and len(puts.ids) <= HERE_ROWS and size <= HERE_BYTES:
-            door = self._last_door
-            if door is None or door.loop is not asyncio.get_running_loop():
-                door = self._door(writer)
+            door = self._door_here(writer)
             free = door.alone()
             if free is None:
                 await asyncio.sleep(0)
@@ -193,6 +185,19 @@ class SqliteEngine:
             if free and writer.write_here(puts, None, size) is not None:
                 return
         await self.commit(puts.each())
+
+    def keep(self, write: Put) -> asyncio.Future[list[Written]]:
+        """One row to keep, with all others of this turn of the loop (`Gathering`)."""
+        writer = self._writer
+        if writer is None:
+            raise closed(self._path)
+        if not write.keep or not is_bare(write):
+            raise WrongUse("only a row that is kept whatever is there can be gathered; commit this one")
+        return self._kept(writer, write)
+
+    def _kept(self, writer: Writer, write: Put) -> asyncio.Future[list[Written]]:
+        text = self._text(writer, write) or ""
+        return self._door_here(writer).join(Batch((write,), (text,), len(text), keep=write.table))
 
     # What the verbs above share.
 
@@ -227,9 +232,12 @@ class SqliteEngine:
             return None
         return text_of(write.table, write.item)  # type: ignore[union-attr]
 
-    def _door(self, writer: Writer) -> Door:
+    def _door_here(self, writer: Writer) -> Door:
         """The door of the running loop."""
         loop = asyncio.get_running_loop()
+        door = self._last_door
+        if door is not None and door.loop is loop:
+            return door
         door = self._doors.get(loop)
         if door is None:
             self._doors = {known: door for known, door in self._doors.items() if not known.is_closed()}

@@ -10,14 +10,15 @@ while a row is open, so their sparse indexes hold just the work that is left.
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from stateroom.engines.port import Engine, Put, Query, Row, Update
+from stateroom.engines.port import Engine, Gathering, Put, Query, Row, Update, Written
 from stateroom.expr.builder import attr
 from stateroom.expr.tree import Condition
 from stateroom.model.attributes import Attribute
-from stateroom.model.codec import normalise
+from stateroom.model.codec import moment, normalise
 from stateroom.model.definition import Definition, Index
 from stateroom.model.errors import ConditionFailed
 from stateroom.model.sealing import check_readable
@@ -75,20 +76,25 @@ HELD: Final[dict[str, tuple[str, ...]]] = {INBOX.name: ("lane", "due_at")}  # wh
 
 def arrival(message: Message, now: float) -> Put:
     """The row of a message that was accepted; a row that is there stays."""
-    more: dict[str, Any] = {"event_id": message.event_id}
+    ts = message.ts
+    item = _received(message.channel, message.thread_ts or ts, ts, user=message.user, text=message.text, now=now)
+    item["event_id"] = message.event_id
     if message.own_user:
-        more["own_user"] = message.own_user
+        item["own_user"] = message.own_user
     if message.files:
-        more["files"] = _files(message.files)
-    place = (message.team, message.channel, message.thread, message.ts)
-    return _received(*place, user=message.user, text=message.text, now=now, **more)
+        item["files"] = _files(message.files)
+    return _work(message.team, item)
+
+
+def _work(team: str, item: dict[str, Any]) -> Put:
+    return Put(INBOX.name, team, item["id"], item, keep=True, wake=True)
 
 
 def _received(
-    team: str, channel: str, thread: str, ts: str, *, user: str, text: str, now: float, suffix: str = "", **more: Any
-) -> Put:
-    at = normalise(now)
-    item: dict[str, Any] = {
+    channel: str, thread: str, ts: str, *, user: str, text: str, now: float, suffix: str = ""
+) -> dict[str, Any]:
+    at = moment(now)
+    return {
         "id": f"{channel}:{ts}{suffix}",
         "kind": "message",
         "state": "received",
@@ -102,9 +108,7 @@ def _received(
         "due_at": at,
         "claims": 0,
         "attempts": 0,
-        **more,
     }
-    return Put(INBOX.name, team, item["id"], item, keep=True, wake=True)
 
 
 class Inbox:
@@ -113,6 +117,13 @@ class Inbox:
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._clock = clock
+        self._keep = cast(Gathering, engine).keep if engine.capabilities.gathers else None
+
+    def accept_soon(self, message: Message) -> Future[list[Written]] | None:
+        """As `accept`, without a task that waits; None where that is impossible: then it is to be awaited."""
+        if self._keep is None or message.files:
+            return None
+        return self._keep(arrival(message, self._clock()))
 
     async def accept(self, message: Message) -> bool:
         """Make the message durable; False when it was there before."""
@@ -164,8 +175,8 @@ class Inbox:
     async def go_on(self, team: str, channel: str, thread: str, ts: str, *, user: str, text: str) -> bool:
         """A person asks for more by a button below our message `ts`, and so says `text`. False after the first press:
         the turn is on record."""
-        put = _received(team, channel, thread, ts, user=user, text=text, now=self._clock(), suffix=":continue")
-        return (await self._engine.commit([put]))[0].changed
+        item = _received(channel, thread, ts, user=user, text=text, now=self._clock(), suffix=":continue")
+        return (await self._engine.commit([_work(team, item)]))[0].changed
 
     async def stop(self, team: str, lane: str, *, before: str) -> int:
         """A person wants no more of what is said in a conversation: how many open turns of messages from `before` it

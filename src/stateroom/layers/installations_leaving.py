@@ -8,10 +8,9 @@ up again from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
-from stateroom.engines.port import Check, Delete, Engine, Page, Put, Query, Row, Table, Write, Written
+from stateroom.engines.port import Check, Delete, Engine, Page, Put, Query, Row, Table, Write, Written, in_front
 from stateroom.expr.builder import attr
 from stateroom.layers.installations_entity import MEMBERS, PEOPLE, PLACES
 from stateroom.layers.walking import BATCH, commit_each, pages
@@ -58,7 +57,7 @@ class Hold:
     def __init__(self, engine: Engine, clock: Callable[[], float], row: Row) -> None:
         able = engine.capabilities
         most = None if able.atomic_rows is None else able.atomic_rows - 1
-        self.capabilities = replace(able, atomic_rows=most)
+        self.capabilities = in_front(able, atomic_rows=most)
         self.open, self.close = engine.open, engine.close
         self._engine = engine
         self._clock = clock

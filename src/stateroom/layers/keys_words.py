@@ -27,6 +27,7 @@ from stateroom.engines.port import (
     Update,
     Write,
     Written,
+    in_front,
     log_id,
     with_item,
 )
@@ -46,7 +47,7 @@ class WordsEngine:
 
     def __init__(self, engine: Engine, keys: DataKeys, words: Mapping[str, Sequence[str]], *, seals: bool) -> None:
         self.beneath = engine
-        self.capabilities = engine.capabilities
+        self.capabilities = in_front(engine.capabilities)
         self.open, self.close = engine.open, engine.close
         self._keys = keys
         self._words = {table: tuple((name, hidden(name)) for name in names) for table, names in words.items()}
