@@ -249,10 +249,11 @@ class _Within:
             if place in self._lines or write.table not in self._catalogue.tables:
                 return None
             line = self._lines[place] = deque()
+        stream = Stream(write.table, write.team, write.stream)
         began = time.monotonic()
         done = None
         try:
-            done = self._streams.append_here(write)
+            done = self._streams.append_here(stream, write)
         finally:
             if done is not None:
                 self._pace.took(time.monotonic() - began)
@@ -262,7 +263,7 @@ class _Within:
                     del self._lines[place]
             if busy:
                 self._pool.submit(self._drain, place)
-        if done is not None and self._streams.behind(Stream(write.table, write.team, write.stream)):
+        if done is not None and self._streams.behind(stream):
             self._later(place, write)
         return done
 

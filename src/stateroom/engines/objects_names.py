@@ -78,11 +78,7 @@ class Stream(NamedTuple):
     @property
     def folder(self) -> str:
         """Where it lies: `threads/<team>/<channel>/<thread_ts>`, or `logs/<table>/<team>/<stream>`."""
-        within = f"{log(self.table)}/{part(self.team)}"
-        if self.table == THREADS:
-            channel, _, ts = self.name.partition(":")
-            return f"{within}/{part(channel)}/{part(ts) if ts else '%'}"
-        return f"{within}/{part(self.name)}"
+        return _folder(self)
 
     @property
     def snapshot(self) -> str:
@@ -97,6 +93,15 @@ class Stream(NamedTuple):
 
     def entry(self, generation: int, number: int) -> str:
         return f"{self.within(generation)}/{number_name(number)}"
+
+
+@lru_cache(maxsize=1024)
+def _folder(stream: Stream) -> str:
+    within = f"{log(stream.table)}/{part(stream.team)}"
+    if stream.table == THREADS:
+        channel, _, ts = stream.name.partition(":")
+        return f"{within}/{part(channel)}/{part(ts) if ts else '%'}"
+    return f"{within}/{part(stream.name)}"
 
 
 def number_name(number: int) -> str:
