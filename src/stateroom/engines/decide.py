@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from stateroom.engines.port import (
     Append,
@@ -29,6 +29,9 @@ from stateroom.expr.compiled import holds
 from stateroom.model.codec import normalise
 from stateroom.model.errors import ConditionFailed, InvalidId, InvalidValue, Unsupported, WrongUse
 from stateroom.model.ids import check_key, check_turn_id
+
+_new: Final = tuple.__new__  # a NamedTuple's own constructor is a function of Python's: twice the time
+_SMALL: Final = 10**18
 
 
 def alive(row: Row | None, now: float) -> Row | None:
@@ -51,10 +54,10 @@ def decide(current: Row | None, write: Put | Update | Delete | Check, now: float
             index=index,
         )
     if isinstance(write, Put):
-        row = Row(write.id, dict(write.item), next_version(current, now), write.expires_at, write.team)
-        return Written(row, changed=True)
+        row = _new(Row, (write.id, dict(write.item), next_version(current, now), write.expires_at, write.team))
+        return _new(Written, (row, True))
     if isinstance(write, Update):
-        return Written(_updated(current, write, now), changed=True)
+        return _new(Written, (_updated(current, write, now), True))
     return Written(None, changed=isinstance(write, Delete) and current is not None)
 
 
@@ -111,10 +114,12 @@ def _updated(current: Row | None, write: Update, now: float) -> Row:
     expires = write.expires_at
     if expires == "same":
         expires = None if current is None else current.expires_at
-    return Row(write.id, item, next_version(current, now), expires, write.team)
+    return _new(Row, (write.id, item, next_version(current, now), expires, write.team))
 
 
 def _sum(left: Any, right: Any, name: str) -> Any:
+    if type(left) is int and type(right) is int and -_SMALL < left + right < _SMALL:
+        return left + right
     if isinstance(left, bool) or not isinstance(left, (int, Decimal)):
         raise InvalidValue(name, "is not a number, so nothing can be added to it")
     return normalise(left + right, name)

@@ -19,8 +19,10 @@ from stateroom.model.profiles import check_size, limits_of
 from stateroom.model.upgrades import OWN, VERSION
 
 T = TypeVar("T")
+Item = Mapping[str, Any]
 
 _NUMBERS: Final = frozenset({"integer", "number", "slack#/types/timestamp"})
+_SMALL: Final = 10**18
 
 
 class Form(Generic[T]):
@@ -43,6 +45,8 @@ class Form(Generic[T]):
         self._declared = definition.attributes.keys()
         self._plain = model is None and definition.version == 1  # items are shown as they are stored
         self._defaults = self._made_defaults()
+        numbers = [name for name, a in definition.attributes.items() if a.type in _NUMBERS] if model is None else []
+        self._counts = frozenset(numbers) - definition.encrypted - {definition.key}
 
     # In.
 
@@ -61,6 +65,11 @@ class Form(Generic[T]):
     def amounts(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `update` is to add to numbers."""
         _check_mapping("add", given)
+        for name, amount in given.items():
+            if type(amount) is not int or not -_SMALL < amount < _SMALL or name not in self._counts:
+                break
+        else:
+            return dict(given)  # nearly always: sound and canonical as it is
         found = normalise_item(self._stored_names(given))
         self._refuse_encrypted(found)
         for name, amount in found.items():
@@ -96,10 +105,8 @@ class Form(Generic[T]):
         """Whether the class must judge what the store's own arithmetic makes of an item, or the profile its size."""
         if self.sized:
             return True
-        if not write.add and not write.append:
-            return False
         asked = self._constrained
-        return not asked.isdisjoint(write.add) or not asked.isdisjoint(write.append)
+        return bool(asked) and not (asked.isdisjoint(write.add) and asked.isdisjoint(write.append))
 
     def check_result(self, item: Mapping[str, Any]) -> None:
         """InvalidValue or ItemTooLarge when an item as it would be stored is none that may be."""
@@ -108,13 +115,10 @@ class Form(Generic[T]):
         if self.definition.model is not None:
             self.definition.model.check(shown)
 
-    def lacking(self, *names: Mapping[str, Any]) -> str | None:
-        """A required attribute that an item of just these names (and the key) would lack."""
+    def lacking(self, base: Item, changes: Item, amounts: Item, entries: Item) -> str | None:
+        """A required attribute that an item of just these (and the key) would lack."""
         for name in self._required:
-            for some in names:
-                if name in some:
-                    break
-            else:
+            if name not in base and name not in changes and name not in amounts and name not in entries:
                 return name
         return None
 

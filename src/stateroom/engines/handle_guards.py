@@ -34,6 +34,7 @@ class Guards:
         self._made = lru_cache(_CACHED)(self._make)
         self._unasked = self._make(False, UNTOUCHED, True, False)
         self._asked = self._make(True, UNTOUCHED, True, False)
+        self._updates = {must: self._make(True, UNTOUCHED, False, must) for must in (False, True)}
 
     @property
     def state_attribute(self) -> str | None:
@@ -61,10 +62,9 @@ class Guards:
 
     def of_update(self, changes: Mapping[str, Any], *, must_exist: bool) -> Condition:
         """The guard of an update. `must_exist`: it does not bring all that a new item needs."""
-        state: Any = UNTOUCHED
-        if self._lifecycle is not None and self._lifecycle.attribute in changes:
-            state = changes[self._lifecycle.attribute]
-        return self._made(True, state, False, must_exist)
+        if self._lifecycle is None or self._lifecycle.attribute not in changes:
+            return self._updates[must_exist]
+        return self._made(True, changes[self._lifecycle.attribute], False, must_exist)
 
     def of_delete(self, condition: Condition) -> Condition:
         """The condition of a conditional delete."""

@@ -21,6 +21,7 @@ from stateroom.engines.decide import check_place
 from stateroom.engines.port import (
     Append,
     Capabilities,
+    Delete,
     Page,
     Put,
     Puts,
@@ -29,6 +30,7 @@ from stateroom.engines.port import (
     Row,
     Table,
     Truncate,
+    Update,
     Write,
     Written,
 )
@@ -227,6 +229,9 @@ class SqliteEngine:
                 check_key(write.id)  # type: ignore[union-attr]
                 text = text_of(write.table, write.item)  # type: ignore[union-attr]
             return text
+        if kind is Update or kind is Delete:
+            check_key(write.id)  # type: ignore[union-attr]
+            return None
         check_place(write)
         if kind is not Append and kind is not Rewrite:
             return None
