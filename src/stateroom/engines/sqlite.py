@@ -150,23 +150,20 @@ class SqliteEngine:
             raise closed(self._path)
         if not writes:
             return []
-        if len(writes) == 1 and type(write := writes[0]) is Put and write.keep and is_bare(write):
-            return await self._kept(writer, write)
+        lone = writes[0] if len(writes) == 1 else None
+        if type(lone) is Put and lone.keep and is_bare(lone):
+            return await self._kept(writer, lone)
         door = self._door_here(writer)
-        if len(writes) == 1:
-            texts = [text := self._text(writer, writes[0])]
-            size = len(text or "")
-        else:
-            texts = [self._text(writer, write) for write in writes]
-            size = sum([len(text) for text in texts if text])
+        texts = [self._text(writer, write) for write in writes] if lone is None else [self._text(writer, lone)]
         free = door.alone()
         if free is None:
             await asyncio.sleep(0)
             free = door.alone()
-        if free and len(writes) == 1:
-            done = writer.write_here(writes[0], texts[0], size)
+        if free and lone is not None:
+            done = writer.write_here(lone, texts[0], len(texts[0] or ""))
             if done is not None:
                 return done  # type: ignore[return-value]  # of one write that is what was written
+        size = sum([len(text) for text in texts if text])
         batch = batch_of(writes, texts, size)
         if free and writer.commit_here([batch]):
             return outcome(batch)

@@ -44,6 +44,7 @@ class Lone:
         self.noted: dict[str, int] = {}
         connection.create_function(NOTED, 2, self.noted.setdefault)
         self._asked = Asked(None, None, None, None)
+        self._lacking: tuple[Condition | None, str] = None, ""
 
     def append(self, layout: Layout, write: Append, text: str, now: float) -> list[Written] | None:
         """One append to a stream that exists, in one statement that is its own transaction.
@@ -64,28 +65,38 @@ class Lone:
 
     def put(self, layout: Layout, write: Put, text: str, now: float) -> list[Written] | None:
         """One put; in one statement if it asks for no more than the absence of one attribute."""
-        guard = write.guard
-        if write.condition is None and write.if_version is None and not write.keep:
-            team, key, expires = write.team, write.id, write.expires_at
-            version = max(1, int(now * 1_000_000))
-            values: list[object] = [team, key, version, text, now]
-            if expires is not None:
-                values.insert(3, expires)
-            statement = layout.lone_bare
-            if guard is not None and type(guard) is Exists and guard.absent:
-                statement, guard = layout.lone_lacking, None
-                values.append(anywhere(write.guard.path.parts[0]))  # type: ignore[union-attr]
-            if guard is None:
-                noted = self.noted
-                noted.clear()
-                self._cursor.execute(statement[expires is not None], values)
-                if self._cursor.rowcount == 1:  # else the row has expired, or the guard stops it
-                    return [_written((key, _plain(write.item), noted.get(key, version), expires, team))]
-        elif write.condition is not None and write.if_version is None and not write.keep:
+        if write.if_version is not None or write.keep:
+            done = None
+        elif write.condition is not None:
             done = self._put_if(layout, write, write.condition, text, now)
-            if done is not None:
-                return done
-        return self.change(layout, write, text, now)
+        elif write.guard is None or self._lacks(write.guard):
+            done = self._put(layout, write, text, now)
+        else:
+            done = None
+        return self.change(layout, write, text, now) if done is None else done
+
+    def _lacks(self, guard: Condition) -> bool:
+        """Whether it asks for an attribute's absence; `_lacking` is then which and how it is looked for."""
+        if guard is not self._lacking[0]:
+            if type(guard) is not Exists or not guard.absent:
+                return False
+            self._lacking = guard, anywhere(guard.path.parts[0])
+        return True
+
+    def _put(self, layout: Layout, write: Put, text: str, now: float) -> list[Written] | None:
+        """None: the row has expired, or the guard stops it."""
+        team, key, expires, noted = write.team, write.id, write.expires_at, self.noted
+        ends, version = expires is not None, int(now * 1_000_000) or 1
+        begin = (team, key, version, expires, text, now) if ends else (team, key, version, text, now)
+        noted.clear()
+        if write.guard is None:
+            self._cursor.execute(layout.lone_bare[ends], begin)
+        else:
+            self._cursor.execute(layout.lone_lacking[ends], (*begin, self._lacking[1]))
+        if self._cursor.rowcount != 1:
+            return None
+        item = write.item
+        return [_written((key, item if type(item) is dict else dict(item), noted.get(key, version), expires, team))]
 
     def _put_if(self, layout: Layout, write: Put, condition: Condition, text: str, now: float) -> list[Written] | None:
         """A put over a row that surely fulfils what is asked, in one statement; None: `decide` has to say.
@@ -145,11 +156,10 @@ class Lone:
     def puts(self, layout: Layout, puts: Puts, text: None, now: float) -> Sequence[object] | None:
         """Puts that ask for no more than one attribute's absence, in one statement that is its own transaction."""
         guard, ids, expires = puts.guard, puts.ids, puts.expires
-        if type(guard) is not Exists or not guard.absent:
+        if guard is None or not self._lacks(guard):
             return None
         rows = zip(ids, puts.texts) if expires is None else zip(ids, expires, puts.texts)  # noqa: B905  alike by type
-        values = [puts.team, max(1, int(now * 1_000_000)), *chain.from_iterable(rows), now]
-        values.append(anywhere(guard.path.parts[0]))
+        values = [puts.team, int(now * 1_000_000) or 1, *chain.from_iterable(rows), now, self._lacking[1]]
         try:
             self._cursor.execute(layout.packed(len(ids), expires is not None), values)
         except sqlite3.IntegrityError as error:

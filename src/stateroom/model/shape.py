@@ -67,25 +67,27 @@ class Shape:
     """The shape of one definition's items."""
 
     def __init__(self, attributes: Mapping[str, Attribute], cleaners: Mapping[str, Clean]) -> None:
-        self._plan = {name: _quick(attribute) for name, attribute in attributes.items()}
+        plan = {name: _quick(attribute) for name, attribute in attributes.items()}
+        self._kinds = {name: kind for name, (kind, _, _) in plan.items()}
+        self._tests = tuple((name, test) for name, (_, test, _) in plan.items() if test is not None)
+        self._column_tests = {name: tests for name, (_, _, tests) in plan.items()}
         self._required = {name for name, attribute in attributes.items() if attribute.required}
-        self._cleaned = tuple((name, cleaners[name]) for name, (kind, _, _) in self._plan.items() if kind is None)
-        self._copied = tuple(name for name, (kind, _, _) in self._plan.items() if kind is list)
+        self._cleaned = tuple((name, cleaners[name]) for name, kind in self._kinds.items() if kind is None)
+        self._copied = tuple(name for name, kind in self._kinds.items() if kind is list)
 
     def canonical(self, item: Any, mark: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
         """The item in canonical form with `mark` behind it, and its JSON. None: it is not known to be sound."""
         if type(item) is not dict:
             return None
-        plan = self._plan
+        kinds = self._kinds
         try:
             for name, value in item.items():
-                kind, test, _ = plan[name]
-                if type(value) is not kind:
-                    if kind is not None:
-                        return None
-                elif test is not None and not test(value):
+                if type(value) is not kinds[name] and kinds[name] is not None:
                     return None
-            if len(item) < len(plan) and not self._required <= item.keys():
+            for name, test in self._tests:
+                if name in item and not test(item[name]):
+                    return None
+            if len(item) < len(kinds) and not self._required <= item.keys():
                 return None
             found = {**item, **mark}
             for name in self._copied:
@@ -111,7 +113,7 @@ class Shape:
         try:
             for name in names:
                 column = [item[name] for item in items]
-                kind, _, tests = self._plan[name]
+                kind, tests = self._kinds[name], self._column_tests[name]
                 if kind is not None and not ({kind}.issuperset(map(type, column)) and (tests is None or tests(column))):
                     return None
             found: list[dict[str, Any]] = [{**item, **mark} for item in items] if mark else list(map(dict.copy, items))
