@@ -17,10 +17,11 @@ import pytest
 from stateroom.engines.pace import SLOW, Pace
 from stateroom.engines.port import Append, Check, Put, Query, Table, TableIndex, Truncate, Update
 from stateroom.engines.sqlite import SqliteEngine
+from stateroom.engines.sqlite_group import ITEM_LIMIT
 from stateroom.engines.sqlite_pace import Debt
 from stateroom.engines.sqlite_tables import NOTED
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.model.errors import ConditionFailed, CorruptData, InvalidDefinition, StoreUnavailable
+from stateroom.model.errors import ConditionFailed, CorruptData, InvalidDefinition, ItemTooLarge, StoreUnavailable
 
 TEAM = "T00000001"
 TABLES = [Table("t"), Table("l", log=True)]
@@ -48,6 +49,13 @@ class Commits:
         self.threads.append(threading.get_ident())
         if self.seconds:
             time.sleep(self.seconds)
+
+
+async def test_one_item_that_is_too_large_keeps_many_puts_from_being_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.db") as engine:
+        with pytest.raises(ItemTooLarge):
+            await engine.commit([Put("t", TEAM, f"k{n}", {"text": "x" * (n // 99 * ITEM_LIMIT)}) for n in range(100)])
+        assert await engine.get("t", TEAM, ["k0", "k99"]) == [None, None]
 
 
 async def test_commits_are_synced_and_the_file_is_its_owners_alone(tmp_path: Path) -> None:

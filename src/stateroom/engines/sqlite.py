@@ -37,14 +37,15 @@ from stateroom.engines.port import (
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
-from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, batch_of, is_bare, text_of
+from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, bare_table, batch_of, is_bare, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.engines.sqlite_writer import HERE_BYTES, HERE_ROWS, POLL, Writer, outcome
 from stateroom.engines.tables import never_lagging, steps
+from stateroom.model.codec import encode
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse
-from stateroom.model.ids import check_key
+from stateroom.model.ids import are_keys, check_key
 
 BUSY_TIMEOUT: Final = 10.0  # seconds; under Slack's patience with a worker, over any pause of a healthy neighbour
 INLINE_LIMIT: Final = 128
@@ -154,7 +155,8 @@ class SqliteEngine:
         if type(lone) is Put and lone.keep and is_bare(lone):
             return await self._kept(writer, lone)
         door = self._door_here(writer)
-        texts = [self._text(writer, write) for write in writes] if lone is None else [self._text(writer, lone)]
+        bare = bare_table(writes) if lone is None else ""
+        texts = self._texts(writer, writes, bare) if lone is None else [self._text(writer, lone)]
         free = door.alone()
         if free is None:
             await asyncio.sleep(0)
@@ -164,7 +166,7 @@ class SqliteEngine:
             if done is not None:
                 return done  # type: ignore[return-value]  # of one write that is what was written
         size = sum([len(text) for text in texts if text])
-        batch = batch_of(writes, texts, size)
+        batch = batch_of(writes, texts, size, bare)
         if free and writer.commit_here([batch]):
             return outcome(batch)
         return await door.join(batch)
@@ -212,6 +214,15 @@ class SqliteEngine:
                 self._path, "missing", f"no table {table}; apply its definition first", retryable=False
             )
         return layout
+
+    def _texts(self, writer: Writer, writes: Sequence[Write], bare: str) -> Sequence[str | None]:
+        """`_text` of several; puts that ask for nothing are many (a copy's), so they are looked at together."""
+        layout = writer.layouts.get(bare)
+        if layout is not None and not layout.log and are_keys([put.id for put in writes]):  # type: ignore[union-attr]
+            data = [encode(put.item) for put in writes]  # type: ignore[union-attr]
+            if max(map(len, data)) <= ITEM_LIMIT:
+                return [one.decode() for one in data]
+        return [self._text(writer, write) for write in writes]
 
     def _text(self, writer: Writer, write: Write) -> str | None:
         """Check a write at the door; the JSON of its item, made here so that the thread need not."""

@@ -61,20 +61,23 @@ class Batch(Struct, eq=False):  # made for every write: with an __init__ of Pyth
     error: BaseException | None = None
 
 
-def batch_of(writes: Sequence[Write], texts: Sequence[str | None], size: int) -> Batch:
-    """A batch of anything but a row to keep."""
+def batch_of(writes: Sequence[Write], texts: Sequence[str | None], size: int, bare: str = "") -> Batch:
+    """A batch of anything but a row to keep. `bare` as of `bare_table`."""
     first = writes[0]
     if len(writes) == 1 and type(first) is Append:
         return Batch(writes, texts, size, log=first.table)
-    if bare := bare_table(writes):
+    if bare:
         return Batch(writes, texts, size, bare=bare)
     return Batch(writes, texts, size, alone=any([isinstance(w, (Rewrite, Truncate)) for w in writes]))  # noqa: C419
 
 
 def bare_table(writes: Sequence[Write]) -> str:
     """The table of several puts that ask for nothing, no two of one id, in whichever teams; else ""."""
-    table, puts = writes[0].table, [w for w in writes if type(w) is Put and is_bare(w) and not w.keep]
-    if len(writes) == 1 or len(puts) < len(writes) or any([put.table != table for put in puts]):  # noqa: C419
+    first = writes[0]
+    if len(writes) == 1 or type(first) is not Put or not is_bare(first):
+        return ""
+    table, puts = first.table, [w for w in writes if type(w) is Put and is_bare(w) and not w.keep]
+    if len(puts) < len(writes) or any([put.table != table for put in puts]):  # noqa: C419
         return ""
     return table if len({put.id for put in puts}) == len(puts) else ""
 

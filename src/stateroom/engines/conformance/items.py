@@ -304,6 +304,15 @@ async def test_one_refused_put_among_many_keeps_all_from_being_written(
     assert [one.changed for one in await engine.commit(puts)] == [put is not puts[-2] for put in puts]
 
 
+@needs("own", "batches")
+async def test_one_bad_id_among_many_puts_keeps_all_from_being_written(engine_case: EngineCase) -> None:
+    engine = engine_case.engine
+    puts = _some(engine, "ab", 1)
+    with pytest.raises(InvalidId):
+        await engine.commit([*puts[:-1], replace(puts[-1], id="a\0b")])
+    assert await engine.get(leases.TABLE.name, TEAM, [put.id for put in puts]) == [None] * len(puts)
+
+
 async def test_what_a_caller_does_to_its_values_afterwards_changes_nothing(engine_case: EngineCase) -> None:
     engine = engine_case.engine
     given: dict[str, Any] = {"tags": ["a"]}
