@@ -62,6 +62,9 @@ from stateroom.engines.memory import MemoryEngine
 from stateroom.engines.port import Written
 from stateroom.layers import installations
 from stateroom.layers.inbox import Inbox
+async def accept(self, message, *also):
+    return True
+Inbox.accept = accept
 def accept_soon(self, message):
     future = asyncio.get_running_loop().create_future()
     future.set_result([Written(None, True)])
