@@ -10,6 +10,7 @@ from stateroom.engines.conformance.gathering import *
 from stateroom.engines.conformance.items import *
 from stateroom.engines.conformance.lease import *
 from stateroom.engines.conformance.logs import *
+from stateroom.engines.conformance.packing import *
 from stateroom.engines.conformance.pages import *
 from stateroom.engines.conformance.races import *
 from stateroom.engines.conformance.undeclared import *

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from stateroom.engines.handle_commit import Committer, ItemWrite
-from stateroom.engines.port import Engine, Puts, Written
+from stateroom.engines.port import Engine, Packing, Puts, Written
 from stateroom.model.errors import (
     BulkFailed,
     ConditionFailed,
@@ -59,13 +59,12 @@ def check_count(place: str, given: Sequence[Any], limit: int | None) -> None:
 
 async def put_together(engine: Engine, given: Sequence[Any], build: Build) -> Puts | None:
     """Puts of all that is given, in one commit of an engine that packs them; None: nothing is written."""
-    put_all = getattr(engine, "put_all", None)  # `port.Packing`
-    if put_all is None or not 0 < len(given) <= TOGETHER:
+    if not engine.capabilities.packs or not 0 < len(given) <= TOGETHER:
         return None
     try:
         puts = build(given)
         if puts is not None:
-            await put_all(puts)
+            await cast(Packing, engine).put_all(puts)
     except _OF_ONE_ITEM:
         return None
     return puts

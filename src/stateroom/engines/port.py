@@ -59,6 +59,7 @@ class Capabilities:
     hosted: bool = False  # another platform's own datastores (`Hosted`)
     drifts: bool = False  # can tell how its server differs from what the code needs (`Drifting`)
     freezes: bool = False  # can refuse every write for a while (`Freezing`)
+    packs: bool = False  # writes many puts as one value (`Packing`)
     gathers: bool = False  # takes rows to keep from callers that are no tasks (`Gathering`)
     freeze_seconds: float = 0.0  # that this takes at the least, where each process must see it first
 
@@ -322,7 +323,7 @@ class Waking(Engine, Protocol):
 
 
 class Packing(Engine, Protocol):
-    """An engine that writes many rows at once for less than one by one. Whoever wraps an engine need not have it."""
+    """An engine that writes many rows at once for less than one by one."""
 
     async def put_all(self, puts: Puts) -> None:
         """As `commit` of `puts.each()`, and nothing is told of the rows."""
@@ -384,8 +385,8 @@ class Granting(Engine, Protocol):
 
 
 def in_front(able: Capabilities, **changes: Any) -> Capabilities:
-    """What an engine in front of one with these abilities declares: all rows pass it, so it gathers none unseen."""
-    return dataclasses.replace(able, gathers=False, **changes)
+    """What an engine in front of one with these abilities declares: all rows are to pass it, so none go another way."""
+    return dataclasses.replace(able, packs=False, gathers=False, **changes)
 
 
 def with_item(write: Put, item: Mapping[str, Any]) -> Put:

@@ -60,7 +60,14 @@ class SqliteEngine:
     """
 
     capabilities = Capabilities(
-        "sqlite", durable=True, atomic_rows=None, item_limit=ITEM_LIMIT, processes=True, freezes=True, gathers=True
+        "sqlite",
+        durable=True,
+        atomic_rows=None,
+        item_limit=ITEM_LIMIT,
+        processes=True,
+        freezes=True,
+        packs=True,
+        gathers=True,
     )
 
     def __init__(
