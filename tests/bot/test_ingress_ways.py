@@ -40,7 +40,7 @@ class Site:
         self.woken += 1
 
     async def request(self, body: bytes) -> tuple[int, bytes]:
-        headers = [(name.encode(), value.encode()) for name, value in sign(SECRET, int(time.time()), body).items()]
+        headers = {k.lower().encode(): v.encode() for k, v in sign(SECRET, int(time.time()), body).items()}
         found = self.ingress.direct[b"/slack/events"](headers, body)
         if isinstance(found, Later):
             await asyncio.wait({found.row})

@@ -57,6 +57,16 @@ class Directory:
 
     def serves(self, team: str, enterprise: str | None = None) -> bool | None:
         """Whether the workspace is ours, from memory; None: ask `look`."""
+        entry = self._entry(team, enterprise)
+        return None if entry is None else entry.where is not None or self.fallback(team)
+
+    def may_serve(self, team: str, enterprise: str | None = None) -> bool | None:
+        """As `serves`, and True while the fallback cannot say: `look` knows no better then."""
+        entry = self._entry(team, enterprise)
+        return None if entry is None else entry.where is not None or self.fallback(team) is not False
+
+    def _entry(self, team: str, enterprise: str | None) -> _Entry | None:
+        """What is known, if it is new enough; it is looked up again in time."""
         entry = self._known.get(team)
         if entry is None:
             return None
@@ -65,12 +75,7 @@ class Directory:
             return None
         if age > FRESH:
             self._task(team, enterprise)
-        return True if entry.where is not None else self.fallback(team)
-
-    def knows(self, team: str) -> bool:
-        """Whether memory is new enough to tell. A None of `serves` is then the fallback's: `look` knows no better."""
-        entry = self._known.get(team)
-        return entry is not None and self._clock() - entry.at <= STALE
+        return entry
 
     async def look(self, team: str, enterprise: str | None = None) -> bool | None:
         """Whether it is ours, from the store; None while Slack has not said what SLACK_BOT_TOKEN is for."""

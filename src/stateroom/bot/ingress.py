@@ -47,7 +47,7 @@ from stateroom.slack.interactions import (
     parse_command,
     parse_interaction,
 )
-from stateroom.slack.signing import Verifier
+from stateroom.slack.signing import SIGNED, SIGNED_AT, Verifier, signed_of
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -66,7 +66,7 @@ class Later:
 
 
 # What a request is told: now, when its row is there, or after whatever a task has to wait for.
-Direct = Callable[[Iterable[Header], bytes], Reply | Later | Coroutine[Any, Any, Reply]]
+Direct = Callable[[Mapping[bytes, bytes], bytes], Reply | Later | Coroutine[Any, Any, Reply]]
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes; Slack's own payloads are far smaller
 _REMEMBERED: Final = 10_000  # followed threads remembered, to save a read and a row
@@ -177,11 +177,15 @@ class Ingress:
         body = await _body(scope["headers"], receive)
         if body is None:
             return error(413, "too_large", f"a body has at most {BODY_LIMIT} bytes")
-        return self._unproven(scope["headers"], body) or await then(body)
+        try:
+            signed = signed_of(scope["headers"])
+        except SignatureRefused as refused:
+            return self._refused(refused)
+        return self._unproven(*signed, body) or await then(body)
 
-    def _at_once(self, headers: Iterable[Header], body: bytes) -> Reply | Later | Coroutine[Any, Any, Reply]:
+    def _at_once(self, headers: Mapping[bytes, bytes], body: bytes) -> Reply | Later | Coroutine[Any, Any, Reply]:
         """What /slack/events is told; the usual message has no task, which costs as much as checking it."""
-        refused = self._unproven(headers, body)
+        refused = self._unproven(headers.get(SIGNED_AT), headers.get(SIGNED), body)
         if refused is not None:
             return refused
         event = self._read(body)
@@ -189,17 +193,20 @@ class Ingress:
             return event
         return (self._soon(event) if type(event) is Message else None) or self._take(event)
 
-    def _unproven(self, headers: Iterable[Header], body: bytes) -> Reply | None:
+    def _unproven(self, stamp: bytes | None, signature: bytes | None, body: bytes) -> Reply | None:
         """The refusal of what does not come from Slack; what was read whole is verified as it came."""
         try:
             if self._verifier is None:
                 raise SignatureRefused("there is no signing secret: this app is reached over Socket Mode")
-            self._verifier.verify(headers, body, self._clock())
+            self._verifier.check(stamp, signature, body, self._clock())
         except SignatureRefused as refused:
-            self.counts["refused"] += 1
-            log.warning("request refused: %s", refused.reason)
-            return error(401, "invalid_signature", refused.reason)
+            return self._refused(refused)
         return None
+
+    def _refused(self, refused: SignatureRefused) -> Reply:
+        self.counts["refused"] += 1
+        log.warning("request refused: %s", refused.reason)
+        return error(401, "invalid_signature", refused.reason)
 
     async def _event(self, body: bytes) -> Reply:
         event = self._read(body)
@@ -270,15 +277,8 @@ class Ingress:
 
     async def _is_ours(self, team: str, enterprise: str | None) -> bool:
         """Whether we serve the team; yes while Slack has not said whom SLACK_BOT_TOKEN is for: the worker decides."""
-        served = self._teams.serves(team, enterprise)
-        if served is None and not self._teams.knows(team):
-            served = await self._teams.look(team, enterprise)
-        return served is not False
-
-    def _is_known_ours(self, team: str, enterprise: str | None) -> bool:
-        """`_is_ours`, from memory alone."""
-        served = self._teams.serves(team, enterprise)
-        return served is True or (served is None and self._teams.knows(team))
+        known = self._teams.may_serve(team, enterprise)
+        return await self._teams.look(team, enterprise) is not False if known is None else known
 
     async def _stored(self, taker: Callable[[Any], Awaitable[str]], event: Event) -> Reply:
         try:
@@ -297,7 +297,7 @@ class Ingress:
 
     def _soon(self, event: Message) -> Reply | Later | None:
         """`_take` and `_message` for what is known without a look into the store to be ours; None: it is not."""
-        if not self._is_known_ours(event.team, event.enterprise):
+        if not self._teams.may_serve(event.team, event.enterprise):
             return None
         lane = (event.team, f"{event.channel}:{event.thread}")
         if event.source == "channel" and not event.mentions_own and lane not in self._followed:

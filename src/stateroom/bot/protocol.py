@@ -83,7 +83,7 @@ class Exchange:
 
     __slots__ = ("_connection", "_headers", "_take", "_then", "body", "disconnected", "keep_alive", "response_complete")
 
-    def __init__(self, connection: Protocol, take: Direct, headers: list[Header], keep_alive: bool) -> None:
+    def __init__(self, connection: Protocol, take: Direct, headers: Mapping[bytes, bytes], keep_alive: bool) -> None:
         self._connection = connection
         self._take = take
         self._headers = headers
@@ -166,8 +166,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         take = self._direct.get(self.url)
-        if take is not None and self._is_ordinary():
-            self._exchange = exchange = Exchange(self, take, self.headers, self.parser.should_keep_alive())
+        if take is not None and self._is_ordinary(given := dict(self.headers)):
+            self._exchange = exchange = Exchange(self, take, given, self.parser.should_keep_alive())
             self.cycle = cast(RequestResponseCycle, exchange)
             return
         self._exchange = None
@@ -178,12 +178,13 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
         super().on_headers_complete()
 
-    def _is_ordinary(self) -> bool:
+    def _is_ordinary(self, given: Mapping[bytes, bytes]) -> bool:
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return False
         if not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
             return False
-        given = dict(self.headers)
+        if len(given) < len(self.headers):
+            return False  # one that comes twice
         length = given.get(b"content-length", b"")
         if not length.isdigit() or int(length) > HIGH_WATER_LIMIT:
             return False

@@ -20,9 +20,9 @@ MAX_SKEW: Final = 300
 SIGNATURE_HEADER: Final = "X-Slack-Signature"
 TIMESTAMP_HEADER: Final = "X-Slack-Request-Timestamp"
 
-_SIGNATURE: Final = SIGNATURE_HEADER.lower().encode()
-_TIMESTAMP: Final = TIMESTAMP_HEADER.lower().encode()
-_LENGTHS: Final = frozenset({len(_SIGNATURE), len(_TIMESTAMP)})
+SIGNED: Final = SIGNATURE_HEADER.lower().encode()
+SIGNED_AT: Final = TIMESTAMP_HEADER.lower().encode()
+_LENGTHS: Final = frozenset({len(SIGNED), len(SIGNED_AT)})
 _BLOCK: Final = hashlib.sha256().block_size
 # A Unix time has ten digits until the year 2286; longer ones only cost time in int().
 _MAX_DIGITS: Final = 12
@@ -38,26 +38,25 @@ def _key_of(secret: str) -> bytes:
     return secret.encode("ascii")
 
 
-def _headers_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-    """Return (timestamp, signature). A header that comes twice is refused: two readers could each trust another."""
+def signed_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None]:
+    """Return (timestamp, signature); names in any case.
+
+    A header that comes twice is refused, SignatureRefused: two readers could each trust another.
+    """
     timestamp: bytes | None = None
     signature: bytes | None = None
     for name, value in headers:
         if len(name) not in _LENGTHS:
             continue
         lowered = name.lower()
-        if lowered == _TIMESTAMP:
+        if lowered == SIGNED_AT:
             if timestamp is not None:
                 raise SignatureRefused("the timestamp header comes twice")
             timestamp = value
-        elif lowered == _SIGNATURE:
+        elif lowered == SIGNED:
             if signature is not None:
                 raise SignatureRefused("the signature header comes twice")
             signature = value
-    if timestamp is None:
-        raise SignatureRefused("no timestamp header")
-    if signature is None:
-        raise SignatureRefused("no signature header")
     return timestamp, signature
 
 
@@ -94,7 +93,14 @@ class Verifier:
 
         `headers` are name and value pairs, names in any case.
         """
-        timestamp, signature = _headers_of(headers)
+        self.check(*signed_of(headers), body, now)
+
+    def check(self, timestamp: bytes | None, signature: bytes | None, body: bytes, now: float) -> None:
+        """`verify`, of the two headers' values where each came at most once."""
+        if timestamp is None:
+            raise SignatureRefused("no timestamp header")
+        if signature is None:
+            raise SignatureRefused("no signature header")
         # bytes.isdigit knows ASCII digits alone: no sign, no blank, no digit of another script.
         if not timestamp.isdigit() or len(timestamp) > _MAX_DIGITS:
             raise SignatureRefused("malformed timestamp")
