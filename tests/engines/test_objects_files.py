@@ -209,6 +209,30 @@ async def test_a_file_system_without_unnamed_files_is_written_by_files_with_name
     await engine.close()
 
 
+async def test_a_process_that_loses_sight_of_its_open_files_writes_by_files_with_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc is gone behind a chroot, or what confines the process forbids its links."""
+    for reason in (errno.ENOENT, errno.EXDEV, errno.EPERM):
+        engine = await opened(tmp_path / str(reason))
+        real, asked = os.link, list[str]()
+
+        def without(src: str, dst: str, *, dst_dir_fd: int | None = None, why: int = reason) -> None:
+            if dst_dir_fd is not None:
+                asked.append(src)  # noqa: B023
+                raise OSError(why, os.strerror(why))
+            real(src, dst)  # noqa: B023
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "link", without)
+            patch.setattr(objects_files, "_OPEN", str(tmp_path / "no such folder"))
+            for turn in ("t1", "t2", "t3"):
+                assert (await append(engine, turn))[0]
+        assert len(asked) == objects_files.UNNAMED  # it is not tried again
+        assert await history(engine) == ["t1", "t2", "t3"]
+        await engine.close()
+
+
 @pytest.mark.parametrize("unnamed", [True, False])
 async def test_of_two_processes_that_link_one_name_one_is_told_that_it_was_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unnamed: bool

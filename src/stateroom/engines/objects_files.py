@@ -29,6 +29,7 @@ STRIPES: Final = 64  # lock files: two keys seldom share one, and they do not gr
 _OPEN: Final = "/proc/self/fd"  # where Linux has a path of each open file
 UNNAMED = hasattr(os, "O_TMPFILE") and os.path.isdir(_OPEN)  # whether files may be written before they have a name
 _NO_UNNAMED: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # a file system that has no such files
+_NO_LINK: Final = (errno.ENOENT, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ELOOP)  # or no way from there to a name
 _REASONS: Final = {
     errno.ENOSPC: ("full", "the disk is full; make room and try again", True),
     errno.EDQUOT: ("full", "the quota is used up; make room and try again", True),
@@ -167,6 +168,13 @@ class FileBucket:
             _write(file, data)
             # Given a descriptor, which says nothing about an absolute path, Python follows the link to the file itself.
             os.link(f"{_OPEN}/{file}", path, dst_dir_fd=file)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            # /proc has gone (chroot), or somebody forbids its links; or it is the folder that is gone, as the other
+            # way finds out.
+            self._unnamed = error.errno == errno.ENOENT and os.path.isdir(_OPEN)
+            return False
         finally:
             os.close(file)
         return True
