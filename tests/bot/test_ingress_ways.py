@@ -82,6 +82,7 @@ def story() -> list[tuple[str, bytes]]:
     return [
         ("a mention", envelope(first)),
         ("it again", envelope(first)),
+        ("its other event", envelope({**first, "type": "message", "channel_type": "channel", "text": "cut"})),
         ("nobody's thread", envelope(said("x", 9, thread_ts=f"{NOW - 90}.000009"))),
         ("a followed thread", envelope(said("more", 2, **reply))),
         ("with a file", envelope(said("see", 3, **reply, subtype="file_share", files=[file]))),

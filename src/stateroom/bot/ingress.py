@@ -300,7 +300,8 @@ class Ingress:
         if not self._teams.may_serve(event.team, event.enterprise):
             return None
         lane = (event.team, f"{event.channel}:{event.thread}")
-        if event.source == "channel" and not event.mentions_own and lane not in self._followed:
+        told = event.source != "channel" or event.mentions_own
+        if not told and (event.thread_ts is None or lane not in self._followed):
             return None
         try:
             row = self._inbox.accept_soon(event)

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
+from msgspec import MsgspecError
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -25,10 +26,11 @@ from stateroom.model.errors import StateroomError
 
 _CLOSE: Final = (b"connection", b"close")
 _UNUSUAL: Final = frozenset({b"expect", b"upgrade", b"transfer-encoding"})
-# What may go wrong in an application, as a task would catch it.
+# What may go wrong in an application, as a task would catch it. What escaped from a row's callback would be logged by
+# the loop with the row, so with what somebody wrote.
 _FAULTS: Final = (
     *(StateroomError, asyncio.CancelledError, ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(MemoryError, OSError, RuntimeError, TypeError, ValueError),
+    *(ImportError, MemoryError, NameError, OSError, RuntimeError, SystemError, TypeError, ValueError, MsgspecError),
 )
 _FAILED: Final[Reply] = (500, b"text/plain; charset=utf-8", b"Internal Server Error", [_CLOSE])
 

@@ -131,7 +131,10 @@ class Put(Struct, frozen=True):
 
 
 class Puts(Struct, frozen=True):
-    """Puts of different rows of one team, of which `id`, `item`, `json` and `expires_at` alone differ (`Packing`)."""
+    """Puts of different rows of one team, of which `id`, `item`, `json` and `expires_at` alone differ (`Packing`).
+
+    As with `Put.json`, who makes it has checked the ids, which differ from each other, and the items.
+    """
 
     table: str
     team: str
