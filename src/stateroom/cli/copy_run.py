@@ -25,7 +25,7 @@ from stateroom.cli.progress import live
 from stateroom.cli.running import run
 from stateroom.cli.settings import Settings
 from stateroom.engines.handle import table_of
-from stateroom.engines.port import Engine, Hosted
+from stateroom.engines.port import Engine, Hosted, in_front
 from stateroom.engines.steps import fitting
 from stateroom.layers import catalogue
 from stateroom.layers.copy import Copied, Copier
@@ -297,7 +297,7 @@ async def _engine(url: str, found: Settings, *, dry: bool = False) -> AsyncItera
     engine = engine_of(url, time.time, found.slack_service_token or found.slack_bot_token or None)
     if dry and not stores.is_there(url):
         able, engine = engine.capabilities, engine_of("memory://", time.time)
-        engine.capabilities = able
+        engine.capabilities = in_front(able)
     await engine.open()
     try:
         yield engine

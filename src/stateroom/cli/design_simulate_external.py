@@ -39,7 +39,8 @@ class Counting:
     """An engine that counts how often it is asked; all else is the engine's."""
 
     def __init__(self, inner: port.Engine) -> None:
-        self.inner, self.capabilities, self.asked = inner, inner.capabilities, 0
+        self.inner, self.asked = inner, 0
+        self.capabilities = port.in_front(inner.capabilities)
 
     async def open(self) -> None:
         await self.inner.open()
