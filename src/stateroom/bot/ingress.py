@@ -299,9 +299,8 @@ class Ingress:
         """`_take` and `_message` for what is known without a look into the store to be ours; None: it is not."""
         if not self._teams.may_serve(event.team, event.enterprise):
             return None
-        lane = (event.team, f"{event.channel}:{event.thread}")
-        told = event.source != "channel" or event.mentions_own
-        if not told and (event.thread_ts is None or lane not in self._followed):
+        lane = _lane(event)
+        if not _is_told(event) and (event.thread_ts is None or lane not in self._followed):
             return None
         try:
             row = self._inbox.accept_soon(event)
@@ -318,8 +317,8 @@ class Ingress:
         return OK
 
     async def _message(self, event: Message) -> str:
-        lane = (event.team, f"{event.channel}:{event.thread}")
-        if event.source == "channel" and not event.mentions_own and not await self._is_for_us(event, lane):
+        lane = _lane(event)
+        if not _is_told(event) and not await self._is_for_us(event, lane):
             return "ignored"
         return self._accepted(event, lane, await self._inbox.accept(event))
 
@@ -338,8 +337,7 @@ class Ingress:
         return f"edit_{outcome}"
 
     async def _deleted(self, event: Deleted) -> str:
-        lane = (event.team, f"{event.channel}:{event.thread}")
-        outcome = await self._inbox.deleted(event, followed=await self._is_followed(lane))
+        outcome = await self._inbox.deleted(event, followed=await self._is_followed(_lane(event)))
         if outcome == "tombstone":
             self._wake()
         return f"delete_{outcome}"
@@ -404,6 +402,15 @@ class Ingress:
         ]
         lines += [f'stateroom_events_total{{outcome="{name}"}} {count}' for name, count in sorted(self.counts.items())]
         return 200, b"text/plain; version=0.0.4", ("\n".join(lines) + "\n").encode()
+
+
+def _lane(event: Message | Deleted) -> tuple[str, str]:
+    return event.team, f"{event.channel}:{event.thread}"
+
+
+def _is_told(event: Message) -> bool:
+    """Whether a message is said to us whatever is known of its thread."""
+    return event.source != "channel" or event.mentions_own
 
 
 async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:

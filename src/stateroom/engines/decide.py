@@ -39,6 +39,17 @@ def alive(row: Row | None, now: float) -> Row | None:
     return row if row is not None and (row.expires_at is None or row.expires_at > now) else None
 
 
+def is_bare(write: Put) -> bool:
+    """Whether a put depends on nothing but the presence of its row."""
+    return write.condition is None and write.if_version is None and write.guard is None
+
+
+def put_done(write: Put, version: int) -> Written:
+    """What a put has done whose item is kept as text, so that the given one may be handed on."""
+    item = write.item if type(write.item) is dict else dict(write.item)
+    return _new(Written, (_new(Row, (write.id, item, version, write.expires_at, write.team)), True))
+
+
 def decide(current: Row | None, write: Put | Update | Delete | Check, now: float, index: int = 0) -> Written:
     """The row after `write` (None: there is none), or ConditionFailed. An expired `current` is absent."""
     there, current = current, alive(current, now)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from stateroom.engines.decide import next_version
+from stateroom.engines.decide import is_bare, next_version
 from stateroom.engines.port import Put, Row, Write, Written
 from stateroom.engines.postgresql_lone import WIDTH, Lone
 from stateroom.engines.postgresql_tables import Layout
@@ -78,8 +78,10 @@ class Bare(NamedTuple):
 
 def bare_of(layout: Layout, writes: Sequence[Write], texts: Sequence[str | None], now: float) -> Bare | None:
     """The statement for puts of rows of one table, each another one, that ask for nothing and wake nobody."""
-    puts = [write for write in writes if type(write) is Put and _is_bare(write) and write.table == layout.table.name]
-    if len(puts) < len(writes) or layout.table.changes or sum([len(text or "") for text in texts]) > LARGE:
+    puts = [w for w in writes if type(w) is Put and is_bare(w) and not w.keep and not w.wake]
+    if len(puts) < len(writes) or any([put.table != layout.table.name for put in puts]):  # noqa: C419
+        return None
+    if layout.table.changes or sum([len(text or "") for text in texts]) > LARGE:
         return None
     found = {(put.team, put.id): (put, text) for put, text in zip(puts, texts, strict=True)}
     if len(found) < len(puts):
@@ -95,7 +97,3 @@ def bare_of(layout: Layout, writes: Sequence[Write], texts: Sequence[str | None]
         now,
     )
     return Bare(f"{layout.upserts} RETURNING version, t.team, t.id", values, puts)
-
-
-def _is_bare(put: Put) -> bool:
-    return put.condition is None and put.guard is None and put.if_version is None and not put.keep and not put.wake

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Final, TypeVar
 
-from stateroom.engines.decide import check_place
+from stateroom.engines.decide import check_place, is_bare
 from stateroom.engines.port import (
     Append,
     Capabilities,
@@ -37,7 +37,7 @@ from stateroom.engines.port import (
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
-from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, bare_table, batch_of, is_bare, text_of
+from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, bare_table, batch_of, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
@@ -164,10 +164,7 @@ class SqliteEngine:
         door = self._door_here(writer)
         bare = bare_table(writes) if lone is None else ""
         texts = self._texts(writer, writes, bare) if lone is None else [self._text(writer, lone)]
-        free = door.alone()
-        if free is None:
-            await asyncio.sleep(0)
-            free = door.alone()
+        free = await door.free()
         if free and lone is not None:
             done = writer.write_here(lone, texts[0], len(texts[0] or ""))
             if done is not None:
@@ -184,14 +181,9 @@ class SqliteEngine:
         if writer is None:
             raise closed(self._path)
         layout, size = writer.layouts.get(puts.table), sum(map(len, puts.texts))
-        if layout is not None and not layout.log and len(puts.ids) <= HERE_ROWS and size <= HERE_BYTES:
-            door = self._door_here(writer)
-            free = door.alone()
-            if free is None:
-                await asyncio.sleep(0)
-                free = door.alone()
-            if free and writer.write_here(puts, None, size) is not None:
-                return
+        here = layout is not None and not layout.log and len(puts.ids) <= HERE_ROWS and size <= HERE_BYTES
+        if here and await self._door_here(writer).free() and writer.write_here(puts, None, size) is not None:
+            return
         await self.commit(puts.each())
 
     def keep(self, write: Put) -> asyncio.Future[list[Written]]:

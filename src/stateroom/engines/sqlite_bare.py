@@ -11,13 +11,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from stateroom.engines.decide import next_version
-from stateroom.engines.port import Row, Written
+from stateroom.engines.decide import next_version, put_done
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_overlay import CHUNK
 from stateroom.engines.sqlite_tables import Layout, rows
-
-_new = tuple.__new__  # half of what Row(...) costs
 
 
 def one_bare(batches: Sequence[Batch]) -> str:
@@ -41,10 +38,5 @@ def write(cursor: sqlite3.Cursor, noted: dict[str, int], layout: Layout, batches
             cursor.execute(rows(len(puts), ends).join(layout.bare), (*values, now))
             if cursor.rowcount < len(puts):
                 return False
-            batch.results += [_written(put, noted.get(put.id, version)) for put in puts]
+            batch.results += [put_done(put, noted.get(put.id, version)) for put in puts]
     return True
-
-
-def _written(put: Any, version: int) -> Written:
-    item = put.item if type(put.item) is dict else dict(put.item)
-    return _new(Written, (_new(Row, (put.id, item, version, put.expires_at, put.team)), True))

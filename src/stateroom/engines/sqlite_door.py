@@ -54,11 +54,16 @@ class Door:
         group[-1].timer = self.loop.call_later(self._timeout, self._writer.give_up, group)
         self._writer.hand(group)
 
-    def alone(self) -> bool | None:
-        """Whether the running task may commit here and now, as the only one that writes in this turn of the loop.
+    async def free(self) -> bool:
+        """Whether the running task may commit here and now, as the only one that writes in this turn of the loop."""
+        alone = self._alone()
+        if alone is None:
+            await asyncio.sleep(0)
+            alone = self._alone()
+        return bool(alone)
 
-        None: it is, but has gone on for long; it is to let the others run and ask again.
-        """
+    def _alone(self) -> bool | None:
+        """None: it is, but has gone on for long; it is to let the others run and ask again."""
         if self._crowd or self._waiting:
             return False
         task = asyncio.current_task(self.loop)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from stateroom.engines.decide import alive, change, decide, exact, index_key
+from stateroom.engines.decide import alive, change, decide, exact, index_key, is_bare
 from stateroom.engines.port import (
     CHANGES,
     Append,
@@ -80,11 +80,6 @@ def bare_table(writes: Sequence[Write]) -> str:
     if len(puts) < len(writes) or any([put.table != table for put in puts]):  # noqa: C419
         return ""
     return table if len({put.id for put in puts}) == len(puts) else ""
-
-
-def is_bare(write: Put) -> bool:
-    """Whether a put depends on nothing but the presence of its row."""
-    return write.condition is None and write.if_version is None and write.guard is None
 
 
 def text_of(table: str, item: Any) -> str:

@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
-from stateroom.engines.decide import next_version
-from stateroom.engines.port import Put, Row, Write, Written
+from stateroom.engines.decide import next_version, put_done
+from stateroom.engines.port import Put, Write
 from stateroom.engines.sqlite_group import Batch
 from stateroom.engines.sqlite_overlay import chunks
 from stateroom.engines.sqlite_tables import Layout, groups, rows
@@ -31,14 +31,12 @@ def insert(cursor: sqlite3.Cursor, layout: Layout, batches: Sequence[Batch], now
     version = next_version(None, now)
     ends = any([b.writes[0].expires_at is not None for b in batches])  # type: ignore[union-attr]  # noqa: C419
     values: list[object] = []
-    new = tuple.__new__
     for batch in batches:
         write = batch.writes[0]
         assert type(write) is Put
-        team, key, expires, text = write.team, write.id, write.expires_at, batch.texts[0]
-        values += (team, key, version, expires, text) if ends else (team, key, version, text)
-        item = write.item if type(write.item) is dict else dict(write.item)
-        batch.results = [new(Written, (new(Row, (key, item, version, expires, team)), True))]
+        row, text = (write.team, write.id, version), batch.texts[0]
+        values += (*row, write.expires_at, text) if ends else (*row, text)
+        batch.results = [put_done(write, version)]
     cursor.execute(rows(len(batches), ends).join(layout.keep), values)
     if cursor.rowcount == len(batches):
         return []

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from stateroom.engines.decide import decide
+from stateroom.engines.decide import decide, put_done
 from stateroom.engines.port import Append, Delete, Put, Puts, Row, Update, Written
 from stateroom.engines.sqlite_conditions import Filter, where
 from stateroom.engines.sqlite_errors import is_busy
@@ -95,8 +95,7 @@ class Lone:
             self._cursor.execute(layout.lone_lacking[ends], (*begin, self._lacking[1]))
         if self._cursor.rowcount != 1:
             return None
-        item = write.item
-        return [_written((key, item if type(item) is dict else dict(item), noted.get(key, version), expires, team))]
+        return [put_done(write, noted.get(key, version))]
 
     def _put_if(self, layout: Layout, write: Put, condition: Condition, text: str, now: float) -> list[Written] | None:
         """A put over a row that surely fulfils what is asked, in one statement; None: `decide` has to say.
@@ -125,7 +124,7 @@ class Lone:
             return None  # such as a row that is no JSON: who reads it says so
         if self._cursor.rowcount != 1:
             return None
-        return [_written((key, _plain(write.item), self.noted[key], expires, team))]
+        return [put_done(write, self.noted[key])]
 
     def change(self, layout: Layout, write: Change, text: str | None, now: float) -> list[Written] | None:
         """One put, update or delete, in a transaction of its own; ConditionFailed."""
@@ -172,10 +171,6 @@ class Lone:
 def _written(row: tuple[str, dict[str, Any], int, float | None, str]) -> Written:
     """A row as it was written. (A NamedTuple's own constructor is a function of Python's: twice the time.)"""
     return _new(Written, (_new(Row, row), True))
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    return item if type(item) is dict else dict(item)
 
 
 @lru_cache(maxsize=256)
