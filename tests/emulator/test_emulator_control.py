@@ -1,21 +1,25 @@
 """The control plane, its feed, its doors, and what survives a kill -9."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from stateroom.emulator.config import EmulatorConfig
+from stateroom.emulator.journal import Batch, NoJournal, Scribe
 from stateroom.emulator.server import listen
-from stateroom.model.errors import StateroomError, WrongUse
+from stateroom.model.errors import StateroomError, StoreUnavailable, WrongUse
 from support.local_slack import (
     EventApp,
     LocalSlack,
@@ -53,6 +57,14 @@ class Stream:
 
     def until(self, kind: str) -> dict[str, object]:
         return next(event for event in self.events() if event["type"] == kind)
+
+    def rest(self) -> list[dict[str, object]]:
+        """All until the server is gone."""
+        found = []
+        with contextlib.suppress(ConnectionError):
+            for event in self.events():
+                found.append(event)
+        return found
 
     def close(self) -> None:
         self._connection.close()
@@ -219,6 +231,88 @@ async def test_a_kill_9_loses_no_message_and_undelivered_events_come_after_the_r
             assert third.slack.stats()["acknowledged"] == 20
     ids = [one.envelope["event_id"] for one in app.received]
     assert len(ids) - len(set(ids)) <= 1  # the kill may have come between an answer and its note
+
+
+@contextlib.contextmanager
+def no_commits(path: Path) -> Iterator[None]:
+    """Nobody else writes into a SQLite file meanwhile; who wants to, waits."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+LOOKS: dict[str, Callable[[LocalSlack], list[str]]] = {
+    "messages": lambda slack: [one["text"] for one in slack.messages()],
+    "state": lambda slack: [one["text"] for one in slack.state()["messages"][CHANNEL]],
+    "strip": lambda slack: [SAID] * slack.stats()["answered"],
+    "history": lambda slack: [
+        one["text"] for one in slack.call("conversations.replies", channel=CHANNEL, ts=ASKED)["messages"]
+    ],
+}
+SAID, ASKED = "the answer", "1700000000.000100"
+
+
+def waits_without(words: str, look: Callable[[], list[str]]) -> None:
+    """A look is repeated until it has to wait, and none before shows the words."""
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(TimeoutError):
+        while time.monotonic() < deadline:
+            assert words not in look()
+        pytest.fail("no look had to wait")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nobody_sees_what_a_kill_9_could_still_take_back(look: str, tmp_path: Path) -> None:
+    path, seen = tmp_path / "slack.db", LOOKS[look]
+    with local_slack_process(state=f"sqlite:///{path}") as first, ThreadPoolExecutor(1) as other:
+        first.slack.say("<@UB0000001> hello", ts=ASKED)
+        stream = Stream(first.slack, first.slack.state()["cursor"])
+        with no_commits(path):
+            hasty = LocalSlack(first.slack.url, patience=0.5)
+            answer = other.submit(first.slack.call, "chat.postMessage", channel=CHANNEL, thread_ts=ASKED, text=SAID)
+            waits_without(SAID, lambda: seen(hasty))
+            assert not answer.done()
+            first.kill()
+        with pytest.raises(ConnectionError):
+            answer.result()
+        assert SAID not in json.dumps(stream.rest())
+    with local_slack_process(state=f"sqlite:///{path}") as second:
+        assert SAID not in seen(second.slack)
+
+
+async def test_what_could_not_be_kept_is_kept_with_the_next_commit() -> None:
+    """A full disk for a moment: the local Slack says so, and what it shows afterwards is what it has kept."""
+    state = {f"message/T1/C1/{number}": b"{}" for number in range(3)}
+    journal = FailingJournal()
+    scribe = Scribe(journal)
+    journal.fails = True
+    for key, value in state.items():
+        with pytest.raises(StoreUnavailable):
+            await scribe.write({key: value})
+    with pytest.raises(StoreUnavailable):
+        await scribe.write({})
+    journal.fails = False
+    await scribe.write({})
+    assert journal.kept == state
+
+
+class FailingJournal(NoJournal):
+    """Keeps in memory what it is given, when its disk has room."""
+
+    keeps = True
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes | None] = {}
+        self.fails = False
+
+    async def append(self, batch: Batch) -> None:
+        if self.fails:
+            raise StoreUnavailable("slack.db", "full", "the disk is full", retryable=True)
+        self.kept.update(batch)
 
 
 async def test_an_event_that_ran_out_of_retries_comes_once_its_app_answers_again(tmp_path: Path) -> None:

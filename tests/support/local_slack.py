@@ -44,9 +44,10 @@ class SimError(Exception):
 
 @dataclass(frozen=True)
 class LocalSlack:
-    """Talks to a local Slack at `url`. `api_url` is what clients take as their base URL."""
+    """Talks to a local Slack at `url`. `api_url` is what clients take as their base URL; `patience` in s an answer."""
 
     url: str
+    patience: float = PATIENCE
 
     @property
     def api_url(self) -> str:
@@ -55,7 +56,7 @@ class LocalSlack:
     def request(self, method: str, path: str, body: Any = None, headers: Json | None = None) -> tuple[int, Json, Json]:
         """`(status, answer, headers)`; the answer is `{"text": …}` when it is no JSON."""
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self.patience)
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         try:
             connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})

@@ -65,6 +65,12 @@ def reply(content: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
+async def seen(workspace: Workspace, content: object) -> Response:
+    """What was just read of the world, answered once a kill -9 cannot take it back any more."""
+    await workspace.settle()
+    return reply(content)
+
+
 def workspace_of(request: Request) -> Workspace:
     workspace: Workspace = request.app.state.workspace
     return workspace
@@ -147,9 +153,7 @@ async def messages(request: Request) -> Response:
         raise Denied(400, "invalid_arguments", "name a channel")
     room = acts.room_of(workspace.world, team, query["channel"])
     workspace.expire()
-    shown = state.shown(workspace, room, query.get("thread_ts"))
-    await workspace.settle()
-    return reply({"messages": shown})
+    return await seen(workspace, {"messages": state.shown(workspace, room, query.get("thread_ts"))})
 
 
 async def act(request: Request) -> Response:
@@ -198,11 +202,13 @@ async def pending(request: Request) -> Response:
 
 
 async def whole_state(request: Request) -> Response:
-    return reply(state.whole(workspace_of(request)))
+    workspace = workspace_of(request)
+    return await seen(workspace, state.whole(workspace))
 
 
 async def stats(request: Request) -> Response:
-    return reply(workspace_of(request).counts())
+    workspace = workspace_of(request)
+    return await seen(workspace, workspace.counts())
 
 
 async def stream(request: Request) -> Response:
@@ -239,9 +245,10 @@ async def reset(request: Request) -> Response:
 
 
 async def list_datastores(request: Request) -> Response:
-    found = workspace_of(request).world.datastores.all()
+    workspace = workspace_of(request)
+    found = workspace.world.datastores.all()
     shown = [{"app_id": one.app, "datastore": one.definition.name, "items": len(one.ids)} for one in found]
-    return reply({"datastores": shown})
+    return await seen(workspace, {"datastores": shown})
 
 
 async def sweep_datastores(request: Request) -> Response:

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 from stateroom.emulator import acts, responses, surfaces
 from stateroom.emulator.acts import Denied
 from stateroom.emulator.bodies import read_limited
-from stateroom.emulator.control import body_of
+from stateroom.emulator.control import body_of, seen
 from stateroom.emulator.records import Json
 from stateroom.emulator.sockets import REASONS
 from stateroom.emulator.workspace import Workspace
@@ -87,7 +87,7 @@ async def list_views(request: Request) -> Response:
     team = acts.team_of(workspace.world, query.get("team"))
     user, known = acts.user_of(workspace.world, team, query.get("user")).id, workspace.world.surfaces
     found = {"views": known.stack(team, user), "homes": known.homes(team, user)}
-    return _json({name: [surfaces.shown(view) for view in views] for name, views in found.items()})
+    return await seen(workspace, {name: [surfaces.shown(view) for view in views] for name, views in found.items()})
 
 
 async def list_sockets(request: Request) -> Response:

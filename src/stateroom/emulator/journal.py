@@ -12,6 +12,7 @@ from typing import Protocol
 
 from stateroom import store
 from stateroom.engines.port import Delete, Put, Query, Table, Write
+from stateroom.model.errors import StateroomError
 from stateroom.store import Store
 
 Batch = Mapping[str, bytes | None]
@@ -100,20 +101,26 @@ class Scribe:
         self._next: asyncio.Task[None] | None = None
 
     async def write(self, batch: Batch) -> None:
-        """Return when `batch`, and all that was handed in before, is durable."""
-        if not batch or not self._journal.keeps:
+        """Return when `batch`, and all that was handed in before, is durable; an empty batch waits for others only."""
+        if not self._journal.keeps:
             return
         self._waiting.update(batch)
-        if self._next is None:
+        if self._waiting and self._next is None:
             self._next = asyncio.create_task(self._flush(self._commit))
-        await asyncio.shield(self._next)
+        under_way = self._next or self._commit
+        if under_way is not None and not under_way.done():
+            await asyncio.shield(under_way)
 
     async def _flush(self, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
         self._commit, self._next = self._next, None
         batch, self._waiting = self._waiting, {}
-        await self._journal.append(batch)
+        try:
+            await self._journal.append(batch)
+        except StateroomError:
+            self._waiting = batch | self._waiting  # the world has it still: whoever comes next tries again
+            raise
 
     async def close(self) -> None:
         for task in (self._commit, self._next):

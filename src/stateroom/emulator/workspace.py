@@ -1,7 +1,8 @@
 """The running local Slack: the world with its journal, feed, deliveries, faults and counts around it.
 
 Rules of this file: it wires, the other files decide. `settle` is the one way from a change to the outside: first the
-journal, then the page, then the apps; so nothing is shown or sent that a kill -9 could take back.
+journal, then the page, then the apps; so nothing is shown or sent that a kill -9 could take back. Who only reads looks
+first and settles before it answers: what it saw may be another's change that is still on its way into the journal.
 """
 
 from __future__ import annotations
@@ -114,11 +115,11 @@ class Workspace:
     async def settle(self) -> None:
         """Make the changes since the last call durable, show them, send them."""
         effects = self.world.drain()
-        pending = self._address(effects)
+        pending, news = self._address(effects), self._as_it_is(effects.news)
         await self._scribe.write(effects.records)
         for one in pending:
             self.world.pending[one.key] = one
-        self._publish(effects.news)
+        self._publish(news)
         self._deliverer.submit(pending)
         await self._let_go()
 
@@ -154,27 +155,25 @@ class Workspace:
             return [pending]
         return [pending, msgspec.structs.replace(pending, copy=1)]
 
-    def _publish(self, news: list[Json]) -> None:
-        shown = set()
+    def _as_it_is(self, news: list[Json]) -> list[Json]:
+        """The news with each message as it is now, once: by the time the journal has it there may be a newer one."""
+        found: dict[object, Json] = {}
         for item in news:
-            if item["type"] == "message":
-                place = (item["team"], item["channel"], item["ts"])
-                if place in shown:
-                    continue
-                shown.add(place)
-                self._publish_message(*place)
-            elif item["type"] == "message_deleted":
-                self.strip.touch(item["team"], item["channel"])
-                self.feed.publish(item)
-            else:
-                self.feed.publish(item)
+            if item["type"] != "message":
+                found[len(found)] = item
+                continue
+            team, channel, ts = item["team"], item["channel"], item["ts"]
+            message = self.world.rooms[team, channel].messages.get(ts)
+            if message is not None and (team, channel, ts) not in found:
+                view = self.world.sim_view(message)
+                found[team, channel, ts] = {"type": "message", "team": team, "channel": channel, "message": view}
+        return list(found.values())
 
-    def _publish_message(self, team: str, channel: str, ts: str) -> None:
-        self.strip.touch(team, channel)
-        message = self.world.rooms[team, channel].messages.get(ts)
-        if message is not None:
-            view = self.world.sim_view(message)
-            self.feed.publish({"type": "message", "team": team, "channel": channel, "message": view})
+    def _publish(self, news: list[Json]) -> None:
+        for item in news:
+            if item["type"] in ("message", "message_deleted"):
+                self.strip.touch(item["team"], item["channel"])
+            self.feed.publish(item)
 
     def tell_faults(self) -> None:
         self.feed.publish({"type": "fault", "faults": self.faults.listed()})
