@@ -300,6 +300,17 @@ async def test_what_could_not_be_kept_is_kept_with_the_next_commit() -> None:
     assert journal.kept == state
 
 
+async def test_starting_over_forgets_what_was_still_on_its_way_into_the_journal() -> None:
+    journal = FailingJournal()
+    scribe = Scribe(journal)
+    journal.fails = True
+    with pytest.raises(StoreUnavailable):
+        await scribe.write({"message/T1/C1/1": b"{}"})
+    journal.fails = False
+    await scribe.wipe()
+    assert await journal.load() == []
+
+
 class FailingJournal(NoJournal):
     """Keeps in memory what it is given, when its disk has room."""
 
@@ -308,6 +319,9 @@ class FailingJournal(NoJournal):
     def __init__(self) -> None:
         self.kept: dict[str, bytes | None] = {}
         self.fails = False
+
+    async def load(self) -> list[tuple[str, bytes]]:
+        return [(key, value) for key, value in self.kept.items() if value is not None]
 
     async def append(self, batch: Batch) -> None:
         if self.fails:

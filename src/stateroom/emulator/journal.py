@@ -122,6 +122,11 @@ class Scribe:
             self._waiting = batch | self._waiting  # the world has it still: whoever comes next tries again
             raise
 
+    async def wipe(self) -> None:
+        """Forget everything, what is still on its way into the journal too."""
+        await self.write({})
+        await self.write({key: None for key, _ in await self._journal.load()})
+
     async def close(self) -> None:
         for task in (self._commit, self._next):
             if task is not None:

@@ -105,7 +105,7 @@ class Workspace:
         self.begin_close()
         await self._deliverer.close()
         if wipe:
-            await self._scribe.write({key: None for key, _ in await self._journal.load()})
+            await self._scribe.wipe()
         await self.hub.close()
         await self.lines.close()
         await self._scribe.close()
