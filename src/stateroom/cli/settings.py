@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from stateroom.cli import settings_values as values
 from stateroom.model.content import FULL, Content
 from stateroom.model.errors import WrongUse
 from stateroom.model.sealing import Keyring
@@ -50,108 +51,7 @@ class Setting(NamedTuple):
         return self.name.removeprefix("STATEROOM_").lower()
 
 
-def _number(low: float, high: float, *, whole: bool = False) -> Callable[[str], Any]:
-    kind = "a whole number" if whole else "a number"
-
-    def parse(text: str) -> Any:
-        try:
-            value = int(text) if whole else float(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:  # NaN is not
-            raise ValueError(f"{kind} from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _choice(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return text.lower()
-
-    return parse
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
-
-
-def _content(text: str) -> Content:
-    try:
-        return Content.parse(text)
-    except WrongUse:
-        raise ValueError("full, none or ttl:<number><s|m|h|d>, for example ttl:30d") from None
-
-
-def _yes(text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-        raise ValueError("true or false")
-    return text.lower() in ("true", "1", "yes")
-
-
-def _keys(text: str) -> Keyring:
-    try:
-        return Keyring.parse(text)
-    except WrongUse as error:
-        raise ValueError(f"keys: {error}") from None
-
-
-def _features(text: str) -> tuple[str, ...]:
-    from stateroom.slack.features import checked
-
-    try:
-        return checked(_names(text))
-    except WrongUse as error:
-        raise ValueError(f"features of `stateroom init`: {error}") from None
-
-
-def _prompts(text: str) -> tuple[Prompt, ...]:
-    from stateroom.slack.prompts import parse_prompts
-
-    return parse_prompts(text)
-
-
-def _model_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.query or parts.fragment:
-        raise ValueError("an address without credentials and without a query, such as http://127.0.0.1:11434/v1")
-    return text.rstrip("/")
-
-
-def _region(text: str) -> str:
-    from stateroom.bot.model_names import REGION
-
-    if not REGION.fullmatch(text):
-        raise ValueError("an AWS region, such as eu-central-1")
-    return text
-
-
-def _guardrail(text: str) -> str:
-    name, colon, version = text.rpartition(":")
-    if not colon or not name or not (version == "DRAFT" or version.isdecimal()):
-        raise ValueError("a guardrail's id or ARN with its version, such as abc123:1 or abc123:DRAFT")
-    return text
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError("an address without a query, for example https://bot.example.com")
-    return text.rstrip("/")
-
-
-def _api_url(text: str) -> str:
-    """Clients append the method's name to it, so it ends in a slash."""
-    url = text.rstrip("/") + "/"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.endswith("/api/"):
-        raise ValueError("an address that ends in /api/, for example https://slack.com/api/")
-    return url
-
-
-_SECONDS: Final = _number(0.01, 3600)
+_SECONDS: Final = values.number(0.01, 3600)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("STATEROOM_STORE", "sqlite:///stateroom.db", "Where state is kept, as a URL; `--store` goes before it."),
@@ -169,7 +69,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "STATEROOM_KEYS",
         "",
         "Keys of encrypted attributes: `id:base64-of-32-bytes,older:…`; the first seals, all open (docs/keys.md).",
-        _keys,
+        values.keys,
         secret=True,
     ),
     Setting(
@@ -181,30 +81,36 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "STATEROOM_ENCRYPT_CONTENT",
         "false",
         "Whether people's words are sealed, too: `true` or `false`; needs keys or a key service.",
-        _yes,
+        values.yes,
     ),
-    Setting("STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", _content),
+    Setting(
+        "STATEROOM_CONTENT", "full", "What is kept of people's words: `full`, `ttl:30d` or `none`.", values.content
+    ),
     Setting("STATEROOM_MODEL", "offline", "The model that answers: a pydantic-ai model string, or `offline`."),
-    Setting("STATEROOM_MODELS", "", "Models that may be used, separated by commas; empty: only that one.", _names),
+    Setting(
+        "STATEROOM_MODELS", "", "Models that may be used, separated by commas; empty: only that one.", values.names
+    ),
     Setting(
         "STATEROOM_MODEL_URL",
         "",
         "Where the model's provider is, such as `http://127.0.0.1:11434/v1`; empty: at its own address.",
-        _model_url,
+        values.model_url,
     ),
     Setting(
         "STATEROOM_MODEL_REGION",
         "",
         "The AWS region of Bedrock, which pins: a profile that may leave its geography is refused (docs/model.md).",
-        _region,
+        values.region,
     ),
     Setting(
         "STATEROOM_MODEL_CONTROL_URL",
         "",
         "Where `doctor` asks Bedrock about the model; empty: at AWS's own address.",
-        _model_url,
+        values.model_url,
     ),
-    Setting("STATEROOM_MODEL_STREAM", "true", "Whether the answer is asked for in pieces: `true` or `false`.", _yes),
+    Setting(
+        "STATEROOM_MODEL_STREAM", "true", "Whether the answer is asked for in pieces: `true` or `false`.", values.yes
+    ),
     Setting("STATEROOM_MODEL_CONNECT_SECONDS", "5", "Patience with a connection to the provider.", _SECONDS),
     Setting(
         "STATEROOM_MODEL_FIRST_SECONDS",
@@ -217,87 +123,105 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "STATEROOM_RETRY_SECONDS",
         "120",
         "How long after its first failure a turn is tried again, whatever the provider's Retry-After says.",
-        _number(0, 86400),
+        values.number(0, 86400),
     ),
     Setting(
         "STATEROOM_MAX_PROMPT",
         "4000",
         "Characters of one message that the model is given, at most; a longer one is refused.",
-        _number(1, 1_000_000, whole=True),
+        values.number(1, 1_000_000, whole=True),
     ),
-    Setting("STATEROOM_MAX_OUTPUT_TOKENS", "1024", "Tokens of one answer, at most.", _number(1, 1_000_000, whole=True)),
-    Setting("STATEROOM_TEMPERATURE", "1", "How freely the model chooses its words.", _number(0, 2)),
-    Setting("STATEROOM_GUARDRAIL", "", "A guardrail of Bedrock that every request names, as `id:version`.", _guardrail),
+    Setting(
+        "STATEROOM_MAX_OUTPUT_TOKENS", "1024", "Tokens of one answer, at most.", values.number(1, 1_000_000, whole=True)
+    ),
+    Setting("STATEROOM_TEMPERATURE", "1", "How freely the model chooses its words.", values.number(0, 2)),
+    Setting(
+        "STATEROOM_GUARDRAIL", "", "A guardrail of Bedrock that every request names, as `id:version`.", values.guardrail
+    ),
     Setting(
         "STATEROOM_FEEDBACK",
         "false",
         "Whether two buttons to judge it stand below each answer; presses are counted in /metrics and logged.",
-        _yes,
+        values.yes,
     ),
-    Setting("STATEROOM_LOG_LEVEL", "info", "Least severity that is logged: debug … critical.", _choice(*LOG_LEVELS)),
     Setting(
-        "STATEROOM_LOG_FORMAT", "", "`json` or `text`; empty: text on a terminal, else json.", _choice("json", "text")
+        "STATEROOM_LOG_LEVEL", "info", "Least severity that is logged: debug … critical.", values.choice(*LOG_LEVELS)
     ),
-    Setting("STATEROOM_DEFINITIONS", "", "Modules with your datastores, separated by commas.", _names),
+    Setting(
+        "STATEROOM_LOG_FORMAT",
+        "",
+        "`json` or `text`; empty: text on a terminal, else json.",
+        values.choice("json", "text"),
+    ),
+    Setting("STATEROOM_DEFINITIONS", "", "Modules with your datastores, separated by commas.", values.names),
     Setting(
         "STATEROOM_LEASE_SECONDS",
         "10",
         "How long a worker holds a conversation without renewing: what a crash delays an answer by.",
-        _number(1, 60),
+        values.number(1, 60),
     ),
     Setting("STATEROOM_POLL_SECONDS", "0.2", "How soon a worker sees what another process received.", _SECONDS),
     Setting(
-        "STATEROOM_CONCURRENCY", "16", "Conversations that one worker answers at once.", _number(1, 1000, whole=True)
+        "STATEROOM_CONCURRENCY",
+        "16",
+        "Conversations that one worker answers at once.",
+        values.number(1, 1000, whole=True),
     ),
     Setting(
-        "STATEROOM_MAX_ATTEMPTS", "4", "Tries before the person is told that it failed.", _number(1, 100, whole=True)
+        "STATEROOM_MAX_ATTEMPTS",
+        "4",
+        "Tries before the person is told that it failed.",
+        values.number(1, 100, whole=True),
     ),
     Setting(
         "STATEROOM_WINDOW_TOKENS",
         "8000",
         "Tokens of history that the model is given, at most.",
-        _number(1, 10_000_000, whole=True),
+        values.number(1, 10_000_000, whole=True),
     ),
     Setting(
         "STATEROOM_WINDOW_LIMIT",
         "50",
         "Messages of history that the model is given, at most.",
-        _number(1, 10_000, whole=True),
+        values.number(1, 10_000, whole=True),
     ),
     Setting("STATEROOM_STREAM_INTERVAL", "0.5", "Seconds between two appends to a streamed answer.", _SECONDS),
     Setting(
-        "STATEROOM_OFFLINE_PACE", "0.03", "Seconds between two words of the offline responder.", _number(0.0, 10.0)
+        "STATEROOM_OFFLINE_PACE",
+        "0.03",
+        "Seconds between two words of the offline responder.",
+        values.number(0.0, 10.0),
     ),
     Setting("STATEROOM_BACKOFF_SECONDS", "1", "Wait before the second try; doubled each time, at most 60.", _SECONDS),
     Setting(
         "STATEROOM_SWEEP_SECONDS",
         "300",
         "Seconds between two looks of the workers for what has expired; 0: only `stateroom sweep` does it.",
-        _number(0, 86400),
+        values.number(0, 86400),
     ),
     Setting(
         "STATEROOM_FEATURES",
         "mentions,threads,direct",
         "What the Slack app can do, as `stateroom init` wrote it; separated by commas.",
-        _features,
+        values.features,
     ),
     Setting(
         "STATEROOM_PROMPTS",
         "",
         "Prompts suggested where a conversation is opened: `title => message | title | …`, at most four.",
-        _prompts,
+        values.prompts,
     ),
     Setting(
         "STATEROOM_PUBLIC_URL",
         "",
         "Where browsers reach `serve`, for installs, such as `https://bot.example.com`; empty: only on this machine.",
-        _public_url,
+        values.public_url,
     ),
     Setting(
         "STATEROOM_UNINSTALL_SECONDS",
         "0",
         "Seconds between an uninstall and the erase of everything of the workspace; an install before keeps it.",
-        _number(0, 90 * 86400),
+        values.number(0, 90 * 86400),
     ),
     Setting("STATEROOM_CONFIG", "stateroom.toml", "The settings file; only from the environment.", Path),
     Setting("SLACK_BOT_TOKEN", "", "Bot token of the one workspace served; empty: installed teams only.", secret=True),
@@ -316,9 +240,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting("SLACK_CLIENT_ID", "", "The app's client id: lets people install it at `/slack/install`."),
     Setting("SLACK_CLIENT_SECRET", "", "The app's client secret, which belongs to it.", secret=True),
-    Setting("SLACK_SCOPES", "", "Bot scopes that an install asks for; empty: those of the features.", _names),
-    Setting("SLACK_USER_SCOPES", "", "Scopes that an install asks of the person.", _names),
-    Setting("SLACK_API_URL", "https://slack.com/api/", "Where Slack's Web API is; ends in `/api/`.", _api_url),
+    Setting("SLACK_SCOPES", "", "Bot scopes that an install asks for; empty: those of the features.", values.names),
+    Setting("SLACK_USER_SCOPES", "", "Scopes that an install asks of the person.", values.names),
+    Setting("SLACK_API_URL", "https://slack.com/api/", "Where Slack's Web API is; ends in `/api/`.", values.api_url),
 )
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS if setting.name != "STATEROOM_CONFIG"}
 
@@ -443,13 +367,13 @@ def load(
         texts["store"] = ("--store", store)
     if definitions:
         texts["definitions"] = ("--definitions", definitions)
-    values = {key: _parsed(_BY_KEY[key], origin, text) for key, (origin, text) in texts.items()}
-    if values.get("wake_sqs") and (not store or store.startswith("dynamodb://")):
-        values["store"] = _waking(values.get("store", ""), values["wake_sqs"])
+    found = {key: _parsed(_BY_KEY[key], origin, text) for key, (origin, text) in texts.items()}
+    if found.get("wake_sqs") and (not store or store.startswith("dynamodb://")):
+        found["store"] = _waking(found.get("store", ""), found["wake_sqs"])
     return Settings(
-        **values,
+        **found,
         config=config,
-        given=frozenset(_BY_KEY[key].name for key in values),
+        given=frozenset(_BY_KEY[key].name for key in found),
         ephemeral=next((name for variable, name in EPHEMERAL.items() if environ.get(variable)), ""),
         has_display=bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")),
     )
