@@ -34,14 +34,15 @@ from stateroom.engines.port import (
     Write,
     Written,
 )
+from stateroom.engines.sqlite_batch import HERE_BYTES, HERE_ROWS, Batch, bare_table, batch_of, outcome
 from stateroom.engines.sqlite_door import Door
 from stateroom.engines.sqlite_errors import closed, translate
 from stateroom.engines.sqlite_file import check_path, open_reader, open_writer
-from stateroom.engines.sqlite_group import ITEM_LIMIT, Batch, bare_table, batch_of, text_of
+from stateroom.engines.sqlite_group import ITEM_LIMIT, text_of
 from stateroom.engines.sqlite_read import INLINE_ROWS, Reader
 from stateroom.engines.sqlite_tables import Layout, check
 from stateroom.engines.sqlite_turnstile import Turnstile
-from stateroom.engines.sqlite_writer import HERE_BYTES, HERE_ROWS, POLL, Writer, outcome
+from stateroom.engines.sqlite_writer import POLL, Writer
 from stateroom.engines.tables import never_lagging, steps
 from stateroom.model.codec import encode
 from stateroom.model.errors import StoreUnavailable, Unsupported, WrongUse

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stateroom.engines.port import Row, Written
-from stateroom.engines.sqlite_group import Batch
+from stateroom.engines.sqlite_batch import Batch
 from stateroom.engines.sqlite_overlay import Key, Stream
 from stateroom.engines.sqlite_tables import Layout, rows
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stateroom.engines.decide import next_version, put_done
-from stateroom.engines.sqlite_group import Batch
+from stateroom.engines.sqlite_batch import Batch
 from stateroom.engines.sqlite_overlay import CHUNK
 from stateroom.engines.sqlite_tables import Layout, rows
 

@@ -13,8 +13,8 @@ import time
 from typing import Any, Final
 
 from stateroom.engines.port import Written
-from stateroom.engines.sqlite_group import Batch
-from stateroom.engines.sqlite_writer import Writer, settle
+from stateroom.engines.sqlite_batch import Batch, settle
+from stateroom.engines.sqlite_writer import Writer
 
 PATIENCE: Final = 16  # turns with a single writer after which the crowd is over
 TURN: Final = 0.001  # seconds that one task may go on committing before it lets the loop's other tasks run

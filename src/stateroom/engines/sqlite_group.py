@@ -8,13 +8,10 @@ Fewer statements means fewer hand-overs of the GIL than a savepoint a caller wou
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final
-
-from msgspec import Struct
 
 from stateroom.engines.decide import alive, change, decide, exact, index_key, is_bare
 from stateroom.engines.port import (
@@ -33,6 +30,7 @@ from stateroom.engines.port import (
     changes_table,
     log_id,
 )
+from stateroom.engines.sqlite_batch import Batch
 from stateroom.engines.sqlite_overlay import Items, Key, Log, Stream, Undo
 from stateroom.engines.sqlite_tables import Layout, extract
 from stateroom.model.codec import decode, encode
@@ -41,45 +39,6 @@ from stateroom.model.errors import ConditionFailed, ItemTooLarge, StateroomError
 REMEMBERED: Final = 4096  # streams a table
 ITEM_LIMIT: Final = 16 * 1024 * 1024  # bytes of JSON; far below SQLite's own gigabyte
 Remembered = dict[str, dict[Key, Stream]]  # by table: streams and their last numbers, as the last commit left them
-Future = asyncio.Future[list[Written]]
-
-
-class Batch(Struct, eq=False):  # made for every write: with an __init__ of Python's it takes four times as long
-    """What one caller wants written together. `texts` are the items' JSON, made in the caller's task."""
-
-    writes: Sequence[Write]
-    texts: Sequence[str | None]
-    size: int  # of the texts
-    keep: str = ""  # the table, when this is one `Put(keep=True)` and nothing else
-    log: str = ""  # the table, when this is one Append and nothing else
-    bare: str = ""  # the table, when this is several puts that ask for nothing
-    alone: bool = False  # Rewrite and Truncate go to the file at once, so they cannot share a transaction
-    future: Future | None = None  # none when it is committed where it was made
-    timer: asyncio.TimerHandle | None = None
-    state: int = 0  # see sqlite_writer.py
-    results: list[Written] = []
-    error: BaseException | None = None
-
-
-def batch_of(writes: Sequence[Write], texts: Sequence[str | None], size: int, bare: str = "") -> Batch:
-    """A batch of anything but a row to keep. `bare` as of `bare_table`."""
-    first = writes[0]
-    if len(writes) == 1 and type(first) is Append:
-        return Batch(writes, texts, size, log=first.table)
-    if bare:
-        return Batch(writes, texts, size, bare=bare)
-    return Batch(writes, texts, size, alone=any([isinstance(w, (Rewrite, Truncate)) for w in writes]))  # noqa: C419
-
-
-def bare_table(writes: Sequence[Write]) -> str:
-    """The table of several puts that ask for nothing, no two of one id, in whichever teams; else ""."""
-    first = writes[0]
-    if len(writes) == 1 or type(first) is not Put or not is_bare(first):
-        return ""
-    table, puts = first.table, [w for w in writes if type(w) is Put and is_bare(w) and not w.keep]
-    if len(puts) < len(writes) or any([put.table != table for put in puts]):  # noqa: C419
-        return ""
-    return table if len({put.id for put in puts}) == len(puts) else ""
 
 
 def text_of(table: str, item: Any) -> str:

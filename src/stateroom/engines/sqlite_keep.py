@@ -13,7 +13,7 @@ from itertools import chain
 
 from stateroom.engines.decide import next_version, put_done
 from stateroom.engines.port import Put, Write
-from stateroom.engines.sqlite_group import Batch
+from stateroom.engines.sqlite_batch import Batch
 from stateroom.engines.sqlite_overlay import chunks
 from stateroom.engines.sqlite_tables import Layout, groups, rows
 

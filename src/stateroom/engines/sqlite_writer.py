@@ -10,7 +10,6 @@ told "busy, not applied" is never written after all. The lock time-out of SQLite
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 import threading
@@ -22,13 +21,23 @@ from typing import Any, Final
 
 from stateroom.engines import sqlite_append, sqlite_bare
 from stateroom.engines.pace import Pace
-from stateroom.engines.port import Append, Puts, Table, Write, Written
+from stateroom.engines.port import Append, Puts, Table, Write
 from stateroom.engines.sqlite_append import one_log
 from stateroom.engines.sqlite_bare import one_bare
+from stateroom.engines.sqlite_batch import (
+    GIVEN_UP,
+    STARTED,
+    WAITING,
+    Batch,
+    fits_here,
+    is_refused_alone,
+    resolve,
+    split,
+)
 from stateroom.engines.sqlite_errors import busy, closed, is_busy, translate
 from stateroom.engines.sqlite_file import PAGE_SIZE
 from stateroom.engines.sqlite_freeze import freeze
-from stateroom.engines.sqlite_group import Batch, Group, Remembered
+from stateroom.engines.sqlite_group import Group, Remembered
 from stateroom.engines.sqlite_keep import insert, one_table
 from stateroom.engines.sqlite_lone import LONE, Lone
 from stateroom.engines.sqlite_pace import Debt
@@ -36,10 +45,7 @@ from stateroom.engines.sqlite_tables import Layout, make, read_catalogue
 from stateroom.engines.sqlite_turnstile import Turnstile
 from stateroom.model.errors import StateroomError, StoreUnavailable
 
-WAITING, STARTED, GIVEN_UP = 0, 1, 2
 GROUP_ROWS: Final = 1024  # callers a transaction: enough to amortise a sync, few enough to keep a caller's wait short
-HERE_ROWS: Final = 64  # callers, and bytes of items, that are committed on the loop thread
-HERE_BYTES: Final = 128 * 1024
 POLL: Final = 0.002  # seconds between tries when somebody outside of the turnstile holds SQLite's lock
 # Faults of our own: the callers get them, the thread lives on.
 _FAULTS: Final = (MemoryError, RuntimeError, AssertionError, AttributeError, TypeError, ValueError, LookupError)
@@ -101,7 +107,7 @@ class Writer:
             for batch in waiting:
                 batch.state = GIVEN_UP
                 batch.error = error
-        _resolve(waiting)
+        resolve(waiting)
 
     def commit_here(self, batches: list[Batch]) -> bool:
         """Commit them on this thread if nothing stands in the way and commits are quick; whether it was done.
@@ -235,7 +241,7 @@ class Writer:
     def _write(self, batches: list[Batch]) -> None:
         """Transactions for `batches`: one for all, but those that must be alone are."""
         with self._lock:
-            for group in _split(batches):
+            for group in split(batches):
                 self._transact(group, wait=True)
             if self._due:
                 self._due = False
@@ -264,7 +270,7 @@ class Writer:
             elif left is not None:
                 for batch in left:
                     batch.error = closed(self._path)
-                _resolve(left)
+                resolve(left)
 
     # A transaction. `_lock` is held.
 
@@ -295,7 +301,7 @@ class Writer:
             if fits_here(batches):  # how long the others take says nothing about a small one on the loop
                 self._pace.took(time.monotonic() - began)
         if wait:
-            _resolve(batches)
+            resolve(batches)
         return True
 
     def _keep(self, batches: list[Batch]) -> list[Batch]:
@@ -448,57 +454,3 @@ class Writer:
         except sqlite3.Error as error:
             _log.warning("checkpoint failed, to be tried again: %s", translate(error, self._path))
             self._debt.paid(0)
-
-
-def fits_here(batches: Sequence[Batch]) -> bool:
-    """Whether a group is written in well under `SLOW` on a quick disk: 20 µs a row of a kilobyte."""
-    return len(batches) <= HERE_ROWS and sum([b.size for b in batches]) <= HERE_BYTES
-
-
-def is_refused_alone(batches: Sequence[Batch]) -> bool:
-    """A lone batch that was refused may have written already: its transaction is rolled back."""
-    return len(batches) == 1 and batches[0].error is not None
-
-
-def _split(batches: list[Batch]) -> list[list[Batch]]:
-    """Groups in order."""
-    groups: list[list[Batch]] = [[]]
-    for batch in batches:
-        if batch.alone:
-            groups += [[batch], []]
-        else:
-            groups[-1].append(batch)
-    return [g for g in groups if g]
-
-
-def _resolve(batches: Iterable[Batch]) -> None:
-    """Tell the callers, with one wake-up a loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Batch]] = {}
-    for batch in batches:
-        if batch.future is not None:
-            by_loop.setdefault(batch.future.get_loop(), []).append(batch)
-    for loop, own in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(settle, own)
-        except RuntimeError:  # the loop is closed: its callers are gone, what they wrote is written
-            continue
-
-
-def settle(batches: Iterable[Batch]) -> None:
-    """Give the callers their results; on the loop that they wait on."""
-    for batch in batches:
-        if batch.timer is not None:
-            batch.timer.cancel()
-        if batch.future is None or batch.future.done():  # cancelled while it waited
-            continue
-        if batch.error is not None:
-            batch.future.set_exception(batch.error)
-        else:
-            batch.future.set_result(batch.results)
-
-
-def outcome(batch: Batch) -> list[Written]:
-    """The results, or the error raised."""
-    if batch.error is not None:
-        raise batch.error
-    return batch.results
