@@ -1,12 +1,13 @@
 """Slack misbehaving on purpose."""
 
+import asyncio
 import time
 
 import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from support.local_slack import EventApp, LocalSlack, SimError, eventually
+from support.local_slack import EventApp, LocalSlack, SimError, eventually, eventually_now
 
 pytestmark = pytest.mark.service
 
@@ -52,8 +53,9 @@ def test_an_answer_that_never_comes_may_hide_a_call_that_took_effect(slack: Loca
     client = WebClient(token="xoxb-local-1", base_url=slack.api_url, timeout=1)
     with pytest.raises(TimeoutError):
         client.chat_postMessage(channel=CHANNEL, text="x")
+    eventually_now(lambda: slack.calls("chat.postMessage"))  # it has come, and is held
     assert len(slack.messages()) == int(apply)
-    assert client.chat_postMessage(channel=CHANNEL, text="y")["ok"]
+    assert post(slack, "y")["ok"] is True
 
 
 def test_a_delayed_call_takes_effect_late(slack: LocalSlack) -> None:
@@ -117,6 +119,22 @@ async def test_a_delayed_event_comes_late(slack: LocalSlack, app: EventApp) -> N
     slack.say("plain")
     await eventually(lambda: app.received)
     assert time.monotonic() - started >= 0.3
+
+
+async def test_deliver_twice_sends_the_newest_message_though_an_older_one_was_taken_last(
+    slack: LocalSlack, app: EventApp
+) -> None:
+    released = asyncio.Event()
+    app.answers = [released]
+    slack.say("one")
+    await eventually(lambda: app.received)
+    newest = slack.say("two")
+    await eventually(slack.deliveries)
+    released.set()
+    await eventually(lambda: len(slack.deliveries()) == 2)
+    assert slack.duplicate()["deliveries"] == 1
+    await eventually(lambda: len(app.received) == 3)
+    assert app.received[-1].event["ts"] == newest
 
 
 async def test_deliver_twice_sends_the_events_of_the_newest_or_of_a_named_message_again(

@@ -31,6 +31,8 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 PATIENCE = 20.0
+# For tests that are not about the seconds that Slack gives an app and a trigger: on a busy machine 3 s may be over.
+UNHURRIED = {"ack_seconds": PATIENCE, "trigger_seconds": PATIENCE}
 
 
 class SimError(Exception):
@@ -155,16 +157,29 @@ def eventually_now(look: Callable[[], T], patience: float = PATIENCE) -> T:
     return asyncio.run(eventually(look, patience))
 
 
+class Clock:
+    """A clock that stands until it is moved: what takes hours is then over at once, and nothing is over by chance."""
+
+    def __init__(self) -> None:
+        self.now = float(int(time.time()))  # so that whole seconds add up exactly
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class _Thread(threading.Thread):
     """One server in one thread with a loop of its own."""
 
-    def __init__(self, config: EmulatorConfig) -> None:
+    def __init__(self, config: EmulatorConfig, clock: Callable[[], float]) -> None:
         super().__init__(name="local-slack", daemon=True)
         self._sock = listen(config)
         self._ready = threading.Event()
         self._failure: StateroomError | None = None
         self.url = address(self._sock)
-        self._server = Server(create_app(config), self._ready.set)
+        self._server = Server(create_app(config, clock), self._ready.set)
 
     def run(self) -> None:
         try:
@@ -192,9 +207,9 @@ class _Thread(threading.Thread):
 
 
 @contextlib.contextmanager
-def local_slack(**config: Any) -> Iterator[LocalSlack]:
-    """A local Slack in a thread of this process; `config` are EmulatorConfig's fields."""
-    thread = _Thread(EmulatorConfig(**config))
+def local_slack(*, clock: Callable[[], float] = time.time, **config: Any) -> Iterator[LocalSlack]:
+    """A local Slack in a thread of this process; `config` are EmulatorConfig's fields, `clock` gives Unix seconds."""
+    thread = _Thread(EmulatorConfig(**config), clock)
     thread.begin()
     try:
         yield LocalSlack(thread.url)
@@ -265,13 +280,13 @@ class Received:
 
 
 class EventApp:
-    """An app over plain sockets that notes what it gets and answers as it is told: a status (with `body`), or `None`
-    for silence.
+    """An app over plain sockets that notes what it gets and answers as it is told: a status (with `body`), `None` for
+    silence, or an event to wait for before it answers 200.
     """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.answers: list[int | None] = []
+        self.answers: list[int | asyncio.Event | None] = []
         self.headers: dict[str, str] = {}
         self.body = b""
         self.paths: list[str] = []
@@ -320,6 +335,9 @@ class EventApp:
         status = self.answers.pop(0) if self.answers else 200
         if status is None:
             await asyncio.Event().wait()
+        if isinstance(status, asyncio.Event):
+            await status.wait()
+            status = 200
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         length = f"Content-Length: {len(self.body)}\r\n"
         writer.write(f"HTTP/1.1 {status} Told\r\n{length}{more}Connection: close\r\n\r\n".encode() + self.body)

@@ -313,12 +313,18 @@ class Workspace:
 
     def deliver_again(self, channel: str | None, ts: str | None) -> int:
         """Send a taken message's events once more, as Slack's redelivery does. Returns how many events."""
-        for (team, room, sent_ts), taken in reversed(self._delivered.items()):
-            message = self.world.rooms[team, room].messages.get(sent_ts)
-            by_person = message is not None and message.bot_id is None
-            if by_person if ts is None else (room, sent_ts) == (channel, ts):
-                return self._send_again(taken)
-        return 0
+        chosen = [
+            place for place in self._delivered if place[1:] == (channel, ts) or (ts is None and self._said(place))
+        ]
+        # The newest by its own time: of two messages on their way at once the older may be taken last.
+        newest = max(chosen, key=lambda place: place[2], default=None)
+        return 0 if newest is None else self._send_again(self._delivered[newest])
+
+    def _said(self, place: tuple[str, str, str]) -> bool:
+        """Whether a person said it, and it is still there."""
+        team, channel, ts = place
+        message = self.world.rooms[team, channel].messages.get(ts)
+        return message is not None and message.bot_id is None
 
     def _send_again(self, taken: list[Pending]) -> int:
         copies = [
