@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from support.local_slack import EventApp, LocalSlack, local_slack
+from support.local_slack import UNHURRIED, EventApp, LocalSlack, local_slack
 
 
 @pytest.fixture
 def slack() -> Iterator[LocalSlack]:
-    with local_slack(time_scale=0.01) as running:
+    """Retries come after a hundredth of Slack's time; a stream may idle for as long as ever."""
+    with local_slack(time_scale=0.01, stream_idle_seconds=30_000, **UNHURRIED) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from stateroom.emulator.config import SEED_APP, SEED_CHANNEL, SEED_DM, SEED_SECRET, SEED_TOKEN
 from support.bolt_http import served, served_async
-from support.local_slack import LocalSlack, eventually, eventually_now, local_slack
+from support.local_slack import UNHURRIED, LocalSlack, eventually, eventually_now, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -44,7 +44,7 @@ PANE = manifest(assistant_view={"assistant_description": "It helps", "suggested_
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
-    with local_slack() as running:
+    with local_slack(**UNHURRIED) as running:
         yield running
 
 

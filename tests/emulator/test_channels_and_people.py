@@ -8,7 +8,15 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from support.local_slack import EventApp, LocalSlack, eventually, eventually_now, local_slack, local_slack_process
+from support.local_slack import (
+    Clock,
+    EventApp,
+    LocalSlack,
+    eventually,
+    eventually_now,
+    local_slack,
+    local_slack_process,
+)
 
 pytestmark = pytest.mark.service
 
@@ -109,10 +117,15 @@ def test_a_permalink_leads_to_its_message_on_the_page(client: WebClient, shared:
     assert client.reactions_get(channel=CHANNEL, timestamp=root)["message"]["reactions"][0]["name"] == "eyes"
 
 
-def test_a_scheduled_message_is_posted_at_its_time_and_not_if_it_is_deleted(
-    client: WebClient, shared: LocalSlack
-) -> None:
-    soon = int(time.time()) + 1
+def test_a_scheduled_message_is_posted_at_its_time_and_not_if_it_is_deleted() -> None:
+    clock = Clock()
+    with local_slack(clock=clock) as slack:
+        schedule_two(slack, clock)
+
+
+def schedule_two(slack: LocalSlack, clock: Clock) -> None:
+    client = WebClient(token="xoxb-local-1", base_url=slack.api_url)
+    soon = int(clock()) + 10
     made = client.chat_scheduleMessage(channel=DM, post_at=soon, text="now")
     gone = client.chat_scheduleMessage(channel=DM, post_at=soon, text="never")["scheduled_message_id"]
     listed = client.chat_scheduledMessages_list(channel=DM)["scheduled_messages"]
@@ -123,7 +136,10 @@ def test_a_scheduled_message_is_posted_at_its_time_and_not_if_it_is_deleted(
     )
     assert error(client.chat_scheduleMessage, channel=DM, post_at=1, text="x") == "time_in_past"
     assert error(client.chat_scheduleMessage, channel=DM, post_at=soon + 121 * 86_400, text="x") == "time_too_far"
-    eventually_now(lambda: [one["text"] for one in shared.messages(DM)] == ["now"])
+    clock.forward(9)  # to a moment less than a second before it
+    assert slack.messages(DM) == []
+    clock.forward(1)
+    eventually_now(lambda: [one["text"] for one in slack.messages(DM)] == ["now"])
     assert client.chat_scheduledMessages_list()["scheduled_messages"] == []
 
 
@@ -137,7 +153,11 @@ def test_thirty_messages_in_five_minutes_of_a_channel_are_enough(client: WebClie
 def test_a_scheduled_message_outlives_a_kill_9(tmp_path: Path) -> None:
     state = f"sqlite:///{tmp_path / 'slack.db'}"
     with local_slack_process(state=state) as first:
-        first.slack.call("chat.scheduleMessage", channel=DM, post_at=int(time.time()) + 2, text="kept")
+        made = first.slack.call("chat.scheduleMessage", channel=DM, post_at=int(time.time()) + 600, text="kept")
+        assert made["ok"], made
         first.kill()
-    with local_slack_process(state=state) as second:
-        eventually_now(lambda: [one["text"] for one in second.slack.messages(DM)] == ["kept"])
+    clock = Clock()
+    with local_slack(state=state, clock=clock) as second:
+        assert second.messages(DM) == []
+        clock.forward(600)
+        eventually_now(lambda: [one["text"] for one in second.messages(DM)] == ["kept"])

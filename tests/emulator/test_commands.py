@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
-from support.local_slack import EventApp, Json, LocalSlack, local_slack
+from support.local_slack import UNHURRIED, EventApp, Json, LocalSlack, local_slack
 from support.sockets import Socket
 
 pytestmark = pytest.mark.service
@@ -109,8 +109,13 @@ async def test_an_app_that_does_not_answer_is_told_to_the_person_by_slackbot() -
     with local_slack(ack_seconds=0.2) as slack:
         async with EventApp() as app:
             slack.register(app.url, manifest=MANIFEST)
-            app.answers = [None, 500]
-            silent, broken = await command(slack, "/deploy"), await command(slack, "/deploy")
+            app.answers = [None]
+            silent = await command(slack, "/deploy")
+    with local_slack(**UNHURRIED) as slack:
+        async with EventApp() as app:
+            slack.register(app.url, manifest=MANIFEST)
+            app.answers = [500]
+            broken = await command(slack, "/deploy")
         offline = await command(slack, "/deploy")
     errors = [(one["error"], one["delivered"]["status"]) for one in (silent, broken, offline)]
     assert errors == [("no_ack", None), ("http_error", 500), ("app_offline", None)]
@@ -124,10 +129,11 @@ async def test_a_fault_makes_an_app_that_answered_look_silent(slack: LocalSlack,
 
 
 async def test_slackbot_names_the_errors_as_slack_does() -> None:
-    with local_slack(ack_seconds=0.2) as slack:
+    with local_slack(**UNHURRIED) as slack:
         async with EventApp() as app:
             slack.register(app.url, manifest=MANIFEST)
-            app.answers = [None, 500]
+            slack.fault("drop_ack", event="command")
+            app.answers = [200, 500]
             await command(slack, "/deploy")
             await command(slack, "/deploy", user=GRACE)
             assert notices(slack) == [

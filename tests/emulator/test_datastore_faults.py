@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from stateroom.emulator.config import SEED_TOKEN
 from stateroom.emulator.tiers import TIER_3, TIER_4, Allowances
 from support.datastores import ARGS, METHODS, AppStore, Json, ids, manifest, register
-from support.local_slack import LocalSlack, SlackProcess, eventually_now, local_slack, local_slack_process
+from support.local_slack import Clock, LocalSlack, SlackProcess, eventually_now, local_slack, local_slack_process
 
 pytestmark = pytest.mark.service
 
@@ -43,14 +43,17 @@ def test_an_expired_item_is_read_found_and_counted_until_it_is_swept(store: AppS
 
 
 def test_an_expired_item_goes_by_itself_after_slacks_lag_times_the_scale() -> None:
-    with local_slack(time_scale=1e-5) as slack:  # 48 h are 1.7 s
-        store = register(slack)
-        now = time.time()
-        store.ok("put", item={"key": "a", "expires": int(now)})
-        store.ok("put", item={"key": "b", "expires": int(now) + 3600})
+    clock = Clock()
+    with local_slack(time_scale=0.01, clock=clock) as slack:  # 48 h are 1,728 s
+        store, now = register(slack), int(clock())
+        store.ok("put", item={"key": "a", "expires": now})
+        store.ok("put", item={"key": "b", "expires": now + 3600})
+        clock.forward(1727)
+        store.ok("put", item={"key": "swept", "expires": now - 1})
+        eventually_now(lambda: store.get("swept") == {})
         assert store.get("a") != {}
+        clock.forward(1)
         eventually_now(lambda: store.get("a") == {})
-        assert time.time() - int(now) >= 1.728
         assert store.get("b") != {}
 
 
@@ -131,6 +134,7 @@ def test_an_answer_that_never_comes_may_hide_a_put_that_took_effect(store: AppSt
     client = WebClient(token=store.token, base_url=store.slack.api_url, timeout=1)
     with pytest.raises(TimeoutError):
         client.api_call("apps.datastore.put", json={"datastore": "tickets", "item": {"key": "a"}})
+    eventually_now(lambda: store.slack.calls("apps.datastore.put"))  # it has come, and is held
     assert store.get("a") == ({"key": "a"} if apply else {})
 
 

@@ -21,6 +21,7 @@ from stateroom.emulator.journal import Batch, NoJournal, Scribe
 from stateroom.emulator.server import listen
 from stateroom.model.errors import StateroomError, StoreUnavailable, WrongUse
 from support.local_slack import (
+    PATIENCE,
     EventApp,
     LocalSlack,
     SimError,
@@ -32,6 +33,7 @@ from support.local_slack import (
 pytestmark = pytest.mark.service
 
 CHANNEL, DM, ADA = "C00000001", "D00000001", "U00000001"
+NOBODY = "http://127.0.0.1:9/slack/events"  # nothing listens there
 
 
 def denied(slack: LocalSlack, path: str, body: object) -> tuple[int, str]:
@@ -45,7 +47,7 @@ class Stream:
 
     def __init__(self, slack: LocalSlack, after: int) -> None:
         parts = urlsplit(slack.url)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
         self._connection.request("GET", f"/_sim/stream?after={after}")
         self._response = self._connection.getresponse()
         assert self._response.headers["content-type"].startswith("text/event-stream")
@@ -200,16 +202,14 @@ def test_crash_kills_the_process_in_the_pid_file(tmp_path: Path) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         pid_file.write_text(str(child.pid))
         assert slack.sim("POST", "crash", {})["pid"] == child.pid
-        assert child.wait(10) == -9
+        assert child.wait(PATIENCE) == -9
         pid_file.write_text(str(os.getpid()))
         assert denied(slack, "crash", {}) == (409, "no_bot_process")
 
 
 async def test_a_kill_9_loses_no_message_and_undelivered_events_come_after_the_restart(tmp_path: Path) -> None:
     state = f"sqlite:///{tmp_path / 'slack.db'}"
-    async with EventApp() as app:
-        url = app.url
-    with local_slack_process(state=state, event_url=url, time_scale=0.0001) as first:
+    with local_slack_process(state=state, event_url=NOBODY, time_scale=0.0001) as first:
         said = [first.slack.say(f"@stateroom {number}") for number in range(20)]
         answer = first.slack.call("chat.postMessage", channel=CHANNEL, thread_ts=said[0], text="answer")["ts"]
         # Retries have run out for the first message, and are still to come for others: both are kept.
@@ -220,6 +220,8 @@ async def test_a_kill_9_loses_no_message_and_undelivered_events_come_after_the_r
             await eventually(lambda: len(app.received) == 41)
             assert [one["ts"] for one in second.slack.messages()] == sorted([*said, answer])
             assert {event["ts"] for event in app.events("app_mention")} == set(said)
+            # Every answer is noted; the look at the counts waits until the notes are in the journal.
+            await eventually(lambda: second.slack.sim("GET", "pending")["pending"] == [])
             await eventually(lambda: second.slack.stats()["acknowledged"] == 20)
             assert second.slack.stats()["answered"] == 1
             assert second.slack.say("next") > answer
@@ -330,9 +332,7 @@ class FailingJournal(NoJournal):
 
 
 async def test_an_event_that_ran_out_of_retries_comes_once_its_app_answers_again(tmp_path: Path) -> None:
-    async with EventApp() as app:
-        url = app.url
-    with local_slack(state=f"sqlite:///{tmp_path / 'slack.db'}", event_url=url, time_scale=0.0001) as slack:
+    with local_slack(state=f"sqlite:///{tmp_path / 'slack.db'}", event_url=NOBODY, time_scale=0.0001) as slack:
         ts = slack.say("early")
         await eventually(lambda: len(slack.deliveries()) == 4)
         async with EventApp() as app:
@@ -409,10 +409,12 @@ async def test_starting_over_leaves_only_the_seeds(tmp_path: Path) -> None:
 async def test_what_no_app_has_taken_is_on_its_way(slack: LocalSlack) -> None:
     async with EventApp() as app:
         slack.register(app.url)
-        app.answers = [500, 500]
+        released = asyncio.Event()
+        app.answers = [500, 500, released]
         ts = slack.say("hello")
         (one,) = await eventually(lambda: [one for one in slack.sim("GET", "pending")["pending"] if one["sent"] == 2])
         assert (one["ts"], one["type"], one["reason"], one["parked"]) == (ts, "message", "http_error", False)
         assert "body" not in one
+        released.set()
         await eventually(lambda: slack.sim("GET", "pending")["pending"] == [])
         assert slack.deliveries()[-1]["status"] == 200

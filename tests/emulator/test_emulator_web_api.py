@@ -1,6 +1,5 @@
 """The Web API as Slack's own Python clients see it."""
 
-import time
 from urllib.parse import urlencode
 
 import pytest
@@ -8,7 +7,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from support.local_slack import LocalSlack, local_slack
+from support.local_slack import Clock, LocalSlack, eventually_now, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -170,9 +169,7 @@ def test_an_idle_stream_expires_and_can_then_be_updated() -> None:
     with local_slack(stream_idle_seconds=0.2) as slack:
         ts = slack.say("hi", channel=DM)
         stream = {"channel": DM, "ts": slack.call("chat.startStream", channel=DM, thread_ts=ts)["ts"]}
-        ends = time.monotonic() + 5
-        while slack.messages(DM)[-1]["streaming"]:
-            assert time.monotonic() < ends
+        eventually_now(lambda: not slack.messages(DM)[-1]["streaming"])
         assert refused(slack, "chat.appendStream", **stream, markdown_text="x") == "message_not_in_streaming_state"
         assert slack.call("chat.update", **stream, text="whole")["ok"] is True
 
@@ -186,7 +183,12 @@ async def test_slacks_stream_helper_streams(slack: LocalSlack) -> None:
     assert slack.replies(ts)[0]["text"] == "x" * 300 + "y"
 
 
-def test_a_status_line_goes_with_the_apps_next_message_in_that_thread(slack: LocalSlack) -> None:
+def test_a_status_line_goes_with_the_apps_next_message_in_that_thread() -> None:
+    with local_slack() as slack:
+        status_lines(slack)
+
+
+def status_lines(slack: LocalSlack) -> None:
     first, second = slack.say("one"), slack.say("two")
     for ts in (first, second):
         assert slack.call("assistant.threads.setStatus", channel_id=CHANNEL, thread_ts=ts, status="thinks")["ok"]
@@ -200,11 +202,14 @@ def test_a_status_line_goes_with_the_apps_next_message_in_that_thread(slack: Loc
 
 
 def test_a_status_line_goes_after_two_minutes() -> None:
-    with local_slack(time_scale=0.002) as slack:
+    clock = Clock()
+    with local_slack(clock=clock) as slack:
         slack.call("assistant.threads.setStatus", channel_id=CHANNEL, thread_ts=slack.say("one"), status="thinks")
-        ends = time.monotonic() + 5
-        while slack.state()["statuses"]:
-            assert time.monotonic() < ends
+        clock.forward(119)
+        assert len(slack.messages()) == 1  # which lets go what is over
+        assert [one["status"] for one in slack.state()["statuses"]] == ["thinks"]
+        clock.forward(1)
+        eventually_now(lambda: slack.state()["statuses"] == [])
 
 
 def test_titles_and_prompts_are_checked(client: WebClient, slack: LocalSlack) -> None:
@@ -223,7 +228,8 @@ def test_an_ephemeral_message_is_seen_by_one_person_and_by_no_app(client: WebCli
 
 
 def test_rate_tiers_answer_429_with_whole_seconds_and_refill() -> None:
-    with local_slack(tiers=True) as slack:
+    clock = Clock()
+    with local_slack(tiers=True, clock=clock) as slack:
         client = WebClient(token="xoxb-local-1", base_url=slack.api_url)
         for _ in range(20):
             client.users_list()
@@ -231,7 +237,9 @@ def test_rate_tiers_answer_429_with_whole_seconds_and_refill() -> None:
             client.users_list()
         assert caught.value.response.status_code == 429
         assert caught.value.response["error"] == "ratelimited"
-        assert caught.value.response.headers["Retry-After"].isdecimal()
+        assert caught.value.response.headers["Retry-After"] == "3"
+        clock.forward(3)
+        assert client.users_list()["ok"]
         for _ in range(7):
             answer = slack.call("chat.postMessage", channel=CHANNEL, text="x")
         assert answer["error"] == "rate_limited"

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from stateroom.emulator import files
 from stateroom.emulator.config import SEED_CHANNEL, SEED_DM, SEED_TOKEN
-from support.local_slack import EventApp, LocalSlack, eventually, local_slack
+from support.local_slack import PATIENCE, UNHURRIED, EventApp, LocalSlack, eventually, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -22,7 +22,7 @@ PICTURE = bytes(range(256)) * 1200  # two pieces, every byte
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
-    with local_slack() as running:
+    with local_slack(**UNHURRIED) as running:
         yield running
 
 
@@ -34,7 +34,7 @@ def client(slack: LocalSlack) -> WebClient:
 def fetched(slack: LocalSlack, url: str, token: str | None = SEED_TOKEN) -> tuple[int, bytes, Json]:
     """A file as an app downloads it."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         connection.request("GET", parts.path, headers=headers)
@@ -72,7 +72,8 @@ async def test_an_app_uploads_and_the_message_carries_the_file(slack: LocalSlack
         )
         plan, notes = answer["files"]
         (message,) = slack.replies(parent)
-        await eventually(lambda: len(app.events("file_shared")) == 2)
+        await eventually(lambda: len(app.events("file_shared")) == len(app.events("file_created")) == 2)
+        said = await eventually(lambda: [one for one in app.events("message") if one.get("subtype") == "file_share"])
     assert (message["text"], message["subtype"], message["thread_ts"]) == ("here", "file_share", parent)
     assert [one["id"] for one in message["files"]] == [plan["id"], notes["id"]]
     assert (plan["title"], plan["mimetype"], plan["filetype"], plan["size"]) == (
@@ -84,7 +85,6 @@ async def test_an_app_uploads_and_the_message_carries_the_file(slack: LocalSlack
     assert plan["alt_txt"] == "A plan"
     assert plan["shares"]["public"][SEED_CHANNEL][0]["thread_ts"] == parent
     assert (notes["pretty_type"], notes["channels"]) == ("Plain Text", [SEED_CHANNEL])
-    said = [one for one in app.events("message") if one.get("subtype") == "file_share"]
     assert said[0]["files"][0]["url_private"].startswith(f"{slack.url}/files-pri/T00000001-{plan['id']}/")
     shared = {one["file_id"]: one for one in app.events("file_shared")}
     assert shared[plan["id"]]["channel_id"] == SEED_CHANNEL

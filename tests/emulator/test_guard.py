@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from stateroom.emulator.config import SEED_TOKEN
 from stateroom.emulator.server import ROUTES
-from support.local_slack import LocalSlack, local_slack
+from support.local_slack import UNHURRIED, LocalSlack, local_slack
 from support.sockets import open_url
 
 pytestmark = pytest.mark.service
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.service
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[LocalSlack]:
-    with local_slack(time_scale=0.01) as slack:
+    with local_slack(time_scale=0.01, **UNHURRIED) as slack:
         yield slack
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.bolt_apps import button, field, modal, plain
-from support.local_slack import EventApp, Json, LocalSlack, eventually
+from support.local_slack import PATIENCE, EventApp, Json, LocalSlack, eventually
 from support.sockets import Socket
 
 pytestmark = pytest.mark.service
@@ -30,7 +30,7 @@ class News:
     def __init__(self, slack: LocalSlack) -> None:
         parts = urlsplit(slack.url)
         after = slack.state()["cursor"]
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
         self._connection.request("GET", f"/_sim/stream?after={after}")
         self._response = self._connection.getresponse()
 

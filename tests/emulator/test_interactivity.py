@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.bolt_apps import KINDS, Heard, bolt_app
-from support.local_slack import Json, LocalSlack, eventually_now, local_slack
+from support.local_slack import UNHURRIED, Json, LocalSlack, eventually_now, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -14,7 +14,7 @@ APP, CHANNEL, DM, ADA, GRACE = "A00000001", "C00000001", "D00000001", "U00000001
 
 @pytest.fixture(scope="module", params=KINDS)
 def bolt(request: pytest.FixtureRequest) -> Iterator[tuple[LocalSlack, Heard]]:
-    with local_slack(time_scale=0.01) as slack, bolt_app(slack, request.param) as heard:
+    with local_slack(time_scale=0.01, **UNHURRIED) as slack, bolt_app(slack, request.param) as heard:
         yield slack, heard
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from stateroom.emulator.config import SEED_APP, SEED_CLIENT_ID, SEED_CLIENT_SECRET, SEED_SECRET
 from support.bolt_http import served, served_async
 from support.installing import press
-from support.local_slack import LocalSlack, eventually_now
+from support.local_slack import PATIENCE, UNHURRIED, LocalSlack, eventually_now, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -27,10 +28,17 @@ Json = dict[str, Any]
 SCOPES = ["app_mentions:read", "chat:write"]
 
 
+@pytest.fixture
+def slack() -> Iterator[LocalSlack]:
+    """In Slack's own time: a code is good for ten minutes."""
+    with local_slack(**UNHURRIED) as running:
+        yield running
+
+
 def get(url: str, cookie: str = "") -> tuple[int, str, str, str]:
     """As a browser goes somewhere: `(status, location, cookie, text)`."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}", headers={"Cookie": cookie} if cookie else {})
         response = connection.getresponse()

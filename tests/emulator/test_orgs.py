@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 
 from stateroom.emulator.config import SEED_APP
 from support.installing import app_manifest, authorize_path, installed, press
-from support.local_slack import EventApp, LocalSlack, eventually, local_slack
+from support.local_slack import UNHURRIED, EventApp, LocalSlack, eventually, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -21,7 +21,7 @@ TEAMS = ("T0000ORG1", "T0000ORG2")
 @pytest.fixture(scope="module")
 def slack() -> Iterator[LocalSlack]:
     """An organisation of two teams beside the seeded one."""
-    with local_slack() as running:
+    with local_slack(**UNHURRIED) as running:
         running.register("http://127.0.0.1:9/", manifest=app_manifest(org_deploy_enabled=True))
         for team in TEAMS:
             running.add_team(team, install=False, enterprise_id=ORG)
@@ -92,7 +92,7 @@ def test_an_install_in_one_team_of_an_organisation_names_it(slack: LocalSlack) -
 
 
 async def test_its_events_name_the_organisation_and_its_end_is_told_once() -> None:
-    with local_slack() as slack:
+    with local_slack(**UNHURRIED) as slack:
         async with EventApp() as app:
             slack.register(app.url, manifest=app_manifest())
             for team in TEAMS:

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from support.bolt_apps import MANIFEST, button, field, modal, plain
-from support.local_slack import Json, LocalSlack, SimError, eventually, local_slack, local_slack_process
+from support.local_slack import UNHURRIED, Json, LocalSlack, SimError, eventually, local_slack, local_slack_process
 from support.sockets import Socket, open_url
 
 pytestmark = pytest.mark.service
@@ -27,7 +27,7 @@ VIEW = modal("form", [field("name", initial_value="ada")])
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[LocalSlack]:
-    with local_slack(time_scale=0.05) as slack:
+    with local_slack(time_scale=0.05, **UNHURRIED) as slack:
         slack.sim("POST", "apps", {"app_id": APP, "manifest": MANIFEST})
         yield slack
 
@@ -91,7 +91,7 @@ ANSWERS: list[Json] = [
 @pytest.mark.parametrize("answer", ANSWERS, ids=["update", "push", "errors", "nothing"])
 async def test_what_an_app_answers_for_a_modal_that_was_closed_changes_nothing(answer: Json, tmp_path: Path) -> None:
     state = f"sqlite:///{tmp_path}/slack.db"
-    with local_slack(state=state) as slack:
+    with local_slack(state=state, **UNHURRIED) as slack:
         slack.sim("POST", "apps", {"app_id": APP, "manifest": MANIFEST})
         async with Socket(slack) as socket:
             view_id = await opened(slack, socket, {**VIEW, "notify_on_close": False})
@@ -125,7 +125,7 @@ async def test_a_large_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
     server = web.Application()
     server.router.add_post("/", take)
     async with hosted(server) as url:
-        with local_slack(event_url=url) as slack:
+        with local_slack(event_url=url, **UNHURRIED) as slack:
             slack.sim("POST", "apps", {"app_id": APP, "manifest": MANIFEST})
             await slack.begin("shortcut", callback_id="start")
             view_id = slack.call("views.open", trigger_id=given[0]["trigger_id"], view=VIEW)["view"]["id"]
@@ -217,7 +217,7 @@ def test_of_many_exchanges_with_one_code_or_refresh_token_one_wins(slack: LocalS
 
 
 async def test_the_sockets_of_an_app_end_when_it_is_installed_nowhere_any_more() -> None:
-    with local_slack(time_scale=0.05) as slack:
+    with local_slack(time_scale=0.05, **UNHURRIED) as slack:
         events = ["app_uninstalled", "tokens_revoked"]
         gone = {"settings": {"event_subscriptions": {"bot_events": events}, "socket_mode_enabled": True}}
         slack.sim("POST", "apps", {"app_id": APP, "manifest": gone})
@@ -234,7 +234,7 @@ async def test_the_sockets_of_an_app_end_when_it_is_installed_nowhere_any_more()
 
 
 async def test_the_sockets_of_an_app_stay_while_another_team_has_it() -> None:
-    with local_slack(time_scale=0.05) as slack:
+    with local_slack(time_scale=0.05, **UNHURRIED) as slack:
         slack.add_team("T0000MORE")
         slack.sim("POST", f"apps/{APP}/install", {"team": "T0000MORE"})
         async with Socket(slack) as socket:

@@ -8,7 +8,7 @@ import pytest
 from slack_sdk.webhook import WebhookClient
 
 from support.bolt_apps import button
-from support.local_slack import EventApp, Json, LocalSlack, eventually, local_slack
+from support.local_slack import PATIENCE, EventApp, Json, LocalSlack, eventually, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -57,7 +57,7 @@ async def test_after_its_time_it_is_expired() -> None:
             async def over() -> bool:
                 return (await send(url, text=""))[0] == 404  # says nothing, so it uses nothing up
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while not await over():
                     await asyncio.sleep(0.02)
             assert json.loads((await send(url, text="late"))[1])["error"] == "expired_url"

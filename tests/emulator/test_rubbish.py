@@ -12,7 +12,7 @@ import pytest
 
 from stateroom.emulator.config import SEED_APP, SEED_CLIENT_ID, SEED_CLIENT_SECRET, SEED_TOKEN
 from support.bolt_apps import MANIFEST, button, field, modal
-from support.local_slack import Json, LocalSlack, local_slack
+from support.local_slack import UNHURRIED, Json, LocalSlack, local_slack
 from support.sockets import Socket
 
 pytestmark = pytest.mark.service
@@ -24,7 +24,7 @@ DEEP = "[" * 5_000 + "]" * 5_000
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[LocalSlack]:
-    with local_slack(time_scale=0.01) as slack:
+    with local_slack(time_scale=0.01, **UNHURRIED) as slack:
         yield slack
 
 

@@ -16,7 +16,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.socket_mode.websockets import SocketModeClient as WebsocketsSocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
-from support.local_slack import EventApp, Json, LocalSlack, eventually, local_slack
+from support.local_slack import PATIENCE, EventApp, Json, LocalSlack, eventually, local_slack
 from support.sockets import APP_TOKEN, Socket, open_url
 
 pytestmark = pytest.mark.service
@@ -195,8 +195,8 @@ def last_status(slack: LocalSlack) -> dict[str, int | None]:
 
 @pytest.fixture
 def quick() -> Iterator[LocalSlack]:
-    """Gives up on an acknowledgement after 0.5 s: a client that changes sockets may drop what it had not read yet."""
-    with local_slack(ack_seconds=0.5, time_scale=0.01) as running:
+    """Gives up on an acknowledgement after 2 s: a client that changes sockets may drop what it had not read yet."""
+    with local_slack(ack_seconds=2.0, time_scale=0.02) as running:
         yield running
 
 
@@ -209,8 +209,8 @@ async def say_while_refreshing(slack: LocalSlack, heard: Heard) -> None:
         if number % 4 == 2:
             disturb(slack, "warning" if number == 6 else "refresh_requested")
         await asyncio.sleep(0)
-    await eventually(lambda: set(heard.texts) >= set(said))
-    await eventually(lambda: set(last_status(slack).values()) == {200})
+    await eventually(lambda: set(heard.texts) >= set(said), 2 * PATIENCE)
+    await eventually(lambda: set(last_status(slack).values()) == {200}, 2 * PATIENCE)
 
 
 async def test_the_builtin_client_loses_nothing_over_refreshes(quick: LocalSlack) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from support.bolt_apps import button, field, modal, plain
-from support.local_slack import EventApp, Json, LocalSlack, eventually, local_slack, local_slack_process
+from support.local_slack import UNHURRIED, EventApp, Json, LocalSlack, eventually, local_slack, local_slack_process
 from support.sockets import Socket
 
 pytestmark = pytest.mark.service
@@ -43,7 +43,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[LocalSlack]:
-    with local_slack() as slack:
+    with local_slack(**UNHURRIED) as slack:
         slack.sim("POST", "apps", {"app_id": APP, "manifest": {**START, "settings": {"socket_mode_enabled": True}}})
         yield slack
 

@@ -1,7 +1,8 @@
 """An app for tests of the page: it notes what it is asked and answers what the test says.
 
 Rules of this file: it lives in the test's own loop, beside the browser's. `answers` goes from what came (an event's or
-a payload's type, a command's name) to a JSON answer, an HTTP status, or SILENCE; without one it is 200 and nothing.
+a payload's type, a command's name) to a JSON answer, an HTTP status, or an event that holds what comes until it is set,
+to be answered then; without one it is 200 and nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from stateroom.emulator.config import SEED_APP
 from support.local_slack import Json, LocalSlack, eventually
-
-SILENCE: Final = "silence"
 
 MANIFEST: Json = {
     "display_information": {"name": "stateroom"},
@@ -53,9 +52,8 @@ class PageApp:
     async def handle(self, request: web.Request) -> web.Response:
         body = read(await request.text(), request.content_type)
         self.bodies.append(body)
-        said = self.answers.get(kind_of(body))
-        if said == SILENCE:
-            await asyncio.sleep(8)
+        while isinstance(said := self.answers.get(kind_of(body)), asyncio.Event):
+            await said.wait()
         if isinstance(said, int):
             return web.Response(status=said)
         return web.Response() if said is None else web.json_response(said)

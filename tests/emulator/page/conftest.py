@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Error, async_playwright
 
 from support.browsing import BROWSER_ARGS, Bot, Shown, find_browser, showing
-from support.local_slack import LocalSlack, local_slack
+from support.local_slack import UNHURRIED, LocalSlack, local_slack
 
 HERE = Path(__file__).parent
 
@@ -40,7 +40,7 @@ async def browser(cannot_start: Callable[[str], NoReturn]) -> AsyncIterator[Brow
 
 @pytest.fixture
 def slack() -> Iterator[LocalSlack]:
-    with local_slack() as running:
+    with local_slack(**UNHURRIED) as running:
         yield running
 
 

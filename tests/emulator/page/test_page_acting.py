@@ -1,5 +1,6 @@
 """What people do that an app must answer: commands, presses, shortcuts, modals, Home; and what failing looks like."""
 
+import asyncio
 import re
 
 import pytest
@@ -9,8 +10,8 @@ from stateroom.emulator.config import SEED_DM, SEED_USER
 from support import kit_samples as kit
 from support.bolt_apps import bolt_app
 from support.browsing import Bot, Shown, showing
-from support.local_slack import Json, eventually, local_slack
-from support.page_app import SILENCE, PageApp, field_of, modal, page_app
+from support.local_slack import UNHURRIED, Json, eventually, local_slack
+from support.page_app import PageApp, field_of, modal, page_app
 
 pytestmark = pytest.mark.service
 
@@ -57,12 +58,12 @@ async def test_q04_an_unknown_command_is_told_with_the_next_step(shown: Shown) -
 
 
 async def test_q04_what_an_app_does_not_answer_is_told_where_it_was_done(browser: Browser) -> None:
-    with local_slack(ack_seconds=0.2) as slack:
+    with local_slack(**UNHURRIED) as slack:
         async with showing(browser, slack) as shown:
             async with page_app(slack) as app:
                 ts = Bot(slack).say("x", blocks=OPEN)
                 note, button = shown.message(ts).get_by_role("alert"), shown.body(ts).get_by_role("button", name="Open")
-                app.answers["block_actions"] = SILENCE
+                slack.fault("drop_ack", event="block_actions")
                 await button.click()
                 await expect(note).to_contain_text("did not acknowledge it within 3 seconds")
                 app.answers["block_actions"] = 500
@@ -80,14 +81,16 @@ async def test_q04_what_an_app_does_not_answer_is_told_where_it_was_done(browser
 
 
 async def test_a_button_is_busy_until_the_app_has_answered(browser: Browser) -> None:
-    with local_slack(ack_seconds=1.0) as slack:
+    with local_slack(**UNHURRIED) as slack:
         async with page_app(slack) as app, showing(browser, slack) as shown:
-            app.answers["block_actions"] = SILENCE
+            held = app.answers["block_actions"] = asyncio.Event()
             ts = Bot(slack).say("x", blocks=OPEN)
             button = shown.body(ts).get_by_role("button", name="Open")
             await button.click()
             await expect(button).to_have_attribute("aria-busy", "true")
             await button.click(force=True)
+            app.answers["block_actions"] = 500
+            held.set()
             await expect(shown.message(ts).get_by_role("alert")).to_be_visible()
             await expect(button).not_to_have_attribute("aria-busy", "true")
             assert len(app.of("block_actions")) == 1
@@ -229,7 +232,7 @@ async def test_a_real_bolt_app_is_pressed_filled_in_and_answers(shown: Shown) ->
 
 
 async def test_q13_app_home_is_published_pressed_and_says_when_there_is_none(browser: Browser) -> None:
-    with local_slack() as slack, bolt_app(slack, "async-http"):
+    with local_slack(**UNHURRIED) as slack, bolt_app(slack, "async-http"):
         async with showing(browser, slack) as shown:
             await shown.page.locator(f'[data-channel="{SEED_DM}"]').click()
             await shown.page.get_by_role("tab", name="Home").click()

@@ -1,5 +1,6 @@
 """The Durability panel and what is said where something goes wrong."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from stateroom.emulator.config import SEED_BOT_USER
 from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
-from support.local_slack import EventApp, LocalSlack, local_slack
+from support.local_slack import PATIENCE, UNHURRIED, EventApp, LocalSlack, local_slack
 
 pytestmark = pytest.mark.service
 
@@ -38,7 +39,7 @@ async def test_deliver_twice_sends_the_same_event_again(shown: Shown) -> None:
     async with EventApp() as app:
         shown.slack.register(app.url)
         shown.slack.say(ASK)
-        await expect(shown.page.locator("#strip")).to_contain_text("acknowledged 1")
+        await expect(shown.page.locator(".fold-note").last).to_have_text("2 so far")  # both are taken
         before = [one.envelope["event_id"] for one in app.received]
         await shown.page.get_by_role("button", name="Deliver twice").click()
         await expect(shown.page.locator(".panel-problems")).to_contain_text("again, with the same ids")
@@ -83,7 +84,7 @@ async def test_the_crash_button_kills_the_bot_and_the_panel_follows_its_return(
                 await expect(card).to_contain_text(f"pid {first.pid}")
                 await expect(card).to_contain_text("online")
                 await shown.page.get_by_role("button", name="Crash the bot (kill -9)").click()
-                assert first.wait(5) == -9
+                assert await asyncio.to_thread(first.wait, PATIENCE) == -9
                 await expect(shown.page.locator(".panel-problems")).to_contain_text(f"Killed process {first.pid}")
                 await expect(card).to_contain_text("restarting")
                 second = start()
@@ -169,14 +170,17 @@ async def test_traffic_is_counted_and_the_inspector_lists_it(shown: Shown) -> No
 
 
 async def test_q04_an_event_that_nobody_acknowledges_is_told_under_its_message(browser: Browser) -> None:
-    with local_slack(ack_seconds=0.2, time_scale=0.005) as slack:
+    with local_slack(time_scale=0.005, **UNHURRIED) as slack:
         async with EventApp() as app, showing(browser, slack) as shown:
-            app.answers = [None, None]
+            released = asyncio.Event()
+            app.answers = [200, 200, released]
+            slack.fault("drop_ack", event="message", count=2)
             slack.register(app.url)
             ts = slack.say("hello?")
             note = shown.message(ts).locator(".problem")
             await expect(note).to_contain_text("did not acknowledge this within 3 seconds")
             await expect(note).to_contain_text("sent again")
+            released.set()
             # The third attempt is taken: the trouble is over, and so is the note.
             await expect(note).to_have_count(0)
             assert len(app.received) == 3

@@ -91,6 +91,7 @@ async def test_a_thread_opens_from_the_keyboard_and_gives_the_focus_back(shown: 
 
 async def test_q06_every_control_is_reached_by_tab_and_shows_it(shown: Shown, bot: Bot) -> None:
     shown.slack.say("mine")
+    await expect(shown.messages).to_have_count(1)  # nothing is drawn anew while Tab goes round
     await shown.page.locator(".skip-link").focus()
     wanted = {
         "Inspector",

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from stateroom.emulator.config import SEED_APP, SEED_DM, SEED_OTHER_USER, SEED_USER
 from support import kit_samples as kit
 from support.browsing import Bot, Shown, Turns, showing, turn, turns_of
-from support.local_slack import EventApp, LocalSlack, local_slack
+from support.local_slack import UNHURRIED, EventApp, LocalSlack, local_slack
 from support.page_app import PageApp, modal, page_app
 
 pytestmark = pytest.mark.service
@@ -197,7 +197,7 @@ VIEWS = [(size, theme) for size in ("390", "1280") for theme in ("light", "dark"
 async def test_q07_modals_and_home_stand_out_from_their_ground_and_fit(browser: Browser, size: str, theme: str) -> None:
     width, height = SIZES[size]
     options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
-    with local_slack() as slack:
+    with local_slack(**UNHURRIED) as slack:
         async with page_app(slack) as app, showing(browser, slack, **options) as shown:
             await modal_looks(shown, app, f"{size}-{theme}")
             await home_looks(shown, app, f"{size}-{theme}")
