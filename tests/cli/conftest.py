@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Start = Callable[..., "Command"]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Command:
@@ -44,7 +44,7 @@ class Command:
             readable, _, _ = select.select([self.process.stdout], [], [], max(0.0, ends - time.monotonic()))
             assert readable, f"no line within {seconds} s; stderr: {self.errors}"
             more = os.read(self.process.stdout.fileno(), 65536)
-            assert more, f"ended with {self.process.wait(1)}; stderr: {self.errors}"
+            assert more, f"ended with {self.process.wait(DEADLINE)}; stderr: {self.errors}"
             self._read += more
         line, _, self._read = self._read.partition(b"\n")
         return line.decode()
@@ -59,7 +59,7 @@ class Command:
         """Send a signal; exit code, seconds it took, and what was still on stdout."""
         began = time.monotonic()
         self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=15)
+        rest, _ = self.process.communicate(timeout=DEADLINE)
         return self.process.returncode, time.monotonic() - began, (self._read + rest).decode()
 
 

@@ -64,7 +64,7 @@ class Command:
         """Pass a signal on to the app and all that it started; the second time it is killed."""
         if self._process is not None and self._process.returncode is None:
             self._send(signal.SIGKILL if self._asked.is_set() else number)
-            asyncio.get_running_loop().call_later(PATIENCE, self._kill)
+        asyncio.get_running_loop().call_later(PATIENCE, self._kill)
         self._signal = number
         self._asked.set()
 
@@ -82,6 +82,8 @@ class Command:
             )
         except OSError as error:
             raise WrongUse(f"{self._words[0]} cannot be started ({error.strerror}); name a program after --") from None
+        if self._signal is not None:
+            self._send(self._signal)  # it came while the app was being started
         try:
             return await self._process.wait()
         finally:
