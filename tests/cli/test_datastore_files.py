@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from cli.conftest import eventually
 from stateroom.cli import main
+from support.dying import COMMITS, READS, dying, place_of
 
 pytestmark = pytest.mark.service  # each command opens a file anew
 
@@ -68,21 +69,12 @@ def rss_of(*args: str) -> int:
     return usage.ru_maxrss * 1024
 
 
-def place_of(state: Path) -> int:
-    """How far a state file says the work is."""
-    try:
-        return int(json.loads(state.read_bytes())["place"])
-    except FileNotFoundError:
-        return -1
-
-
-def kill_when_further(process: subprocess.Popen[bytes], state: Path, than: int) -> int:
-    """SIGKILL once the state says more than `than`; how far it says it is. The process must still be at work."""
-    os.setpriority(os.PRIO_PROCESS, process.pid, 15)  # it must not run ahead of who watches it
-    eventually(lambda: place_of(state) > than or process.poll() is not None, "the work goes on")
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
+def killed_when_further(state: Path, than: int, *args: str, moment: int = 5) -> int:
+    """A command that is killed `moment` statements after its state says more than `than`; how far it says it is."""
+    statements = COMMITS if args[0] == "import" else READS
+    command = dying(moment, "datastore", *args, statements=statements, state=state, than=than)
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL, "it was done before it was killed"
+    assert place_of(state) > than
     return place_of(state)
 
 
@@ -119,8 +111,8 @@ def test_an_import_that_is_killed_goes_on_and_nothing_is_lost_or_doubled(tmp_pat
     bad = write_lines(source, MANY, bad_every=350)
     command = ("import", "notes", "in.jsonl", "--team", "T01", "--rejects", "bad.jsonl", "--resume", "--json")
     place = 0
-    for _ in range(3):
-        place = kill_when_further(begin(*command), state, place)
+    for moment in (3, 6, 11):
+        place = killed_when_further(state, place, *command, moment=moment)
     run_here("delete", "notes", "k0000000")  # would come back if it began anew
     told = json.loads(run(*command, status=1))
     assert told == {"datastore": "notes", "imported": MANY - len(bad), "there": 0, "bad": len(bad)}
@@ -140,12 +132,12 @@ def test_an_export_that_is_killed_goes_on_and_nothing_is_lost_or_doubled(tmp_pat
     out, state = tmp_path / "out.jsonl", tmp_path / "out.jsonl.resume"
     out.write_text("the one before\n")
     whole = run_here("export", "notes")
-    kill_when_further(begin("export", "notes", "-o", "out.jsonl"), state, 0)
+    killed_when_further(state, 0, "export", "notes", "-o", "out.jsonl")
     assert out.read_text() == "the one before\n"
     run_here("put", "notes", '{"id":"A-new"}')  # would be met if it began anew
     place = 0
-    for _ in range(2):
-        place = kill_when_further(begin("export", "notes", "-o", "out.jsonl", "--resume"), state, place)
+    for moment in (4, 7):
+        place = killed_when_further(state, place, "export", "notes", "-o", "out.jsonl", "--resume", moment=moment)
     told = json.loads(run("export", "notes", "-o", "out.jsonl", "--resume", "--json"))
     assert told == {"datastore": "notes", "exported": 90_000, "output": "out.jsonl"}
     assert out.read_text() == whole
@@ -154,23 +146,20 @@ def test_an_export_that_is_killed_goes_on_and_nothing_is_lost_or_doubled(tmp_pat
 
 @pytest.mark.service
 def test_an_import_that_is_interrupted_says_so_and_goes_on(tmp_path: Path) -> None:
-    lines = 5 * MANY  # it goes on for seconds after its first mark, however late this process looks
-    write_lines(tmp_path / "in.jsonl", lines)
-    process = begin("import", "notes", "in.jsonl", "--team", "T01")
-    os.setpriority(os.PRIO_PROCESS, process.pid, 19)
-    eventually(lambda: place_of(tmp_path / "in.jsonl.resume") > 0, "the work goes on")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert err.decode().splitlines()[-1] == "stateroom: stopped"
-    assert run("import", "notes", "in.jsonl", "--resume").startswith(f"imported {lines}, bad 0".encode())
+    write_lines(tmp_path / "in.jsonl", 2 * MANY)
+    words = ("datastore", "import", "notes", "in.jsonl", "--team", "T01")
+    command = dying(5, *words, number=signal.SIGINT, state=tmp_path / "in.jsonl.resume")
+    stopped = subprocess.run(command, capture_output=True, check=False)
+    assert stopped.returncode == 1
+    assert stopped.stderr.decode().splitlines()[-1] == "stateroom: stopped"
+    assert run("import", "notes", "in.jsonl", "--resume").startswith(f"imported {2 * MANY}, bad 0".encode())
 
 
 @pytest.mark.service
 def test_a_state_of_other_work_is_not_gone_on_with(tmp_path: Path) -> None:
     source, state = tmp_path / "in.jsonl", tmp_path / "in.jsonl.resume"
     write_lines(source, MANY)
-    kill_when_further(begin("import", "notes", "in.jsonl", "--team", "T01"), state, 0)
+    killed_when_further(state, 0, "import", "notes", "in.jsonl", "--team", "T01")
     kept = state.read_bytes()
 
     def goes_on(*args: str) -> str:
@@ -192,7 +181,7 @@ def test_a_state_of_other_work_is_not_gone_on_with(tmp_path: Path) -> None:
 def test_a_store_that_lost_what_was_imported_is_filled_anew(tmp_path: Path) -> None:
     source, state = tmp_path / "in.jsonl", tmp_path / "in.jsonl.resume"
     write_lines(source, MANY)
-    kill_when_further(begin("import", "notes", "in.jsonl", "--team", "T01"), state, 0)
+    killed_when_further(state, 0, "import", "notes", "in.jsonl", "--team", "T01")
     for path in tmp_path.glob("stateroom.db*"):
         path.unlink()
     result = CliRunner().invoke(main, ["datastore", "import", "notes", "in.jsonl", "--team", "T01", "--resume"])
@@ -212,7 +201,7 @@ def test_what_a_slow_pipe_brings_is_stored_before_it_ends() -> None:
         process.stdin.flush()
         eventually(lambda: "half" in stored(), "the other half, too")
         run_here("bulk-delete", "notes", "half", *(f"p{count}-{n}" for n in range(count)))
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert out == b"imported 8, bad 0\n"
 
 
@@ -283,7 +272,7 @@ def test_a_person_sees_progress_on_the_terminal_and_stdout_stays_clean(verb: str
     ours, theirs = pty.openpty()
     args = ("export", "notes") if verb == "export" else ("import", "notes", "in.jsonl")
     process = begin(*args, stderr=theirs)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     os.close(theirs)
     shown = os.read(ours, 65536)
     os.close(ours)
@@ -298,7 +287,7 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
     fill(tmp_path / "stateroom.db", 3_000)
     for verb in ("export notes", "query notes --limit 3000"):
         command = f"{sys.executable} -m stateroom datastore {verb} | head -c 10; exit ${{PIPESTATUS[0]}}"
-        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=30)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
         assert len(done.stdout) >= 10
         assert done.stderr == b""
         assert done.returncode in (0, 1)
@@ -309,7 +298,7 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
     fill(tmp_path / "stateroom.db", 5_000)
     with Path("/dev/full").open("wb") as full:
         process = begin("export", "notes", stdout=full)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err == b"stateroom: stdout cannot be written: No space left on device; name another file, or make room\n"
 

@@ -19,7 +19,7 @@ from stateroom.cli.settings import child_environment
 from support.browser import Browser, channel_of, own_bot, who, whole
 from support.local_slack import LocalSlack
 
-from .conftest import Command, Start, eventually, gone
+from .conftest import DEADLINE, Command, Start, eventually, gone
 
 pytestmark = pytest.mark.service
 
@@ -56,7 +56,7 @@ class Dev:
     def call(self, path: str, body: object = None) -> dict[str, object]:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             found: dict[str, object] = json.load(answer)
             return found
 
@@ -100,7 +100,7 @@ def test_a_killed_bot_is_back_at_once_and_the_conversation_goes_on(dev: Callable
     subprocess.run(running.kill_command, shell=True, check=True)
     second = running.say("are you there?")
     eventually(lambda: running.bot() not in (0, before), "another bot")
-    eventually(lambda: len(running.answers(second)) == 1, "the second answer", 40)
+    eventually(lambda: len(running.answers(second)) == 1, "the second answer")
     assert len(running.answers(first)) == 1
     assert gone(before)
     assert "SIGKILL" in running.command.errors
@@ -114,7 +114,7 @@ def test_a_bot_killed_over_and_over_comes_back_each_time(dev: Callable[..., Dev]
         os.kill(before, signal.SIGKILL)
         eventually(lambda before=before: running.bot() not in (0, before), "another bot")
     ts = running.say("hello")
-    eventually(lambda: len(running.answers(ts)) == 1, "an answer", 40)
+    eventually(lambda: len(running.answers(ts)) == 1, "an answer")
 
 
 def test_nothing_is_left_after_a_polite_end(dev: Callable[..., Dev], tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_messages_are_still_there_after_a_restart(dev: Callable[..., Dev]) -> No
     again = dev()
     assert len(again.answers(ts)) == 1
     later = again.call("/_sim/messages", {**place(), "text": "and now?", "thread_ts": ts})["ts"]
-    eventually(lambda: len(again.answers(ts)) == 2, f"an answer to {later}", 40)
+    eventually(lambda: len(again.answers(ts)) == 2, f"an answer to {later}")
 
 
 def place() -> dict[str, str]:
@@ -162,8 +162,9 @@ def test_the_demo_never_touches_a_real_store_or_token(dev: Callable[..., Dev], t
 
 
 def test_the_demos_app_has_its_command(dev: Callable[..., Dev]) -> None:
-    done = dev().call("/_sim/actions", {"kind": "command", **place(), "command": "/stateroom", "text": "help"})
-    assert done["ok"], done
+    running, about = dev(), {"kind": "command", **place(), "command": "/stateroom", "text": "help"}
+    # An app has three seconds, by which a bot that has just begun may be late on a slow machine.
+    eventually(lambda: bool(running.call("/_sim/actions", about)["ok"]), "the command is taken")
 
 
 def test_histories_and_turns_are_read_while_the_bot_runs(dev: Callable[..., Dev], start: Start) -> None:
@@ -184,7 +185,7 @@ def test_histories_and_turns_are_read_while_the_bot_runs(dev: Callable[..., Dev]
 
 def output(command: Command) -> str:
     """What a command that ends prints; it says nothing else."""
-    out, _ = command.process.communicate(timeout=20)
+    out, _ = command.process.communicate(timeout=DEADLINE)
     assert command.process.returncode == 0, command.errors
     assert command.errors == ""
     return str(out.decode())
@@ -232,7 +233,7 @@ def test_a_port_that_dev_chose_is_given_to_nobody_else_until_its_servers_have_it
 def test_one_folder_has_one_dev(dev: Callable[..., Dev], start: Start) -> None:
     dev()
     other = start("dev", "--port", "0", "--no-browser")
-    assert other.process.wait(20) == 2
+    assert other.process.wait(DEADLINE) == 2
     assert other.errors.startswith("stateroom: another `stateroom dev` runs")
     assert other.errors.count("\n") == 1
 

@@ -148,7 +148,7 @@ def test_the_local_slack_takes_the_manifest_and_runs_the_bot_with_it(start: Star
 
 def _is_answered(slack: LocalSlack) -> None:
     ts = slack.say(f"{MENTION} hello")
-    eventually_now(lambda: [m for m in slack.replies(ts) if not m.get("streaming")], 20)
+    eventually_now(lambda: [m for m in slack.replies(ts) if not m.get("streaming")])
 
 
 def _free_port() -> int:

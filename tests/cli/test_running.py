@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Start, eventually, gone
+from .conftest import DEADLINE, Start, eventually, gone
 
 pytestmark = pytest.mark.service
 
@@ -47,7 +47,7 @@ def signed_post(url: str, body: bytes, secret: str = SECRET) -> int:
     mark = "v0=" + hmac.new(secret.encode(), b"v0:%b:%b" % (at.encode(), body), hashlib.sha256).hexdigest()
     headers = {"X-Slack-Signature": mark, "X-Slack-Request-Timestamp": at, "Content-Type": "application/json"}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=DEADLINE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -84,7 +84,7 @@ def test_one_ready_line_then_a_clean_end(start: Start, args: tuple[str, ...], nu
         assert address == "worker"
     else:
         port = int(address.removeprefix("http://127.0.0.1:"))
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE).close()
     code, seconds, rest = command.end(number)
     assert (code, rest) == (0, ""), command.errors
     assert seconds < 10
@@ -97,7 +97,7 @@ def test_a_busy_port_is_one_line_and_2(start: Start) -> None:
         port = str(taken.getsockname()[1])
         for args in (("emulator",), ("serve",), ("worker",)):
             command = start(*args, "--port", port, **environment())
-            assert command.process.wait(20) == 2
+            assert command.process.wait(DEADLINE) == 2
             assert command.errors.splitlines()[-1].startswith("stateroom: ")
             assert port in command.errors
 
@@ -137,7 +137,7 @@ def test_a_supervised_command_ends_with_its_supervisor(tmp_path: Path) -> None:
         assert child.stdin is not None
         assert child.stdout.readline().startswith(b"ready ")
         child.stdin.close()
-        assert child.wait(10) == 0
+        assert child.wait(DEADLINE) == 0
     finally:
         child.kill()
         child.wait()
@@ -161,4 +161,4 @@ def test_even_a_stopped_command_ends_with_its_killed_supervisor(tmp_path: Path) 
     os.kill(pid, signal.SIGSTOP)
     parent.kill()
     parent.communicate()
-    eventually(lambda: gone(pid), "the child ends", 10)
+    eventually(lambda: gone(pid), "the child ends")
