@@ -112,7 +112,7 @@ async def test_an_answer_whose_message_was_removed_meanwhile_is_given_again(slac
         (begun,) = await eventually(lambda: slack.replies(ts))
         assert slack.call("chat.delete", channel=CHANNEL, ts=begun["ts"])["ok"]
         removed.set()
-        await eventually(lambda: saying(slack, ts, "All of it."), 5)
+        await eventually(lambda: saying(slack, ts, "All of it."))
 
 
 async def test_a_very_long_answer_that_changes_between_tries_is_whole_and_single(
@@ -129,7 +129,7 @@ async def test_a_very_long_answer_that_changes_between_tries_is_whole_and_single
         ts = slack.say(f"{MENTION} hello")
         found = await eventually(lambda: [m for m in quiet(slack, ts) if m["text"].strip() == short.strip()], 20)
         assert found
-        await eventually(lambda: len(slack.replies(ts)) == 1, 5)
+        await eventually(lambda: len(slack.replies(ts)) == 1)
 
 
 async def test_a_history_that_cannot_be_read_is_told_and_not_hidden(
@@ -144,7 +144,7 @@ async def test_a_history_that_cannot_be_read_is_told_and_not_hidden(
     script(lambda ask, attempt: "never said")
     async with bot(slack):
         ts = slack.say(f"{MENTION} hello")
-        await eventually(lambda: saying(slack, ts, SORRY), 5)
+        await eventually(lambda: saying(slack, ts, SORRY))
 
 
 async def test_an_answer_too_large_for_the_store_ends_in_one_sentence(
@@ -154,7 +154,7 @@ async def test_an_answer_too_large_for_the_store_ends_in_one_sentence(
     script(lambda ask, attempt: "word " * 5_000)
     async with bot(slack):
         ts = slack.say(f"{MENTION} hello")
-        await eventually(lambda: [m for m in saying(slack, ts, SORRY) if len(slack.replies(ts)) == 1], 5)
+        await eventually(lambda: [m for m in saying(slack, ts, SORRY) if len(slack.replies(ts)) == 1])
 
 
 async def test_an_answer_that_slack_refuses_ends_in_one_sentence(slack: LocalSlack, script: Script) -> None:
@@ -163,7 +163,7 @@ async def test_an_answer_that_slack_refuses_ends_in_one_sentence(slack: LocalSla
     slack.fault("error", method="chat.postMessage", code="invalid_blocks", count=1)
     async with bot(slack):
         ts = slack.say(f"{MENTION} hello")
-        await eventually(lambda: saying(slack, ts, SORRY), 5)
+        await eventually(lambda: saying(slack, ts, SORRY))
 
 
 async def test_a_part_that_slack_does_not_let_us_delete_harms_no_answer(slack: LocalSlack, script: Script) -> None:
@@ -172,7 +172,7 @@ async def test_a_part_that_slack_does_not_let_us_delete_harms_no_answer(slack: L
     slack.fault("error", method="chat.delete", code="cant_delete_message", count=None)
     async with bot(slack, lease_seconds=1.5):
         ts = slack.say(f"{MENTION} hello")
-        found = await eventually(lambda: quiet(slack, ts, 2) if saying(slack, ts, "…") else [], 7)
+        found = await eventually(lambda: quiet(slack, ts, 2) if saying(slack, ts, "…") else [])
         assert [m["text"] for m in found] == ["Short.", "…"]
 
 
@@ -195,4 +195,4 @@ async def test_more_waiting_turns_than_a_look_reads_do_not_hide_another_conversa
             said = await asyncio.gather(*(post_async(url, body) for body in bodies[at : at + 50]))
             assert {status for status, _ in said} == {200}
         other = slack.say(f"{MENTION} other")
-        await eventually(lambda: saying(slack, other, "echo other"), 5)
+        await eventually(lambda: saying(slack, other, "echo other"))

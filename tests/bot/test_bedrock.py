@@ -34,7 +34,9 @@ def stub() -> Iterator[Bedrock]:
 @pytest.fixture(scope="module")
 def child(slack: LocalSlack, stub: Bedrock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     folder = tmp_path_factory.mktemp("bedrock")
-    short = {"STATEROOM_MODEL_FIRST_SECONDS": "1", "STATEROOM_MAX_ATTEMPTS": "2", "STATEROOM_BACKOFF_SECONDS": "0.05"}
+    # Each try is counted: none may end because a slow machine took its time.
+    short = {"STATEROOM_MODEL_FIRST_SECONDS": "4", "STATEROOM_MAX_ATTEMPTS": "2", "STATEROOM_BACKOFF_SECONDS": "0.05"}
+    short |= {"STATEROOM_LEASE_SECONDS": "20"}
     with children() as begin:
         env = environment(slack, f"sqlite:///{folder}/state.db", **stub.environment, **short)
         started = begin(["serve", "--port", "0"], env, folder / "bot.log")
@@ -50,7 +52,7 @@ async def answer(slack: LocalSlack, ts: str, text: str) -> dict[str, Any]:
         found = slack.replies(ts)
         return [m for m in found if not m.get("streaming") and m["text"] == text]
 
-    await eventually(settled, 20)
+    await eventually(settled)
     (only,) = slack.replies(ts)
     return dict(only)
 
@@ -80,8 +82,8 @@ OUTCOMES: dict[str, tuple[list[Reply], str, list[str]]] = {
         [],
     ),
     "too long for the model": ([refuse(400, "ValidationException", OVERLONG)], TOO_LONG, []),
-    "a slow first word": ([say("Late.", wait=4), WHOLE], "Whole.", ["timeout"]),
-    "a silence in the middle": ([say("First. ", "Last.", pace=4), WHOLE], "Whole.", ["timeout"]),
+    "a slow first word": ([say("Late.", wait=60), WHOLE], "Whole.", ["timeout"]),
+    "a silence in the middle": ([say("First. ", "Last.", pace=60), WHOLE], "Whole.", ["timeout"]),
     "no access": ([refuse(403, "AccessDeniedException")], SORRY, ["access_denied"]),
     "gone": ([refuse(404, "ResourceNotFoundException", "reached the end of its life")], SORRY, ["model_gone"]),
     "never well": (
@@ -117,7 +119,7 @@ async def test_a_request_has_the_limits_and_the_conversation(slack: LocalSlack, 
     ts = slack.say(f"{MENTION} the word is heron")
     await answer(slack, ts, "Noted.")
     slack.say("which word?", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "A heron."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "A heron."])
     body = stub.asked[-1].body
     assert body["modelId"] == MODEL
     assert body["inferenceConfig"] == {"maxTokens": 1024, "temperature": 1.0}
@@ -135,11 +137,11 @@ async def test_a_conversation_that_is_too_long_is_asked_about_with_less_of_it(
     ts = slack.say(f"{MENTION} first")
     await answer(slack, ts, "One.")
     slack.say("second", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Two."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Two."])
     long = refuse(400, "ValidationException", "The model returned the following errors: prompt is too long: 9 > 8")
     stub.then(long, long, say("Three."))
     slack.say("third", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Three."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Three."])
     assert [len(one.body["messages"]) for one in stub.asked[-3:]] == [5, 3, 1]
     assert len(slack.replies(ts)) == 3
 
@@ -149,7 +151,7 @@ async def test_what_a_guardrail_took_is_not_in_the_history(slack: LocalSlack, st
     ts = slack.say(f"{MENTION} something bad")
     await answer(slack, ts, REFUSED)
     slack.say("something good", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Good."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Good."])
     assert [m["content"][0]["text"] for m in stub.asked[-1].body["messages"]] == ["something good"]
 
 
@@ -163,11 +165,11 @@ async def test_a_prompt_out_of_bounds_is_refused_and_not_sent(
 ) -> None:
     before = len(stub.asked)
     ts = slack.say(f"{MENTION} {text}")
-    (only,) = await eventually(lambda: slack.replies(ts), 20)
+    (only,) = await eventually(lambda: slack.replies(ts))
     assert says in only["text"]
     stub.then(say("Fine."))
     slack.say("ok", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Fine."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Fine."])
     assert stub.texts()[before:] == ["ok"]
 
 
@@ -192,11 +194,11 @@ async def test_continue_goes_on_with_a_cut_answer_once_however_often_it_is_press
     first = await answer(slack, ts, f"Part one\n\n_{LIMIT}_")
     before = len(stub.asked)
     await press(slack, first, 2)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "part two."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "part two."])
     await press(slack, first)
     stub.then(say("Done."))
     slack.say("thanks", thread_ts=ts)
-    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Done."], 20)
+    await eventually(lambda: [m for m in slack.replies(ts) if m["text"] == "Done."])
     assert [m["text"] for m in slack.replies(ts)] == [f"Part one\n\n_{LIMIT}_", "part two.", "Done."]
     assert len(stub.asked) == before + 2
     said = [m["content"][0]["text"] for m in stub.asked[-1].body["messages"]]

@@ -51,7 +51,7 @@ class Site:
         self.network: Breaking | None = None  # between the workers and the store
         self._begin = begin
         self._more = FEW_REQUESTS if self.url.startswith("dynamodb:") else {}
-        self._patience, self._rest = (240, 0.5) if self._more else (30, 0.05)
+        self._patience, self._rest = (240, 0.5) if self._more else (120, 0.05)
         self._names = itertools.count()
 
     def ingress(self) -> Child:
@@ -187,10 +187,10 @@ async def test_a_worker_killed_at_any_step_leaves_one_whole_answer(site: Site, m
 
 async def test_a_worker_paused_past_its_lease_and_woken_posts_nothing(site: Site) -> None:
     site.ingress()
-    paused = site.worker(STATEROOM_OFFLINE_PACE="0.05")
+    paused = site.worker(STATEROOM_OFFLINE_PACE="0.2")  # so that it nearly always stands between two words
     ts = site.slack.say(f"{MENTION} {WORD}")
     await eventually(lambda: len(site.slack.calls("chat.appendStream")) >= 2, 20)
-    paused.pause()
+    paused.pause(site.folder / "state.db")
     other = site.worker()
     await site.kept(ts, [f"{CHANNEL}:{ts}"])
     (answer,) = site.whole(ts)

@@ -47,8 +47,10 @@ async def test_a_conversation_that_another_worker_holds_is_left_alone_for_a_part
                 return sum(key.startswith("sr_leases/") for key in keys)
 
             slack.say("and again", thread_ts=ts)
+            began = time.monotonic()
             await eventually(looks, 20)
             await asyncio.sleep(LEASE / 8)
-            assert looks() == 1
+            # One, and on a machine that stood still in between one more for each quarter of a lease that it did.
+            assert looks() <= 1 + (time.monotonic() - began) // (LEASE / 4)
         await held.release()
         await eventually(lambda: len(slack.replies(ts)) == 2, 20)

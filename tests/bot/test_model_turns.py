@@ -5,6 +5,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from stateroom.model.content import Content
 from stateroom.model.errors import ModelError
 from stateroom.slack.app_manifest import Choice, app_manifest
 from stateroom.store import Store
-from support.bot import MENTION, bot
+from support import bot as bots
+from support.bot import MENTION
 from support.local_slack import LocalSlack, eventually
 
 pytestmark = pytest.mark.service
 Step = str | Exception
+LEASE = 20.0  # each try is counted, and none may be lost because a slow machine took its time
+bot = partial(bots.bot, lease_seconds=LEASE)
 
 
 class Scripted:
@@ -31,8 +35,10 @@ class Scripted:
         self.script = list(script)
         self.more = more
         self.asked = 0
+        self.first = 0.0  # when it was asked first
 
     async def answer(self, ask: Ask, result: Answer) -> AsyncGenerator[str, None]:
+        self.first = self.first or time.monotonic()
         self.asked += 1
         text = ""
         for step in self.script.pop(0) if len(self.script) > 1 else self.script[0]:
@@ -66,7 +72,7 @@ async def test_a_defect_in_a_responder_is_a_failed_try_and_soon_an_apology(
         async with bot(slack):
             ts = slack.say(f"{MENTION} hello")
             await only(slack, ts, SORRY)
-    assert time.monotonic() - began < 8  # not 26 leases
+    assert time.monotonic() - began < 13 * LEASE  # not 26 leases
     assert model.asked == 4
     assert "the responder has a defect: KeyError at " in caplog.text
     assert "mauve" not in caplog.text
@@ -118,10 +124,12 @@ async def test_patience_with_throttling_ends(slack: LocalSlack, does: Callable[.
     async with bot(slack, store, retry_seconds=1.0):
         ts = slack.say(f"{MENTION} hello")
         await only(slack, ts, SORRY)
+        waited = time.monotonic() - model.first
         async with Store(store) as opened:
             while not (closed := [t for t in await turns(opened.engine) if t["state"] == "failed"]):
                 await asyncio.sleep(0.02)
-    assert 2 <= model.asked <= 4
+    assert model.asked <= 4
+    assert waited >= 1.0 - 0.3, "it had patience until one more wait was too long"
     assert closed[0]["reason"] == "throttled"
 
 
@@ -164,7 +172,7 @@ async def test_an_answer_can_be_judged_where_that_is_wished(
             press = {"channel": "C00000001", "ts": message["ts"], "action_id": "stateroom_feedback", "value": value}
             pressed = await slack.begin("press", **press)
         assert pressed["ok"], pressed
-        counted = await asyncio.to_thread(lambda: urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode())
+        counted = await asyncio.to_thread(lambda: urllib.request.urlopen(f"{url}/metrics", timeout=30).read().decode())
     assert f'outcome="feedback_{value}"}} 1' in counted
     assert f"feedback: {value}" in caplog.text
     assert len(slack.replies(ts)) == 1

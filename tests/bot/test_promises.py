@@ -106,15 +106,16 @@ def now_ts(number: int = 1) -> str:
 async def test_while_slack_hangs_the_bot_serves_and_acknowledges_what_is_on_disk(
     slack: LocalSlack, tmp_path: Path, url: str
 ) -> None:
-    slack.fault("timeout", method="*", count=None, seconds=2)
+    hangs = 6.0
+    slack.fault("timeout", method="*", count=None, seconds=hangs)
     began = time.monotonic()
-    async with asyncio.timeout(25), bot(slack, url) as address:
-        assert time.monotonic() - began < 1.9, "serving began before Slack said anything"
+    async with asyncio.timeout(60), bot(slack, url) as address:
+        assert time.monotonic() - began < hangs - 0.1, "serving began before Slack said anything"
         await eventually(lambda: slack.calls("auth.test"))
         began = time.monotonic()
         ts = now_ts()
         assert (await post_async(address, envelope(mention(WORD, ts))))[0] == 200
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < hangs - 1.0
         assert rows(tmp_path / "state.db")[TEAM, f"{CHANNEL}:{ts}"]["text"].endswith(WORD)
         slack.clear_faults()
         said = slack.say(f"{MENTION} later")
@@ -184,7 +185,7 @@ async def test_a_message_that_comes_in_two_events_and_again_is_one_row_and_asked
     slack: LocalSlack, tmp_path: Path, url: str, says: Callable[..., Scripted]
 ) -> None:
     file, model = tmp_path / "state.db", says("answer {}")
-    async with bot(slack, url) as address:
+    async with bot(slack, url, lease_seconds=20.0) as address:
         ts = slack.say(f"{MENTION} {WORD}")
         await eventually(lambda: states(file) == ["done"])
         for event_id in ("Ev0000001", "Ev0000002"):
@@ -252,7 +253,7 @@ async def test_a_failed_turn_that_is_retried_is_answered_in_place_of_the_apology
         assert [m["text"] for m in slack.replies(ts)] == [SORRY]
     turn = f"{CHANNEL}:{ts}"
     command = [sys.executable, "-m", "stateroom", "turns", "retry", turn, "--store", url]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     async with bot(slack, url):
         await eventually(lambda: states(file) == ["done"], 20)

@@ -88,7 +88,7 @@ FAILURES = [
     (Said(status=503), "unavailable", True, None),
     (Said(status=401), "access_denied", False, None),
     (Said(status=404), "model_gone", False, None),
-    (Said(("late",), "stop", wait=2.5), "timeout", True, None),
+    (Said(("late",), "stop", wait=30.0), "timeout", True, None),
 ]
 
 

@@ -53,9 +53,9 @@ async def test_a_worker_that_stops_does_not_wait_for_the_end_of_a_sweep(tmp_path
             return []
 
         running = asyncio.create_task(Sweeper(store.engine, clock, endless, seconds=0.01).run(stop))
-        await asyncio.wait_for(seen.wait(), 5)
+        await asyncio.wait_for(seen.wait(), 30)
         stop.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
         assert await leases.acquire(store.engine, clock, EVERYWHERE, NAME, holder="next", seconds=1) is not None
 
 
@@ -70,9 +70,9 @@ async def test_a_running_worker_sweeps_what_users_keep_without_their_modules(tmp
     working = asyncio.create_task(
         server.work(config, port=None, host="127.0.0.1", on_ready=lambda _: ready.set(), stop=stop)
     )
-    await asyncio.wait_for(ready.wait(), 10)
-    async with Store(url) as store, asyncio.timeout(20):
+    await asyncio.wait_for(ready.wait(), 30)
+    async with Store(url) as store, asyncio.timeout(60):
         while await rows_of(store.engine, "tickets"):
             await asyncio.sleep(0.02)
     stop.set()
-    await asyncio.wait_for(working, 10)
+    await asyncio.wait_for(working, 30)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -83,11 +84,28 @@ class Child:
         self.process.kill()
         self.process.wait()
 
-    def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
+    def pause(self, file: Path) -> None:
+        """SIGSTOP, at a moment in which it holds no lock of an SQLite file: nobody could write while it stands."""
+        while True:
+            self.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)  # it stands when the machine gets to it
+            if _is_free(file):
+                return
+            self.resume()
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+
+def _is_free(file: Path) -> bool:
+    """Whether anybody could write now."""
+    with contextlib.closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        other.execute("ROLLBACK")
+        return True
 
 
 def environment(slack: LocalSlack, store: str, **more: str) -> dict[str, str]:
@@ -170,7 +188,7 @@ def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[
         f"{url}/slack/events", data=body, headers={"Content-Type": "application/json", **headers}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as refused:
         return refused.code, json.loads(refused.read())
