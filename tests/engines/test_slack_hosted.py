@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import stateroom as sr
+from stateroom.engines import slack_hosted_line
 from stateroom.engines.conformance import Clock
 from stateroom.engines.conformance.conditions import World
 from stateroom.engines.conformance.pages import all_pages, ids
@@ -28,6 +30,7 @@ from stateroom.model.errors import (
 )
 from stateroom.store import Store
 from support import slack_hosted
+from support.local_slack import Clock as Standing
 from support.local_slack import LocalSlack, local_slack
 
 pytestmark = pytest.mark.service
@@ -170,15 +173,18 @@ async def test_a_page_goes_on_behind_a_row_that_is_gone(opened: Opened) -> None:
     assert ids(rest.rows) == [f"k{n:03}" for n in range(3, 10)]
 
 
-async def test_calls_wait_for_their_tier_before_slack_says_so(slack: LocalSlack) -> None:
-    """Over a local Slack that enforces the tiers: not one call is refused."""
-    with slack_hosted.untyped(), local_slack(tiers=True, time_scale=1.0) as strict:
+async def test_calls_wait_for_their_tier_before_slack_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a local Slack that enforces the tiers: not one call is refused. Time goes on by what is waited alone."""
+    clock = Standing()
+    monkeypatch.setattr(slack_hosted_line, "time", SimpleNamespace(monotonic=clock))
+    with slack_hosted.untyped(), local_slack(tiers=True, clock=clock) as strict:
         url, token = slack_hosted.app_of(strict, NAME, attributes=ATTRIBUTES)
         url = url.replace("&tiers=off", "")
         waited: list[float] = []
 
         async def wait(seconds: float) -> None:
             waited.append(seconds)
+            clock.forward(seconds)
 
         engine = SlackHostedEngine(url, Clock(), token, wait=wait)
         await engine.open()
@@ -187,7 +193,7 @@ async def test_calls_wait_for_their_tier_before_slack_says_so(slack: LocalSlack)
             await engine.get(NAME, TEAM, [f"k{n}"])
         await engine.close()
         assert len(waited) == 10, "20 of the 100 calls of a minute may go at once"
-        assert 0.5 < waited[0] < 0.8
+        assert waited == [pytest.approx(0.75)] * 10
         assert all(call["ok"] for call in strict.calls("apps.datastore.get"))
 
 

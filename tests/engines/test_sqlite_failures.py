@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.engines.port import Append, Put, Query, Table
+from stateroom.engines.port import Append, Put, Query, Table, Write, Written
 from stateroom.engines.sqlite import SqliteEngine
 from stateroom.model.errors import CorruptData, FormatTooNew, StoreUnavailable, WrongUse
 
@@ -31,6 +31,19 @@ async def opened(path: Path, **options: object) -> AsyncIterator[SqliteEngine]:
         yield engine
     finally:
         await engine.close()
+
+
+async def taken(engine: SqliteEngine, write: Write) -> Written:
+    """The write, once it is taken: with so little patience one is told busy on a busy machine, too, and sends again."""
+    ends = time.monotonic() + 20
+    while True:
+        try:
+            (done,) = await engine.commit([write])
+        except StoreUnavailable as error:
+            if error.reason != "busy" or error.maybe_applied or time.monotonic() > ends:
+                raise
+        else:
+            return done
 
 
 async def refusal(engine: SqliteEngine) -> StoreUnavailable:
@@ -106,7 +119,7 @@ async def test_a_lock_held_by_somebody_else_is_busy_after_the_time_out_and_nothi
         other.execute("ROLLBACK")
         other.close()
         assert await engine.get("t", TEAM, ["a"]) == [None]
-        await engine.commit([Put("t", TEAM, "b", {})])
+        await taken(engine, Put("t", TEAM, "b", {}))
 
 
 async def test_a_write_waits_for_a_lock_that_is_let_go_in_time(tmp_path: Path) -> None:
@@ -133,7 +146,7 @@ async def test_who_was_told_busy_is_not_written_later(tmp_path: Path) -> None:
         error = await refusal(engine)
         assert (error.reason, error.maybe_applied) == ("busy", False)
         turnstile.leave()
-        (done,) = await engine.commit([Append("l", TEAM, "s", "after", {})])
+        done = await taken(engine, Append("l", TEAM, "s", "after", {}))
         assert done.row
         assert done.row.version == 1
         assert await engine.get("t", TEAM, ["a"]) == [None]

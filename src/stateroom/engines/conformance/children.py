@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stateroom.engines.conformance import EngineCase
 
-DEADLINE: Final = 60.0  # seconds for any one step of a child; a hung child fails the test instead of the run
+DEADLINE: Final = 240.0  # seconds for any one step of a child; a hung child fails the test instead of the run
 
 
 class Child:
