@@ -4,6 +4,7 @@ Nothing acknowledged is lost, nothing is applied twice, and errors tell the trut
 """
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -102,9 +103,15 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a second for an answer instead of twenty."""
-    monkeypatch.setattr(dynamodb_line, "PATIENCE", aiohttp.ClientTimeout(total=0.5, sock_connect=0.3))
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[float | None], None]:
+    """Sets how many seconds there are for an answer, instead of twenty; None: twenty again."""
+    usual = dynamodb_line.PATIENCE
+
+    def sets(seconds: float | None) -> None:
+        wanted = usual if seconds is None else aiohttp.ClientTimeout(total=seconds, sock_connect=seconds)
+        monkeypatch.setattr(dynamodb_line, "PATIENCE", wanted)
+
+    return sets
 
 
 def at(url: str, endpoint: str) -> str:
@@ -421,12 +428,10 @@ async def test_reads_outlive_a_cut(proxy: Proxy, cut_off: Quick) -> None:
         assert (await cut_off.query(Query("rows", TEAM, 5))).rows
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_stands_still_or_is_half_open_ends_in_an_error_and_then_goes_on(
-    proxy: Proxy, cut_off: Quick
+    proxy: Proxy, cut_off: Quick, impatient: Callable[[float | None], None]
 ) -> None:
-    await cut_off.close()
-    await cut_off.open()  # with what patience there is now
+    impatient(0.5)
     began = time.monotonic()
     proxy.doom(b"POST", "silence")
     error = await caught(cut_off.commit([Put("rows", TEAM, "b", {})]))
@@ -439,15 +444,17 @@ async def test_a_server_that_stands_still_or_is_half_open_ends_in_an_error_and_t
         assert isinstance(found, StoreUnavailable)
         assert found.retryable
     assert time.monotonic() - began < 15
+    impatient(None)
     proxy.cut()
     assert await cut_off.get("rows", TEAM, ["warm"]) != [None]
 
 
 async def test_an_unreachable_server_is_told_and_nothing_was_applied(
-    proxy: Proxy, cut_off: Quick, direct: Quick, unused_tcp_port: int, url: str
+    proxy: Proxy, cut_off: Quick, direct: Quick, url: str
 ) -> None:
-    nowhere = Quick(at(url, f"http://127.0.0.1:{unused_tcp_port}"), time.time)
-    error = await caught(nowhere.open())
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused at once
+        error = await caught(Quick(at(url, f"http://127.0.0.1:{nobody.getsockname()[1]}"), time.time).open())
     assert isinstance(error, StoreUnavailable)
     assert (error.retryable, error.maybe_applied) == (True, False)
     proxy.refusing = True
@@ -484,6 +491,10 @@ async def test_traffic_over_a_network_that_breaks_and_slows_down_loses_and_repea
     refused: Counter[bool] = Counter()
     ends = time.monotonic() + 3
 
+    def over() -> bool:
+        """Enough, and what it is about has happened."""
+        return time.monotonic() > ends and sum(unsure.values()) > 0
+
     async def tried(work: Callable[[], Awaitable[object]]) -> bool | None:
         """True: applied; False: surely not; None: not known."""
         try:
@@ -497,14 +508,14 @@ async def test_traffic_over_a_network_that_breaks_and_slows_down_loses_and_repea
         writes: list[Write] = [Update("rows", TEAM, name, add={"n": 1})]
         if several:
             writes.append(Put("rows", TEAM, f"{name}-beside", {}))
-        while time.monotonic() < ends:
+        while not over():
             done = await tried(lambda: cut_off.commit(writes))
             sure[name] += done is True
             unsure[name] += done is None
 
     async def append(name: str) -> None:
         turn = 0
-        while time.monotonic() < ends:
+        while not over():
             writes = [Append("log", TEAM, "traffic", f"{name}-{turn}", {})]
             while await tried(lambda writes=writes: cut_off.commit(writes)) is not True:
                 await asyncio.sleep(0.01)
@@ -512,7 +523,7 @@ async def test_traffic_over_a_network_that_breaks_and_slows_down_loses_and_repea
             turn += 1
 
     async def break_it() -> None:
-        while time.monotonic() < ends - 0.3:
+        while not over():
             await asyncio.sleep(0.1)
             proxy.delay = 0.002
             await asyncio.sleep(0.05)

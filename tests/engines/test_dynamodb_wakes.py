@@ -102,7 +102,7 @@ async def test_a_queue_that_fails_costs_a_moment_and_a_warning(
         with caplog.at_level(logging.WARNING):
             done = await engine.commit([Put("work", TEAM, "a", {"word": "secret"}, wake=True)])
         assert done[0].changed
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # and not as long as the queue is silent
         assert "polling finds it" in caplog.text
         assert "secret" not in caplog.text
         assert (await engine.get("work", TEAM, ["a"]))[0] is not None

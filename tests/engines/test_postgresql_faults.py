@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from support.postgres_faults import Proxy, proxied
 
 pytestmark = pytest.mark.service
 TEAM = "T00000001"
+T = TypeVar("T")
 TABLES = [Table("rows"), Table("log", log=True)]
 
 
@@ -40,10 +42,21 @@ async def proxy(direct: PostgresEngine) -> AsyncIterator[Proxy]:
         yield found
 
 
-async def opened(proxy: Proxy, timeout: float = 20) -> PostgresEngine:
-    engine = PostgresEngine(f"{proxy.url}&timeout={timeout}&connect_timeout=2", time.time)
+async def opened(proxy: Proxy, timeout: float = 20, connect_timeout: int = 20) -> PostgresEngine:
+    engine = PostgresEngine(f"{proxy.url}&timeout={timeout}&connect_timeout={connect_timeout}", time.time)
     await engine.open()
     return engine
+
+
+async def at_last(call: Callable[[], Awaitable[T]]) -> T:
+    """What a call gives that may be repeated: with so little patience it may be told busy on a busy machine, too."""
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            if not error.retryable or time.monotonic() > ends:
+                raise
 
 
 async def caught(work: Awaitable[object]) -> StoreUnavailable:
@@ -91,8 +104,8 @@ async def test_connections_that_the_server_has_closed_meanwhile_are_not_used(pro
 async def test_a_server_that_stands_still_ends_in_an_error_that_tells_the_truth_and_then_it_goes_on(
     proxy: Proxy, direct: PostgresEngine, heard: bool
 ) -> None:
-    engine = await opened(proxy, timeout=0.4)
-    await engine.commit([Put("rows", TEAM, "a", {})])
+    engine = await opened(proxy, timeout=0.4, connect_timeout=2)
+    await at_last(lambda: engine.commit([Put("rows", TEAM, "a", {})]))
     proxy.answers.clear()
     if not heard:
         proxy.asks.clear()
@@ -104,9 +117,9 @@ async def test_a_server_that_stands_still_ends_in_an_error_that_tells_the_truth_
         assert isinstance(error, StoreUnavailable)
         assert error.reason in ("busy", "io")  # io: a connection that could not be made
         assert error.retryable
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 15
     proxy.cut()
-    assert await engine.get("rows", TEAM, ["a"]) != [None]
+    assert await at_last(lambda: engine.get("rows", TEAM, ["a"])) != [None]
     for error, row_id in ((errors[0], "b"), (errors[2], "c")):
         assert isinstance(error, StoreUnavailable)
         if await direct.get("rows", TEAM, [row_id]) != [None]:
@@ -137,6 +150,10 @@ async def test_traffic_over_a_network_that_breaks_again_and_again_loses_and_repe
     refused: Counter[bool] = Counter()
     ends = time.monotonic() + 3
 
+    def over() -> bool:
+        """Enough, and what it is about has happened."""
+        return time.monotonic() > ends and sum(unsure.values()) > 0 and proxy.connections > 5
+
     async def tried(work: Callable[[], Awaitable[object]]) -> bool | None:
         """True: applied; False: surely not; None: not known."""
         try:
@@ -150,7 +167,7 @@ async def test_traffic_over_a_network_that_breaks_again_and_again_loses_and_repe
         writes: list[Write] = [Update("rows", TEAM, name, add={"n": 1})]
         if several:
             writes.append(Put("rows", TEAM, f"{name}-beside", {}))
-        while time.monotonic() < ends:
+        while not over():
             done = await tried(lambda: engine.commit(writes))
             sure[name] += done is True
             unsure[name] += done is None
@@ -158,7 +175,7 @@ async def test_traffic_over_a_network_that_breaks_again_and_again_loses_and_repe
 
     async def append(name: str) -> None:
         number = 0
-        while time.monotonic() < ends:
+        while not over():
             turn = f"{name}-{number}"
             while await tried(lambda turn=turn: engine.commit([Append("log", TEAM, "s", turn, {})])) is not True:
                 await asyncio.sleep(0.01)
@@ -166,7 +183,7 @@ async def test_traffic_over_a_network_that_breaks_again_and_again_loses_and_repe
             number += 1
 
     async def break_it() -> None:
-        while time.monotonic() < ends - 0.3:
+        while not over():
             await asyncio.sleep(0.15)
             proxy.delay = 0.002
             await asyncio.sleep(0.05)
@@ -177,7 +194,7 @@ async def test_traffic_over_a_network_that_breaks_again_and_again_loses_and_repe
 
     names = [f"lone{n}" for n in range(4)] + [f"both{n}" for n in range(4)]
     counters = [count(name, name.startswith("both")) for name in names]
-    await asyncio.wait_for(asyncio.gather(break_it(), *counters, *(append(f"a{n}") for n in range(4))), 30)
+    await asyncio.wait_for(asyncio.gather(break_it(), *counters, *(append(f"a{n}") for n in range(4))), 60)
     rows = await direct.get("rows", TEAM, names)
     for name, row in zip(names, rows, strict=True):
         n = 0 if row is None else row.item["n"]
@@ -233,7 +250,7 @@ async def test_a_server_that_ends_every_connection_mid_traffic_loses_nothing_ack
     ends = time.monotonic() + 2
 
     async def count(name: str) -> None:
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or not sure[name]:
             try:
                 await engine.commit([Update("rows", TEAM, name, add={"n": 1})])
                 sure[name] += 1
@@ -253,7 +270,7 @@ async def test_a_server_that_ends_every_connection_mid_traffic_loses_nothing_ack
         await connection.close()
 
     names = [f"t{n}" for n in range(8)]
-    await asyncio.wait_for(asyncio.gather(stop(), *(count(name) for name in names)), 30)
+    await asyncio.wait_for(asyncio.gather(stop(), *(count(name) for name in names)), 60)
     for name, row in zip(names, await direct.get("rows", TEAM, names), strict=True):
         assert row is not None
         assert sure[name] <= row.item["n"] <= sure[name] + unsure[name], name

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import pytest
 from stateroom.engines.objects_cloud import CloudBucket
 from support import node
 from support.gcs_stub import Stub
+from support.ports import free
 
 REGION = "eu-central-1"
 BUCKET = "stateroom"
@@ -111,9 +111,8 @@ def seaweedfs() -> str:
     folder = Path(tempfile.mkdtemp(prefix="stateroom-weed-"))
     identity = {"name": "t", "credentials": [{"accessKey": "testing", "secretKey": "testing"}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    # weed takes port + 10000 for gRPC where it is not told, which is beyond 65535 for every port above 55535
     names = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
-    ports = dict(zip(names, _free(len(names)), strict=True))
+    ports = dict(zip(names, free(len(names)), strict=True))
     command = [str(program), "-logtostderr=false", f"-logdir={folder}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-dir={folder}", "-s3", f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-volume.max=0", "-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
@@ -157,7 +156,7 @@ def azurite() -> str:
     if given:
         return given
     folder = node.installed(node.cache_folder())
-    (port,) = _free(1)
+    (port,) = free(1)
     script = folder / "node_modules/azurite/dist/src/blob/main.js"
     if not script.exists():
         raise FileNotFoundError("there is no azurite in tests/node")
@@ -181,15 +180,6 @@ def gcs() -> str:
 
 
 SERVERS: dict[str, Callable[[], str]] = {"seaweedfs": seaweedfs, "moto": moto, "azure": azurite, "gcs": gcs}
-
-
-def _free(count: int) -> list[int]:
-    """Ports that are free now, all different; for servers that cannot choose one themselves."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:

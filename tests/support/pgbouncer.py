@@ -10,7 +10,6 @@ import atexit
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from stateroom.engines.postgresql_url import read_url
+from support.ports import free
 from support.postgres import fresh_schema, server
 
 SESSIONS = 6  # on the server; an engine has up to 16 connections
@@ -49,8 +49,7 @@ def _started() -> str:
     target = {name: str(value) for name, value in conninfo_to_dict(read_url(server()).conninfo).items() if value}
     folder = Path(tempfile.mkdtemp(prefix="stateroom-pgbouncer-"))
     user = _user(target["host"])
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    (port,) = free(1)
     names = folder / "users.txt"
     names.write_text(f'"{target["user"]}" "{target.get("password", "")}"\n')
     told = folder / "pgbouncer.ini"
