@@ -504,7 +504,7 @@ def test_definitions_without_classes_do_not_load_pydantic() -> None:
         "d.load(d.stored({'id': 'a'})); sr.Lifecycle('a', b=['c']), sr.Index('id')\n"
         "print([m for m in sys.modules if m.startswith('pydantic')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 

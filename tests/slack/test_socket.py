@@ -88,7 +88,7 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 
 async def until(look: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (seen := look()):
             await asyncio.sleep(0.005)
         return seen
@@ -104,7 +104,7 @@ async def connected(slack: FakeSlack, receive: Callable[[str, bytes], Awaitable[
         yield client
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 20)
 
 
 async def take(_kind: str, _payload: bytes) -> Answer:
@@ -248,7 +248,7 @@ async def test_a_socket_that_never_says_hello_is_given_up(slack: FakeSlack, monk
     monkeypatch.setattr(subject, "PATIENCE", 0.2)
     slack.silent = 1
     async with connected(slack, take):
-        assert len(slack.sockets) == 2
+        assert len(slack.sockets) >= 2  # the next one, too, may be given up by a busy machine
 
 
 async def test_too_many_sockets_is_waited_out_and_told(
@@ -303,7 +303,7 @@ async def test_it_ends_with_what_is_in_work_acknowledged(slack: FakeSlack) -> No
     await slack.send("e1")
     await began.wait()
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 20)
     await until(lambda: slack.acked == ["e1"])
     assert not client.connected
 

@@ -23,7 +23,7 @@ async def main(url: str, api: str, count: int, team: str) -> None:
                 client_id=SEED_CLIENT_ID,
                 client_secret=SEED_CLIENT_SECRET,
                 refresh_token=token,
-                deadline=time.time() + 10,
+                deadline=time.time() + 60,
             )
 
     async with sr.open(url) as store:
@@ -34,7 +34,7 @@ async def main(url: str, api: str, count: int, team: str) -> None:
             assert found is not None
             token = str((await kept.fresh(found, refresh))["bot_token"])
             async with SlackClient(token, api, clock=time.time) as slack:
-                await slack.auth_test(deadline=time.time() + 10)
+                await slack.auth_test(deadline=time.time() + 60)
             return hashlib.sha256(token.encode()).hexdigest()
 
         print("ready", flush=True)
