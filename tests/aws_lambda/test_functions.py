@@ -122,7 +122,7 @@ async def test_workers_that_are_killed_answer_each_message_once(
             await asyncio.sleep(0.7)
             killed += host.kill_a_worker()
         for ts in asked:
-            found = await eventually(lambda ts=ts: browser.whole(slack, ts, SEED_TEAM), 40)
+            found = await eventually(lambda ts=ts: browser.whole(slack, ts, SEED_TEAM), 90)
             assert len(found) == 1
         assert killed >= 2
         assert host.died >= 1

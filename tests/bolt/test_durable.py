@@ -19,10 +19,21 @@ from stateroom.emulator.config import SEED_BOT_USER, SEED_CHANNEL, SEED_SECRET, 
 from stateroom.engines.port import Query, Row, Update
 from stateroom.layers import jobs
 from stateroom.model.errors import StoreUnavailable, WrongUse
+from stateroom.store import Store
 from support.local_slack import LocalSlack, eventually_now
 
 pytestmark = pytest.mark.service
 Json = dict[str, Any]
+
+
+@dataclass
+class Clock:
+    """The time, or so many seconds later: a lease runs out when a test says so, however slow the machine is."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
 
 
 @dataclass
@@ -31,6 +42,7 @@ class Office:
 
     slack: LocalSlack
     store: sync.Store
+    clock: Clock = field(default_factory=Clock)
     begun: list[Any] = field(default_factory=list)
 
     def app(self, **more: Any) -> App:
@@ -41,7 +53,7 @@ class Office:
             token_verification_enabled=False,
             process_before_response=more.pop("process_before_response", False),
         )
-        short = {"lease_seconds": 5.0, "poll_seconds": 0.02, "call_seconds": 0.5, **more}
+        short = {"lease_seconds": 5.0, "poll_seconds": 0.02, "call_seconds": 2.5, **more}
         self.begun.append(durable(app, self.store, **short))
         return app
 
@@ -61,8 +73,9 @@ class Office:
 
 @pytest.fixture
 def office(slack: LocalSlack) -> Iterator[Office]:
-    with sync.open("memory://") as store:
-        office = Office(slack, store)
+    clock = Clock()
+    with sync.Store(Store("memory://", clock=clock)) as store:
+        office = Office(slack, store, clock)
         yield office
         for one in office.begun:
             one.stop()
@@ -116,7 +129,7 @@ def test_an_event_is_on_record_before_slack_is_told(office: Office) -> None:
 
     @app.event("app_mention")
     def listener() -> None:
-        release.wait(5)
+        release.wait(60)
 
     told = deliver(app, mention())
     states = [row.item["state"] for row in office.rows()]
@@ -146,7 +159,7 @@ def test_no_token_of_slack_is_kept(office: Office) -> None:
 
     @app.event("app_mention")
     def listener() -> None:
-        release.wait(5)
+        release.wait(60)
 
     deliver(app, mention())
     (row,) = office.rows()
@@ -235,7 +248,7 @@ def test_an_ack_is_on_record_before_slack_is_told(office: Office) -> None:
     @app.command("/ticket")
     def listener(ack: Callable[..., Any]) -> None:
         ack("yes")
-        release.wait(5)
+        release.wait(60)
 
     told = deliver(app, command())
     (row,) = office.rows()
@@ -328,7 +341,7 @@ def test_a_throttled_post_is_tried_again_and_appears_once(office: Office) -> Non
 
 def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(office: Office) -> None:
     """Slack applied it, and the answer was lost: to the listener that is a time-out."""
-    app, ran = office.app(), list[str]()
+    app, ran = office.app(call_seconds=0.5), list[str]()
     office.slack.fault("timeout", method="chat.postMessage", count=1, apply=True)
 
     @app.event("app_mention")
@@ -414,16 +427,25 @@ def test_a_failed_job_is_listed_and_can_be_run_again(office: Office) -> None:
 
 
 def test_a_long_listener_keeps_its_job(office: Office) -> None:
-    apps, ran = [office.app(lease_seconds=0.9), office.app(lease_seconds=0.9)], list[str]()
+    lease, ran, release = 20.0, list[str](), threading.Event()
+    apps = [office.app(lease_seconds=lease), office.app(lease_seconds=lease)]
 
     def listener() -> None:
         ran.append("ran")
-        if len(ran) == 1:
-            time.sleep(1.8)  # longer than the lease
+        release.wait(60)
+
+    def held_until() -> float:
+        (row,) = office.rows()
+        return float(row.item["due_at"])
 
     for app in apps:
         app.event("app_mention")(listener)
     deliver(apps[0], mention())
+    for _ in range(4):  # twice as long as the lease
+        before = held_until()
+        office.clock.ahead += lease / 2
+        eventually_now(lambda before=before: held_until() > before)  # type: ignore[misc]
+    release.set()
     (row,) = office.settled("done")
     assert (ran, row.item["claims"]) == (["ran"], 1)
 
@@ -507,7 +529,7 @@ def test_a_job_that_no_process_can_open_ends_and_is_kept_for_who_has_the_key(
 
 def test_a_run_that_was_overtaken_says_nothing_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that stood still for longer than its lease: the other one's run counts."""
-    app = office.app(lease_seconds=0.5)
+    app = office.app(lease_seconds=20.0)
     ran, overtaken = list[str](), threading.Event()
 
     @app.event("app_mention")
@@ -515,12 +537,14 @@ def test_a_run_that_was_overtaken_says_nothing_more(office: Office, monkeypatch:
         ran.append("ran")
         number = len(ran)
         if number == 1:
-            assert overtaken.wait(5)
+            assert overtaken.wait(60)
         say(f"by run {number}")
         overtaken.set()
 
     monkeypatch.setattr("stateroom.layers.jobs.Job.renew", _nothing)
     deliver(app, mention())
+    eventually_now(lambda: len(ran) == 1)
+    office.clock.ahead += 21.0
     eventually_now(lambda: len(ran) == 2)
     office.settled("done")
     eventually_now(office.texts)

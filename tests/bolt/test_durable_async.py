@@ -30,12 +30,15 @@ Say = Callable[..., Any]
 class AsyncOffice:
     """A store, a local Slack, and an async app on them."""
 
-    def __init__(self, slack: LocalSlack, store: sr.Store, *, lease_seconds: float = 5.0) -> None:
+    def __init__(
+        self, slack: LocalSlack, store: sr.Store, *, lease_seconds: float = 5.0, call_seconds: float = 2.5
+    ) -> None:
         self.slack = slack
         self.store = store
         client = AsyncWebClient(SEED_TOKEN, base_url=slack.api_url)
         self.app = AsyncApp(client=client, signing_secret=SEED_SECRET)
-        self.durable = durable(self.app, store, lease_seconds=lease_seconds, poll_seconds=0.02, call_seconds=0.5)
+        given = {"lease_seconds": lease_seconds, "poll_seconds": 0.02, "call_seconds": call_seconds}
+        self.durable = durable(self.app, store, **given)
 
     async def deliver(self, body: Json) -> BoltResponse:
         return await self.app.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode"))
@@ -132,17 +135,20 @@ async def test_an_ack_with_text_reaches_slack_and_lazy_listeners_are_part_of_the
     assert await office.texts() == ["worked"]
 
 
-async def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(office: AsyncOffice) -> None:
-    await asyncio.to_thread(office.slack.fault, "timeout", method="chat.postMessage", count=1, apply=True)
+async def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(slack: LocalSlack) -> None:
+    await asyncio.to_thread(slack.fault, "timeout", method="chat.postMessage", count=1, apply=True)
+    async with sr.open("memory://") as store:
+        office = AsyncOffice(slack, store, call_seconds=0.5)
 
-    @office.app.event("app_mention")
-    async def listener(say: Say) -> None:
-        await say("once")
+        @office.app.event("app_mention")
+        async def listener(say: Say) -> None:
+            await say("once")
 
-    await office.deliver(mention())
-    (job,) = await office.settled("done")
-    assert job["attempts"] == 1
-    assert await office.texts() == ["once"]
+        await office.deliver(mention())
+        (job,) = await office.settled("done")
+        assert job["attempts"] == 1
+        assert await office.texts() == ["once"]
+        await office.durable.stop()
 
 
 async def test_a_store_of_the_other_face_is_refused(slack: LocalSlack) -> None:

@@ -423,7 +423,7 @@ def test_retry_after_is_waited_for_in_real_time(project: Project) -> None:
     project.slack.fault("throttle", method="apps.datastore.get", retry_after=1)
     script = "const began = Date.now(); await get(new retry.Budget(9000)); say([Date.now() - began, made.length]);"
     took, calls = project.run(CALL + script)
-    assert 1000 <= took < 5000
+    assert 1000 <= took < 9000
     assert calls == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 from stateroom.pytest_plugin.kit import Slack, opened
 from stateroom.pytest_plugin.server import SlackServer, running
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,7 @@ def test_an_answer_in_the_wrong_thread_is_caught(slack: Slack) -> None:
 
     slack.connect(bolt(slack, listener))
     question = slack.say(f"{slack.mention} hello")
+    slack.wait_for("here?")
     with pytest.raises(AssertionError, match="not where an answer belongs") as caught:
         slack.assert_one_answer(question, within=0.3)
     assert "said here instead" in str(caught.value)

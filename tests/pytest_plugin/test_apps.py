@@ -108,7 +108,7 @@ def test_what_no_app_had_taken_comes_after_a_restart_of_slack(slack: Slack) -> N
     slack.restart()
     assert slack.now(question).text == question.text
     slack.connect(app)
-    slack.assert_one_answer(question, within=10)
+    slack.assert_one_answer(question, within=30)
 
 
 def test_a_socket_mode_app_finds_a_restarted_slack(slack: Slack) -> None:

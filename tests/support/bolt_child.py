@@ -37,7 +37,7 @@ FORM: dict[str, Any] = {
     ],
 }
 TOLD = ("responded", "opened", "noted", "submitted", "closed")  # places behind the ack
-FAST: dict[str, Any] = {"lease_seconds": 1.0 if DIE_AT else 10.0, "poll_seconds": 0.05, "call_seconds": 0.5}
+FAST: dict[str, Any] = {"lease_seconds": 1.0 if DIE_AT else 10.0, "poll_seconds": 0.05, "call_seconds": 2.5}
 
 
 def note(word: str) -> None:
