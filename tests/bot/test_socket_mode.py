@@ -76,7 +76,7 @@ async def test_a_mention_over_a_socket_is_answered_once(slack: LocalSlack) -> No
     async with bot(slack, app_token=APP_TOKEN, signing_secret="") as url:
         assert await asyncio.to_thread(status, url) == (200, {"ok": True})
         ts = slack.say(f"{MENTION} hello")
-        (answer,) = await eventually(lambda: whole(slack, ts))
+        (answer,) = await eventually(lambda: [m for m in whole(slack, ts) if m["text"].endswith(END)])
         assert "hello" in answer["text"]
         sent = [d for d in slack.deliveries() if d.get("status")]
         assert {(d["transport"], d["status"]) for d in sent} == {("socket", 200)}

@@ -46,6 +46,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "copy.md").read_text(encoding="utf-8")
 TEAM, CHANNEL = "T00000001", "C00000001"
 WORD = "heron"
+ENDS = ("I will still know it.", "”.")  # of an answer without a model: of the first in a thread, of the others
 GROWTH = 20  # MB, from n to 10 n
 STATEROOM = (sys.executable, "-m", "stateroom")
 ITEMS = Definition("shop", "id", {"id": Attribute("string", required=True), "n": Attribute("integer")})
@@ -167,9 +168,10 @@ class Bots:
         return child
 
     def answers(self, ts: str, count: int = 1) -> list[dict[str, Any]]:
-        """The answers, once there are `count` and none streams."""
+        """The answers, once there are `count` and all are whole: a mended stream is ended first and then filled."""
         found = self.slack.replies(ts)
-        return found if len(found) >= count and not any(m.get("streaming") for m in found) else []
+        whole = [m for m in found if not m.get("streaming") and m["text"].rstrip().endswith(ENDS)]
+        return found if len(whole) == len(found) >= count else []
 
 
 @pytest.fixture
