@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from cli.conftest import eventually
 from stateroom.cli import main
+from support import measured
 from support.dying import COMMITS, READS, dying, place_of
 
 pytestmark = pytest.mark.service  # each command opens a file anew
@@ -62,11 +63,7 @@ def run(*args: str, status: int = 0, **more: Any) -> bytes:
 
 def rss_of(*args: str) -> int:
     """Bytes that a command needed at most."""
-    process = begin(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    return round(measured.run(Path.cwd(), "datastore", *args)[1] * 1024 * 1024)
 
 
 def killed_when_further(state: Path, than: int, *args: str, moment: int = 5) -> int:

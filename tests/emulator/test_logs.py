@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,8 +25,8 @@ CHANNEL, WORDS = "C00000001", "my secret words"
 
 
 @pytest.fixture
-def loud(tmp_path: Path) -> Iterator[tuple[LocalSlack, Path]]:
-    """The command as people start it, logging all it can, and where its log is."""
+def loud(tmp_path: Path) -> Iterator[tuple[LocalSlack, Path, int]]:
+    """The command as people start it, logging all it can, where its log is, and its pid."""
     log = tmp_path / "log"
     command = [sys.executable, "-m", "stateroom", "emulator", "--port", "0", "--state", f"sqlite:///{tmp_path}/s.db"]
     env = {**os.environ, "STATEROOM_LOG_LEVEL": "debug", "PYTHONASYNCIODEBUG": "1"}
@@ -33,15 +34,15 @@ def loud(tmp_path: Path) -> Iterator[tuple[LocalSlack, Path]]:
         process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=file, text=True)
     assert process.stdout is not None
     try:
-        yield LocalSlack(process.stdout.readline().split()[1]), log
+        yield LocalSlack(process.stdout.readline().split()[1]), log, process.pid
     finally:
         process.terminate()
         process.wait(PATIENCE)
         process.stdout.close()
 
 
-async def test_neither_log_nor_ledger_holds_what_lets_others_in(loud: tuple[LocalSlack, Path]) -> None:
-    slack, log = loud
+async def test_neither_log_nor_ledger_holds_what_lets_others_in(loud: tuple[LocalSlack, Path, int]) -> None:
+    slack, log, pid = loud
     secrets = [SEED_TOKEN, APP_TOKEN, SEED_SECRET, SEED_CLIENT_SECRET]
     secrets += await asyncio.to_thread(tokens_that_are_exchanged, slack)
     async with Socket(slack) as socket:
@@ -51,10 +52,24 @@ async def test_neither_log_nor_ledger_holds_what_lets_others_in(loud: tuple[Loca
     with pytest.raises(SimError):
         slack.sim("POST", "actions", {"kind": "submit", "view_id": WORDS})
     slack.request("POST", f"/api/{WORDS.replace(' ', '')}?token={SEED_TOKEN}", b"\xff")
+    until_the_disk_is_full(slack, pid)
     written = log.read_text()
+    assert "s.db" in written, "something was logged"
     ledgers = {name: json.dumps(slack.sim("GET", name)) for name in ("calls", "deliveries", "interactions", "pending")}
     assert [one for one in (*secrets, WORDS) if one in written] == []
     assert {name: one for name, held in ledgers.items() for one in secrets if one in held} == {}
+
+
+def until_the_disk_is_full(slack: LocalSlack, pid: int) -> None:
+    """What is said is written nowhere any more: the local Slack refuses it, and logs why."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+    for _ in range(100):
+        status, _, _ = slack.request("POST", "/_sim/messages", {"text": WORDS * 500, "channel": CHANNEL})
+        if status == 500:
+            break
+    else:
+        raise AssertionError("it kept 700 KB where there was room for 64")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def tokens_that_are_exchanged(slack: LocalSlack) -> list[str]:

@@ -312,6 +312,34 @@ async def test_what_is_heard_late_or_again_does_not_touch_a_new_install(kept: In
     assert await kept.find_bot(**HERE) is not None
 
 
+async def test_an_uninstall_that_was_killed_in_between_forgets_the_people_when_it_is_heard_again(clock: Clock) -> None:
+    engine = Dying(clock)
+    async with Store("memory://", clock=clock, engine=engine, keys=KEYS) as store:
+        kept = store.installations(client_id=CLIENT)
+        await kept.save(installation(1, user_token="xoxp-1"))
+        await kept.save(installation(2, user_id="U00000002", user_token="xoxp-2"))
+        engine.left = 1
+        with pytest.raises(StoreUnavailable):
+            await kept.uninstalled(**HERE, at=1_700_000_005, event_id="Ev1")
+        assert await kept.state_of(**HERE) == "UNINSTALLED"
+        assert len(await rows_of(engine, "sr_installers")) == 2
+        engine.left = 100
+        assert not await kept.uninstalled(**HERE, at=1_700_000_005, event_id="Ev1")
+        assert await rows_of(engine, "sr_installers") == []
+
+
+class Dying(MemoryEngine):
+    """Is gone after so many commits more."""
+
+    left = 100
+
+    async def commit(self, writes: Sequence[Write]) -> list[Written]:
+        if self.left == 0:
+            raise StoreUnavailable("test", "closed", "gone", retryable=True)
+        self.left -= 1
+        return await super().commit(writes)
+
+
 async def test_a_persons_revoked_token_goes_and_the_bot_stays(kept: Installations) -> None:
     await kept.save(installation(1, user_token="xoxp-1"))
     await kept.save(installation(2, user_id="U00000002", user_token="xoxp-2"))

@@ -198,10 +198,12 @@ class Installations:
         False when it is of before the last install, or was heard before.
         """
         place = place_of(self.client_id, enterprise_id, team_id, org_wide=False)
-        if place is None or not await self._took(place, "uninstall", at, event_id, absent_too=True):
+        if place is None:
             return False
-        await self._forget_people(place, before=at)
-        return True
+        took = await self._took(place, "uninstall", at, event_id, absent_too=True)
+        if took or await self._heard(place, event_id):  # who heard it first may have been killed right behind that
+            await self._forget_people(place, before=at)
+        return took
 
     async def revoked(
         self,
@@ -373,6 +375,10 @@ class Installations:
     async def _place(self, place: Place) -> Row | None:
         (row,) = await self._engine.get(PLACES.name, place.team, [place.key])
         return row
+
+    async def _heard(self, place: Place, event_id: str) -> bool:
+        (row,) = await self._raw.get(PLACES.name, place.team, [place.key])
+        return row is not None and event_id in row.item.get("events", [])
 
     async def _person(self, place: Place, user: str, *, sealed: bool = False) -> Row | None:
         engine = self._raw if sealed else self._engine
