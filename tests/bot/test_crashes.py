@@ -74,6 +74,16 @@ class Site:
             found = await store.team(TEAM).thread(CHANNEL, thread_ts).entries(limit=1000)
             return [entry.turn_id for entry in found.items]
 
+    async def pause_between_two_calls(self, worker: Child) -> None:
+        """SIGSTOP right behind a call that adds to an answer: between its check and its call nothing holds it back."""
+        while True:
+            before = len(self.slack.calls("chat.appendStream"))
+            await eventually(lambda: len(self.slack.calls("chat.appendStream")) > before)  # noqa: B023 - it is awaited
+            worker.pause(self.folder / "state.db")
+            if time.time() - self.slack.calls("chat.appendStream")[-1]["at"] < 0.3:  # the next one comes after 0.4
+                return
+            worker.resume()
+
     async def kept(self, thread_ts: str, turns: list[str]) -> None:
         """Wait until the history is exactly these turns."""
         ends = time.monotonic() + self._patience
@@ -187,10 +197,9 @@ async def test_a_worker_killed_at_any_step_leaves_one_whole_answer(site: Site, m
 
 async def test_a_worker_paused_past_its_lease_and_woken_posts_nothing(site: Site) -> None:
     site.ingress()
-    paused = site.worker(STATEROOM_OFFLINE_PACE="0.2")  # so that it nearly always stands between two words
+    paused = site.worker(STATEROOM_OFFLINE_PACE="0.1", STATEROOM_STREAM_INTERVAL="0.4")
     ts = site.slack.say(f"{MENTION} {WORD}")
-    await eventually(lambda: len(site.slack.calls("chat.appendStream")) >= 2, 20)
-    paused.pause(site.folder / "state.db")
+    await site.pause_between_two_calls(paused)
     other = site.worker()
     await site.kept(ts, [f"{CHANNEL}:{ts}"])
     (answer,) = site.whole(ts)
