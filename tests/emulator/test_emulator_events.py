@@ -202,7 +202,7 @@ async def bolt(slack: LocalSlack) -> AsyncIterator[list[str]]:
 
     site = web.Application()
     site.router.add_post("/slack/events", handle)
-    runner = web.AppRunner(site)
+    runner = web.AppRunner(site, shutdown_timeout=1.0)
     await runner.setup()
     port = web.TCPSite(runner, "127.0.0.1", 0)
     await port.start()

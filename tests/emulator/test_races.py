@@ -136,7 +136,7 @@ async def test_a_large_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
 
 @contextlib.asynccontextmanager
 async def hosted(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -268,7 +268,7 @@ async def _over_http(slack: LocalSlack, heard: Heard) -> AsyncIterator[None]:
 
     site = web.Application()
     site.router.add_post("/slack/events", handle)
-    runner = web.AppRunner(site)
+    runner = web.AppRunner(site, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     await asyncio.to_thread(slack.register, f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events")

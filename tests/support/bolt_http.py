@@ -50,7 +50,8 @@ async def served_async(slack: LocalSlack, app: AsyncApp) -> AsyncIterator[str]:
 
     site = web.Application()
     site.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(site)
+    # An event that has just come in would be waited for until Slack gives it up.
+    runner = web.AppRunner(site, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
