@@ -156,7 +156,7 @@ class Installations:
     async def state_of(self, *, enterprise_id: str | None, team_id: str | None) -> State:
         """UNINSTALLED, INSTALLED or REVOKED. Needs no keys."""
         place = place_of(self.client_id, enterprise_id, team_id, org_wide=False)
-        (row,) = [None] if place is None else await self._raw.get(PLACES.name, place.team, [place.key])
+        row = None if place is None else await self._place(place, sealed=True)
         return "UNINSTALLED" if row is None else row.item["state"]
 
     async def installed_at(self, place: Place, user: str | None) -> float | None:
@@ -326,7 +326,7 @@ class Installations:
         What stays sealed is written as it was read: to forget needs no keys.
         """
         async for _ in attempts(self._around):
-            (row,) = await self._raw.get(PLACES.name, place.team, [place.key])
+            row = await self._place(place, sealed=True)
             item = change(row)
             if item is None:
                 return False
@@ -372,12 +372,13 @@ class Installations:
 
     # --- reading
 
-    async def _place(self, place: Place) -> Row | None:
-        (row,) = await self._engine.get(PLACES.name, place.team, [place.key])
+    async def _place(self, place: Place, *, sealed: bool = False) -> Row | None:
+        engine = self._raw if sealed else self._engine
+        (row,) = await engine.get(PLACES.name, place.team, [place.key])
         return row
 
     async def _heard(self, place: Place, event_id: str) -> bool:
-        (row,) = await self._raw.get(PLACES.name, place.team, [place.key])
+        row = await self._place(place, sealed=True)
         return row is not None and event_id in row.item.get("events", [])
 
     async def _person(self, place: Place, user: str, *, sealed: bool = False) -> Row | None:
